@@ -1,0 +1,75 @@
+# `make test` and `make demo` are all that a newcomer needs; both set everything up first.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?=
+export PYTHON
+
+STAMP := .venv/.setup-done
+PEERS := .venv/bin/python tools/peers.py
+PYTEST := .venv/bin/python -m pytest
+WORKERS ?= 2
+ARGS ?=
+
+.PHONY: help setup demo test test-peers lint format bench soak lock openapi changelog screenshots clean
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+setup: $(STAMP)  ## Make .venv from requirements.lock (at once when nothing changed)
+	@:
+
+$(STAMP): requirements.lock pyproject.toml tools/bootstrap.lock tools/setup.sh
+	@bash tools/setup.sh
+
+demo: setup  ## One model from raw data to a traced, monitored answer (ARGS="--json --home DIR")
+	@.venv/bin/tidegate demo $(ARGS)
+
+test: setup  ## The whole test suite
+	@bash tools/debian_packages.sh
+	@$(PEERS) setup --clients
+	$(PYTEST) -n $(WORKERS) --dist loadgroup $(ARGS)
+
+test-peers: setup  ## The tests against peer servers (MLServer)
+	@$(PEERS) setup --clients --servers
+	$(PYTEST) -m peers $(ARGS)
+
+lint: setup  ## ruff, mypy, layers, committed OpenAPI
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
+	.venv/bin/python tools/openapi.py --check
+	.venv/bin/python tools/settings_page.py --check
+	.venv/bin/python tools/changelog.py check
+
+format: setup  ## Let ruff mend what it can
+	.venv/bin/ruff check --fix-only --quiet .
+	.venv/bin/ruff format .
+
+bench: setup  ## Every benchmark, one after the other
+	@for benchmark in benchmarks/[!_]*.py; do echo "== $$benchmark"; .venv/bin/python "$$benchmark" $(ARGS); done
+
+soak: setup  ## Minutes of load and killing
+	$(PYTEST) -m soak --timeout 1800 $(ARGS)
+
+lock: setup  ## Resolve pyproject.toml, and every peer's requirements.in, into hashed locks
+	.venv/bin/uv pip compile --quiet --upgrade --generate-hashes --no-header --python-version 3.11 --all-extras --group dev pyproject.toml -o requirements.lock
+	.venv/bin/uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 tools/bootstrap.in -o tools/bootstrap.lock
+	$(PEERS) lock --clients --servers
+
+openapi: setup  ## Write openapi.json anew
+	.venv/bin/python tools/openapi.py
+
+changelog: setup  ## Fold changelog.d/ into CHANGELOG.md (VERSION=0.2.0)
+	.venv/bin/python tools/changelog.py build $(VERSION)
+
+screenshots: setup  ## Take the pictures in docs/ anew
+	@bash tools/debian_packages.sh
+	.venv/bin/python tools/screenshots.py
+
+clean:  ## Remove everything that can be made again
+	rm -rf .venv tests/peers/*/.venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

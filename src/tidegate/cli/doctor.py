@@ -1,0 +1,107 @@
+"""`tidegate doctor`: checks of this installation and this home, each with what to do about it."""
+
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+import msgspec
+
+from tidegate.cli.shared import common_options
+from tidegate.kernel.errors import Internal, TidegateError
+from tidegate.kernel.settings import find_home, resolve
+
+if TYPE_CHECKING:
+    from tidegate.workspace import LocalWorkspace
+
+EXTRAS = {"sklearn": ("sklearn", "skl2onnx", "skops"), "postgres": ("psycopg",), "s3": ("obstore",)}
+
+
+class Finding(NamedTuple):
+    """What one check found. ``state`` is `ok`, `note` or `fault`."""
+
+    check: str
+    state: str
+    what: str
+
+
+@click.command()
+def doctor(json_output: bool, home: str | None) -> None:
+    """Check that this home and this installation are sound. Exits with 1 when something is at fault."""
+    findings = [*_installation(), *_home(home)]
+    if json_output:
+        click.echo(msgspec.json.encode([finding._asdict() for finding in findings]))
+    else:
+        marks = {"ok": click.style("ok   ", fg="green"), "note": "note ", "fault": click.style("fault", fg="red")}
+        for finding in findings:
+            click.echo(f"{marks[finding.state]}  {finding.check.ljust(16)}  {finding.what}")
+    sys.exit(1 if any(finding.state == "fault" for finding in findings) else 0)
+
+
+def _installation() -> list[Finding]:
+    found = [Finding("python", "ok", f"{sys.version.split()[0]}, tidegate {version('tidegate')}")]
+    for extra, modules in EXTRAS.items():
+        missing = [module for module in modules if find_spec(module) is None]
+        state = "note" if missing else "ok"
+        what = f"not installed: pip install 'tidegate[{extra}]'" if missing else "installed"
+        found.append(Finding(f"extra {extra}", state, what))
+    return found
+
+
+def _home(home: str | None) -> list[Finding]:
+    from tidegate.workspace import LocalWorkspace, open_workspace
+
+    settings = resolve({"home": home}).settings
+    if settings.url:
+        return [_check("server", lambda: _ask(settings.url))]
+    folder = find_home(settings)
+    if not settings.catalog and not (folder / "catalog.db").exists():
+        return [Finding("home", "note", f"there is none at {folder} yet; the first command that writes makes it")]
+    with open_workspace(str(folder)) as workspace:
+        assert isinstance(workspace, LocalWorkspace)
+        return [
+            Finding("home", "ok", str(folder)),
+            _check("catalog", lambda: _catalog(workspace)),
+            _check("audit chain", lambda: _audit(workspace)),
+            _check("journal chain", lambda: _journal(workspace)),
+        ]
+
+
+def _check(name: str, run: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, "ok", run())
+    except TidegateError as error:
+        return Finding(name, "fault", error.message)
+
+
+def _ask(url: str) -> str:
+    from tidegate.http.address import wait_ready
+    from tidegate.kernel.errors import Unavailable
+
+    if not wait_ready(url, 5.0):
+        raise Unavailable(f"{url} is not ready; is the server running?")
+    return f"{url} is ready"
+
+
+def _catalog(workspace: "LocalWorkspace") -> str:
+    workspace.check_ready()
+    return f"{workspace.storage.catalog.dialect} answers"
+
+
+def _audit(workspace: "LocalWorkspace") -> str:
+    report = workspace.storage.audit.verify()
+    if not report.intact:
+        raise Internal(f"row {report.broken_at} was changed after it was written; restore the catalog from a backup")
+    return f"{report.rows:,} rows, intact"
+
+
+def _journal(workspace: "LocalWorkspace") -> str:
+    from tidegate.storage.journal import verify
+
+    report = verify(workspace.storage.journal_index)
+    return f"{report.segments:,} sealed parts, intact"
+
+
+common_options(doctor)

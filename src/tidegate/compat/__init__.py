@@ -1,0 +1,1 @@
+"""Other people's protocols: they translate and decide nothing."""

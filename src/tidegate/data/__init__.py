@@ -1,0 +1,1 @@
+"""Datasets: manifests, commits, contracts, rows to train on."""

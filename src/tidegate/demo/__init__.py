@@ -1,0 +1,1 @@
+"""A model from raw data to a monitored answer, on real flights."""

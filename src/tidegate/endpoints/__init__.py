@@ -1,0 +1,1 @@
+"""Endpoints: deployments, routing, and the inference hot path."""

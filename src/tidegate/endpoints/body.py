@@ -1,0 +1,93 @@
+"""The body of a request, read as a whole before anything is done with it, up to a limit."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, Final
+
+from tidegate.kernel.errors import Invalid
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+BODY_SECONDS: Final = 30.0
+"""How long a body may take to arrive, once it has begun."""
+
+
+class TooLarge(Invalid):
+    """The body is larger than the server reads."""
+
+    status = 413
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the body is larger than {limit:,} bytes; send fewer rows at a time", limit=limit)
+
+
+class UnsupportedMedia(Invalid):
+    """The body is of another content type than JSON."""
+
+    status = 415
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"content type {kind[:80] or 'missing'!r}: send application/json", field="content-type")
+
+
+class TooSlow(Invalid):
+    """The body stopped arriving."""
+
+    status = 408
+
+    def __init__(self) -> None:
+        super().__init__(f"the body did not arrive within {BODY_SECONDS:.0f} s; nothing was done")
+
+
+class Disconnected(Exception):
+    """The client left before its request was whole."""
+
+
+def check_json(headers: Mapping[str, str]) -> None:
+    """Raise `UnsupportedMedia` unless the headers say that the body is plain JSON."""
+    kind = headers.get("content-type", "")
+    if kind != "application/json" and kind.partition(";")[0].strip().lower() != "application/json":
+        raise UnsupportedMedia(kind)
+    coding = headers.get("content-encoding", "identity")
+    if coding != "identity":
+        raise UnsupportedMedia(f"{kind}, {coding}")
+
+
+async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
+    """The whole body. Raises `TooLarge` without reading on, `TooSlow`, and `Disconnected`."""
+    announced = headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limit:
+        raise TooLarge(limit)
+    message = await receive()
+    if message["type"] != "http.request":
+        raise Disconnected
+    first: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        if len(first) > limit:
+            raise TooLarge(limit)
+        return first
+    return await _read_on(receive, first, limit)
+
+
+async def _read_on(receive: Receive, first: bytes, limit: int) -> bytes:
+    body = bytearray(first)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while True:
+                if len(body) > limit:
+                    raise TooLarge(limit)
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise Disconnected
+                body += message.get("body", b"")
+                if not message.get("more_body", False):
+                    break
+    except TimeoutError as error:
+        raise TooSlow from error
+    if len(body) > limit:
+        raise TooLarge(limit)
+    return bytes(body)

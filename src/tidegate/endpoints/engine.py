@@ -1,0 +1,127 @@
+"""Answers rows and takes labels: the one engine behind the hot path, the operations, and foreign protocols."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from tidegate.endpoints.records import (
+    Deployment,
+    LabelsAnswer,
+    LabelsRequest,
+    OutcomeIn,
+    PredictAnswer,
+    PredictionOut,
+    PredictRequest,
+)
+from tidegate.endpoints.routing import Route, RoutingTable, Wishes
+from tidegate.endpoints.rules import check_count, check_moments, check_outcome
+from tidegate.endpoints.variant import LiveVariant
+from tidegate.kernel import wire
+from tidegate.kernel.clock import BusinessClock, MachineClock, to_micros
+from tidegate.models.loading import LoadedModel
+from tidegate.predictions.log import PredictionLog
+from tidegate.predictions.records import LabelRow
+
+LARGE_BODY: Final = 32 << 10
+"""Bytes of a request beyond which it is answered off the event loop, however quick the model is."""
+
+_ENCODE: Final = msgspec.json.Encoder().encode
+
+
+class ModelLoader(Protocol):
+    """Gets model versions into memory."""
+
+    def load(self, reference: str) -> LoadedModel:
+        """The model of a reference such as `late-arrival/3`."""
+        ...
+
+
+class ServingEngine:
+    """Predicts with what the catalog wants to be served. Thread-safe.
+
+    Laws:
+
+    1. **Logged.** A prediction is in the log before its answer is given; a request that is refused leaves no row.
+    2. **True.** The model that an answer names is the one that its logged row names, and the one that answered.
+    3. **Typed.** What is wrong with a request raises `Invalid` naming the field; nothing else is raised on purpose
+       but `NotFound` (no such endpoint) and `Unavailable` (its model cannot be loaded, or the disk is full).
+    4. **Finite.** No answer holds NaN or an infinity: such a value is null, and its row is logged as `not_finite`.
+    """
+
+    def __init__(
+        self, *, wishes: Wishes, models: ModelLoader, log: PredictionLog, clock: BusinessClock, machine: MachineClock
+    ) -> None:
+        self._models = models
+        self._log = log
+        self._clock = clock
+        self._machine = machine
+        self.routing = RoutingTable(wishes, self._load, machine)
+
+    def start(self) -> None:
+        """Load what is to be served, and watch the catalog: for serving processes (an embedded home asks each time)."""
+        self.routing.refresh()
+        self.routing.start()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self.routing.close()
+
+    def predict(
+        self, name: str, rows: Sequence[dict[str, Any]], at: Sequence[datetime] | None = None
+    ) -> list[PredictionOut]:
+        """Answer rows, logged. ``at`` is the business time of each, now by default."""
+        return self.answer(self.routing.find(name), rows, at)
+
+    def answer(
+        self, route: Route, rows: Sequence[dict[str, Any]], at: Sequence[datetime] | None = None
+    ) -> list[PredictionOut]:
+        """`predict` by a route that was found before."""
+        now = self._clock.now()
+        check_count(len(rows), "rows")
+        if at is None:
+            moments = [to_micros(now)] * len(rows)
+        else:
+            check_moments(at, len(rows), now)
+            moments = [to_micros(moment) for moment in at]
+        new = self._log.ids.new
+        answered = route.stable.answer(rows, moments, lambda: new(now), self._machine.monotonic)
+        self._log.append(answered.rows)
+        return answered.predictions
+
+    def predict_bytes(self, name: str, body: bytes) -> bytes:
+        """The JSON answer to a `PredictRequest` in JSON."""
+        asked: PredictRequest = wire.decode(body, PredictRequest)
+        return _ENCODE(PredictAnswer(self.predict(name, asked.rows, asked.at)))
+
+    def label(self, name: str, labels: Sequence[OutcomeIn]) -> LabelsAnswer:
+        """Take labels for an endpoint's predictions: all of them, or none."""
+        route = self.routing.find(name)
+        now = self._clock.now()
+        check_count(len(labels), "labels")
+        received = to_micros(now)
+        rows = [
+            LabelRow(
+                outcome.prediction_id,
+                name,
+                check_outcome(index, outcome, route.classes, now),
+                to_micros(outcome.observed_at),
+                received,
+            )
+            for index, outcome in enumerate(labels)
+        ]
+        self._log.append_labels(rows)
+        return LabelsAnswer(len(rows))
+
+    def label_bytes(self, name: str, body: bytes) -> bytes:
+        """The JSON answer to a `LabelsRequest` in JSON."""
+        asked: LabelsRequest = wire.decode(body, LabelsRequest)
+        return _ENCODE(self.label(name, asked.labels))
+
+    def is_quick(self, name: str, size: int) -> bool:
+        """Whether a request of this many bytes may be answered on an event loop without holding it up."""
+        return size <= LARGE_BODY and self.routing.settled(name) and not self.routing.is_slow(name)
+
+    def _load(self, deployment: Deployment) -> LiveVariant:
+        return LiveVariant(deployment, self._models.load(deployment.version), self._machine.monotonic)

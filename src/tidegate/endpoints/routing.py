@@ -1,0 +1,177 @@
+"""Which model answers which endpoint: a table in memory, replaced as a whole when the catalog changes."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from tidegate.endpoints.records import Deployment, Endpoint
+from tidegate.endpoints.rules import canonical_classes
+from tidegate.endpoints.variant import LiveVariant
+from tidegate.kernel.clock import MachineClock
+from tidegate.kernel.errors import NotFound, TidegateError, Unavailable
+from tidegate.models.signature import Label
+
+log = logging.getLogger("tidegate.endpoints")
+
+CHECK_SECONDS: Final = 0.25
+"""How often the catalog is asked whether anything changed."""
+
+ALERT_SECONDS: Final = 2.0
+"""How long after a deployment in this process every request asks the catalog, so that it is seen at once."""
+
+RETRY_SECONDS: Final = 5.0
+"""After how long a model that did not load is tried again."""
+
+LOADING_FAULTS: Final = (
+    TidegateError,
+    ArithmeticError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What a model may raise while it is loaded or warmed up: it must not stop the others."""
+
+
+class Wishes(Protocol):
+    """What the catalog wants to be served."""
+
+    def pulse(self) -> object:
+        """A value that changes whenever anybody commits."""
+        ...
+
+    def live(self) -> list[Endpoint]:
+        """Every endpoint that has a deployment to answer it."""
+        ...
+
+
+class Route:
+    """One endpoint as it is served. A strategy that splits traffic adds variants beside `stable`."""
+
+    __slots__ = ("classes", "endpoint", "stable")
+
+    def __init__(self, endpoint: Endpoint, stable: LiveVariant) -> None:
+        self.endpoint = endpoint
+        self.stable = stable
+        self.classes: Mapping[Label, Label] = canonical_classes(endpoint.classes)
+
+
+class RoutingTable:
+    """Routes by endpoint. Thread-safe.
+
+    Laws:
+
+    1. **Whole.** A table is built aside and put in place by one assignment: no request sees half of a change.
+    2. **At once.** An endpoint that is unknown is looked for in the catalog before `NotFound`; a deployment made in
+       this process is seen by the next request, one made elsewhere after `CHECK_SECONDS`.
+    3. **Steady.** A deployment whose model does not load leaves the earlier one answering, and is tried again; it
+       never stops another endpoint.
+    """
+
+    def __init__(self, wishes: Wishes, load: Callable[[Deployment], LiveVariant], machine: MachineClock) -> None:
+        self._wishes = wishes
+        self._load = load
+        self._machine = machine
+        self._table: dict[str, Route | Unavailable] = {}
+        self._pulse: object = None
+        self._lock = threading.Lock()
+        self._alert_until = 0.0
+        self._retry_at: float | None = None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the table was filled, and nothing is missing from it."""
+        return self._pulse is not None and not any(isinstance(route, Unavailable) for route in self._table.values())
+
+    def settled(self, name: str) -> bool:
+        """Whether `find` answers from memory alone, so that it may be called on an event loop."""
+        return self._thread is not None and name in self._table and self._machine.monotonic() >= self._alert_until
+
+    def find(self, name: str) -> Route:
+        """The route of an endpoint. Raises `NotFound`, and `Unavailable` when its model cannot be loaded."""
+        if not self.settled(name):
+            self.refresh()
+        route = self._table.get(name)
+        if route is None:
+            raise NotFound(
+                f"there is no live endpoint {name[:140]!r}; "
+                "'tidegate endpoints list' shows those that there are, 'tidegate endpoints deploy' makes one",
+                endpoint=name[:140],
+            )
+        if isinstance(route, Unavailable):
+            raise Unavailable(route.message, **route.details)
+        return route
+
+    def is_slow(self, name: str) -> bool:
+        """Whether the endpoint's model takes too long for an event loop."""
+        route = self._table.get(name)
+        return isinstance(route, Route) and route.stable.slow
+
+    def names(self) -> list[str]:
+        """The endpoints of the table."""
+        return sorted(self._table)
+
+    def expect_change(self) -> None:
+        """A transaction of this process is about to change what is served."""
+        self._alert_until = self._machine.monotonic() + ALERT_SECONDS
+
+    def refresh(self) -> None:
+        """Bring the table up to date, if the catalog changed. Raises `Unavailable` when it does not answer."""
+        with self._lock:
+            pulse = self._wishes.pulse()
+            retry = self._retry_at is not None and self._machine.monotonic() >= self._retry_at
+            if pulse == self._pulse and not retry:
+                return
+            self._retry_at = None
+            self._table = {endpoint.name: self._route(endpoint) for endpoint in self._wishes.live()}
+            self._pulse = pulse
+
+    def start(self) -> None:
+        """Watch the catalog in a thread of its own."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._watch, name="endpoint-routing", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _route(self, endpoint: Endpoint) -> Route | Unavailable:
+        wished = endpoint.live
+        known = self._table.get(endpoint.name)
+        served = known.stable if isinstance(known, Route) else None
+        if wished is None:
+            raise ValueError(f"endpoint {endpoint.name} has no deployment")
+        if served is not None and served.deployment.id == wished.id:
+            return known if isinstance(known, Route) and known.endpoint == endpoint else Route(endpoint, served)
+        try:
+            return Route(endpoint, self._load(wished))
+        except LOADING_FAULTS as error:
+            log.exception("endpoint %s: deployment %s does not load", endpoint.name, wished.id)
+            self._retry_at = self._machine.monotonic() + RETRY_SECONDS
+            if served is not None:
+                return Route(endpoint, served)
+            return Unavailable(
+                f"endpoint {endpoint.name} cannot answer: {wished.version} does not load ({error}); deploy another "
+                "version, or see the server's log",
+                endpoint=endpoint.name,
+                deployment=wished.id,
+            )
+
+    def _watch(self) -> None:
+        while not self._stop.wait(CHECK_SECONDS):
+            try:
+                self.refresh()
+            except TidegateError as error:
+                log.warning("routing was not refreshed: %s", error.message)
+            except Exception:
+                log.exception("routing was not refreshed by a fault of ours")

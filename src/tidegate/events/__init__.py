@@ -1,0 +1,1 @@
+"""Facts: what changed, in the order of commits, for whoever wants to know."""

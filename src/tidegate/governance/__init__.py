@@ -1,0 +1,1 @@
+"""People and roles, approvals, and reading the audit chain."""

@@ -1,0 +1,1 @@
+"""The ASGI application: dispatch, authentication, OpenAPI, the object plane, the status page."""

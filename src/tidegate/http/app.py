@@ -1,0 +1,130 @@
+"""The ASGI application of one home."""
+
+import logging
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+from anyio import to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from tidegate.http import meter
+from tidegate.http.objects import ObjectRoutes
+from tidegate.http.openapi import openapi
+from tidegate.http.routes import PREFIX, operation_routes
+from tidegate.http.status_page import render_status
+from tidegate.kernel import wire
+from tidegate.kernel.context import Call
+from tidegate.kernel.errors import Internal, Invalid, NotFound, TidegateError, Unavailable, to_wire
+from tidegate.kernel.identity import Authenticator
+from tidegate.kernel.ids import random_id
+from tidegate.workspace import SERVICES, LocalWorkspace
+
+log = logging.getLogger("tidegate.http")
+
+_PAGE_HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+
+
+class Application:
+    """Routes, errors and pages around the dispatcher of one workspace."""
+
+    def __init__(self, workspace: LocalWorkspace, authenticator: Authenticator) -> None:
+        self._workspace = workspace
+        self._authenticator = authenticator
+        self._settings = workspace.settings
+
+    def build(self, more: Sequence[BaseRoute] = ()) -> Starlette:
+        """The Starlette application. ``more`` are the routes of foreign protocols."""
+        space = self._workspace
+        body_bytes = self._settings.body_megabytes << 20
+        objects = ObjectRoutes(space.objects, space.dispatcher, self.identify)
+        routes: list[BaseRoute] = [
+            Route("/health", self._health),
+            Route("/version", self._mlflow_version),
+            Route("/ready", self._ready),
+            Route("/metrics", self._metrics),
+            Route("/openapi.json", self._openapi),
+            Route("/", self._status),
+            Route(PREFIX + "/version", self._version),
+            *objects.routes(),
+            *operation_routes(space.services, space.dispatcher, self.identify, body_bytes),
+            *more,
+        ]
+        return Starlette(
+            routes=routes,
+            exception_handlers={TidegateError: error_response, HTTPException: _http_error, Exception: _fault},
+        )
+
+    async def identify(self, request: Request) -> Call:
+        """Who calls. The look-up of a token reads the catalog, so it runs in a thread."""
+        return await to_thread.run_sync(self._authenticator.identify, request.headers)
+
+    async def _health(self, _request: Request) -> Response:
+        return PlainTextResponse("OK")
+
+    async def _mlflow_version(self, _request: Request) -> Response:
+        return PlainTextResponse(self._settings.mlflow_version)
+
+    async def _version(self, _request: Request) -> Response:
+        return _json({"version": version("tidegate"), "mlflow": self._settings.mlflow_version, "api": "v1"})
+
+    async def _ready(self, _request: Request) -> Response:
+        try:
+            await to_thread.run_sync(self._workspace.check_ready)
+        except TidegateError as error:
+            raise Unavailable(f"not ready: {error.message}") from error
+        return _json({"ready": True})
+
+    async def _metrics(self, request: Request) -> Response:
+        await self.identify(request)
+        return Response(await to_thread.run_sync(meter.exposition), media_type=meter.CONTENT_TYPE)
+
+    async def _openapi(self, _request: Request) -> Response:
+        return _json(openapi(SERVICES, version("tidegate")))
+
+    async def _status(self, request: Request) -> Response:
+        call = await self.identify(request)
+        page = await to_thread.run_sync(render_status, self._workspace, call)
+        return HTMLResponse(page, headers=_PAGE_HEADERS)
+
+
+async def error_response(request: Request, error: Exception) -> Response:
+    """An error of ours as ``{code, message, details}``."""
+    if not isinstance(error, TidegateError):
+        return await _fault(request, error)
+    headers = {"www-authenticate": "Bearer"} if error.status == 401 else {}
+    if error.status == 503:
+        headers["retry-after"] = "1"
+    return Response(wire.encode(to_wire(error)), error.status, headers, "application/json")
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    if status == 404:
+        return await error_response(
+            request, NotFound(f"there is nothing at {request.url.path[:200]}; see /openapi.json")
+        )
+    detail = error.detail if isinstance(error, HTTPException) else str(error)
+    wrong = Invalid(f"{request.method} {request.url.path[:200]}: {detail}; see /openapi.json")
+    return Response(wire.encode(to_wire(wrong)), status, media_type="application/json")
+
+
+async def _fault(_request: Request, error: Exception) -> Response:
+    request_id = random_id()
+    log.error("request %s failed", request_id, exc_info=error)
+    fault = Internal(f"a fault of ours; the log has it under request {request_id}", request_id=request_id)
+    return Response(wire.encode(to_wire(fault)), 500, media_type="application/json")
+
+
+def _json(value: Any) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")

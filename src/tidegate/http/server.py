@@ -1,0 +1,63 @@
+"""A serving process: ``python -m tidegate.http.server SETTINGS``, where SETTINGS is JSON.
+
+Several may serve one port: each has a socket of its own (SO_REUSEPORT), and the kernel spreads connections.
+"""
+
+import asyncio
+import logging
+import sys
+
+import msgspec
+import uvicorn
+
+from tidegate.compat.inference import inference_routes
+from tidegate.endpoints.asgi import HotPath
+from tidegate.http.address import LOOPBACK, listen
+from tidegate.http.app import Application
+from tidegate.http.identity import HeaderAuthenticator
+from tidegate.http.meter import PrometheusMeter
+from tidegate.kernel.settings import Settings
+from tidegate.loop.supervisor import end_with_parent
+from tidegate.workspace import LocalWorkspace, open_local
+
+BACKLOG = 2048
+
+
+def application(workspace: LocalWorkspace) -> HotPath:
+    """The whole ASGI application of a workspace: the hot path first, everything else behind it."""
+    settings = workspace.settings
+    authenticator = HeaderAuthenticator(
+        workspace.people_store.person_of,
+        workspace.storage.clock,
+        workspace.storage.machine,
+        trust_loopback=settings.auth == "local" and settings.host in LOOPBACK,
+    )
+    pages = Application(workspace, authenticator).build(inference_routes(workspace, authenticator))
+    return HotPath(workspace.engine, authenticator, pages, body_bytes=settings.body_megabytes << 20)
+
+
+def main() -> None:
+    """Serve until SIGTERM, or until the supervisor is gone."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = msgspec.json.decode(sys.argv[1], type=Settings)
+    end_with_parent()
+    with open_local(settings, meter=PrometheusMeter()) as workspace:
+        bound = listen(settings.host, settings.port)
+        bound.listen(BACKLOG)
+        config = uvicorn.Config(
+            application(workspace),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            lifespan="off",
+            loop="uvloop",
+            http="httptools",
+            timeout_graceful_shutdown=5,
+            backlog=BACKLOG,
+        )
+        asyncio.run(uvicorn.Server(config).serve(sockets=[bound]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""Settings: arguments > ``TIDEGATE_*`` > ``tidegate.toml`` or ``[tool.tidegate]`` > defaults, each with its origin.
+
+The environment and the files are read here and nowhere else. A secret stands in a file only by reference:
+``env:NAME`` or ``file:PATH``.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from tidegate.kernel import wire
+from tidegate.kernel.errors import Invalid
+
+HOME_FOLDER = ".tidegate"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting, with its default."""
+
+    home: str = ""
+    """Folder of the home. Empty: `.tidegate`, found upwards from the working directory, or made there."""
+    url: str = ""
+    """Address of a Tidegate server; when it is set, operations run there."""
+    token: str = ""
+    """The person's token for that server; may be `env:NAME` or `file:PATH`."""
+    actor: str = "local"
+    """Who acts in an embedded home."""
+    catalog: str = ""
+    """Address of the catalog. Empty: SQLite in the home; or `postgresql://user@host/database`."""
+    objects: str = ""
+    """Where objects are kept. Empty: a folder in the home; or `s3://bucket/prefix`, `gs://…`, `az://…`."""
+    host: str = "127.0.0.1"
+    """Address that `serve` binds. Anything but loopback needs `auth = "token"`."""
+    port: int = 8000
+    """Port that `serve` binds; 0 chooses a free one."""
+    workers: int = 1
+    """Serving processes."""
+    auth: Literal["local", "token"] = "local"
+    """`local`: on loopback, requests without a token belong to the person `local`. `token`: every request needs one."""
+    mlflow_version: str = "3.17.2"
+    """The MLflow version that `/version` answers: the one that we conform to."""
+    egress_allow: tuple[str, ...] = ()
+    """Private networks (CIDR) that outbound HTTP may reach."""
+    segment_megabytes: int = 64
+    """A journal segment is sealed when it has grown to this size."""
+    segment_seconds: int = 60
+    """... or when it is this old, in machine time."""
+    body_megabytes: int = 8
+    """Largest JSON body that the server reads."""
+
+
+class Resolved(msgspec.Struct, frozen=True):
+    """The settings in force, and where each one came from."""
+
+    settings: Settings
+    origins: dict[str, str]
+
+
+def resolve(
+    arguments: Mapping[str, object] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Resolved:
+    """The settings in force. Raises `Invalid` for an unknown name (with a suggestion) or a wrong type."""
+    environ = os.environ if environ is None else environ
+    folder = Path.cwd() if folder is None else folder
+    values: dict[str, object] = {}
+    origins = dict.fromkeys(Settings.__struct_fields__, "default")
+    for origin, layer in (
+        _from_file(folder),
+        ("environment", _from_environment(environ)),
+        ("argument", {name: value for name, value in (arguments or {}).items() if value is not None}),
+    ):
+        for name, value in layer.items():
+            _check_known(name, origin)
+            values[name] = value
+            origins[name] = f"environment TIDEGATE_{name.upper()}" if origin == "environment" else origin
+    settings: Settings = wire.convert(values, Settings, "settings", strict=False)
+    secret = _secret(settings.token, environ)
+    return Resolved(msgspec.structs.replace(settings, token=secret), origins)
+
+
+def find_home(settings: Settings, folder: Path | None = None) -> Path:
+    """The folder of the home: the setting, else the nearest `.tidegate` upwards, else `.tidegate` here."""
+    folder = Path.cwd() if folder is None else folder
+    if settings.home:
+        return Path(settings.home).expanduser().absolute()
+    for parent in (folder, *folder.parents):
+        if (parent / HOME_FOLDER).is_dir():
+            return parent / HOME_FOLDER
+    return folder / HOME_FOLDER
+
+
+def _check_known(name: str, origin: str) -> None:
+    if name in Settings.__struct_fields__:
+        return
+    near = difflib.get_close_matches(name, Settings.__struct_fields__, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; there are: {', '.join(Settings.__struct_fields__)}"
+    raise Invalid(f"unknown setting {name!r} from {origin}{hint}", field=name)
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, text in environ.items():
+        if key.startswith("TIDEGATE_"):
+            name = key.removeprefix("TIDEGATE_").lower()
+            found[name] = [part.strip() for part in text.split(",") if part.strip()] if name == "egress_allow" else text
+    return found
+
+
+def _from_file(folder: Path) -> tuple[str, dict[str, object]]:
+    for parent in (folder, *folder.parents):
+        own, project = parent / "tidegate.toml", parent / "pyproject.toml"
+        if own.is_file():
+            return str(own), _read_toml(own)
+        if project.is_file():
+            table = _read_toml(project).get("tool", {}).get("tidegate")
+            if table is not None:
+                return f"{project} [tool.tidegate]", dict(table)
+    return "", {}
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Invalid(f"{path} is not valid TOML: {error}") from error
+
+
+def _secret(text: str, environ: Mapping[str, str]) -> str:
+    kind, colon, rest = text.partition(":")
+    if not colon or kind not in ("env", "file"):
+        return text
+    if kind == "env":
+        if rest not in environ:
+            raise Invalid(f"the setting refers to environment variable {rest!r}, which is not set")
+        return environ[rest]
+    try:
+        return Path(rest).expanduser().read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise Invalid(f"the setting refers to file {rest!r}, which cannot be read: {error.strerror}") from error

@@ -1,0 +1,1 @@
+"""Edges between versions: what was made from what."""

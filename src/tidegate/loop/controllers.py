@@ -1,0 +1,126 @@
+"""Runs controllers under a lease: one idempotent step at a time, nothing kept in memory between steps."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from tidegate.kernel.clock import MachineClock
+from tidegate.kernel.errors import Conflict, TidegateError, Unavailable
+
+log = logging.getLogger("tidegate.loop")
+
+LEASE = "controllers"
+LEASE_SECONDS = 5.0
+RETRY_SECONDS = 1.0
+
+
+class Held(Protocol):
+    """A lease in our hands."""
+
+    @property
+    def fence(self) -> Callable[[Any], None]:
+        """For the catalog: refuses a write once the lease has gone to another holder."""
+        ...
+
+    def held(self) -> bool:
+        """Whether we may still act."""
+        ...
+
+
+class LeaseBook(Protocol):
+    """Where leases are taken."""
+
+    def acquire(self, name: str, holder: str, seconds: float) -> Held | None:
+        """The lease, new or renewed, or None while another holder has it."""
+        ...
+
+    def release(self, lease: Any) -> None:
+        """Give the lease back early."""
+        ...
+
+
+class Controller(NamedTuple):
+    """A controller: ``step`` does at most one thing and returns the seconds until it wants to be called again.
+
+    None from ``step`` means that nothing is due. ``step`` takes the fence under which it must write.
+    """
+
+    name: str
+    step: Callable[[Callable[[Any], None]], float | None]
+
+
+class ControllerLoop:
+    """Calls each controller when it is due, as long as this process holds the lease."""
+
+    def __init__(
+        self, controllers: Sequence[Controller], leases: LeaseBook, machine: MachineClock, holder: str
+    ) -> None:
+        self._controllers = controllers
+        self._leases = leases
+        self._machine = machine
+        self._holder = holder
+        self._due = {controller.name: 0.0 for controller in controllers}
+
+    def run(self, stop: threading.Event) -> None:
+        """Until told to stop. Another holder's death is noticed within the length of a lease."""
+        lease: Held | None = None
+        renew_at = 0.0
+        try:
+            while not stop.is_set():
+                now = self._machine.monotonic()
+                if lease is None or now >= renew_at:
+                    lease, renew_at = self._renew(), now + LEASE_SECONDS / 3
+                pause = RETRY_SECONDS if lease is None else self._round(lease)
+                stop.wait(min(pause, max(renew_at - self._machine.monotonic(), 0.01)))
+        finally:
+            if lease is not None:
+                self._release(lease)
+
+    def until_idle(self, limit_seconds: float = 600.0) -> int:
+        """Step every controller until none has anything to do; returns the number of steps. For `tick`.
+
+        Raises `Conflict` while another process holds the lease.
+        """
+        steps = 0
+        give_up = self._machine.monotonic() + limit_seconds
+        while self._machine.monotonic() < give_up:
+            lease = self._leases.acquire(LEASE, self._holder, LEASE_SECONDS)
+            if lease is None:
+                raise Conflict("another process runs the controllers of this home; stop it, or let it do the work")
+            busy = [controller for controller in self._controllers if controller.step(lease.fence) == 0.0]
+            steps += len(busy)
+            if not busy:
+                self._release(lease)
+                return steps
+        raise Unavailable(f"the controllers were still busy after {limit_seconds:.0f} s; call again to go on")
+
+    def _round(self, lease: Held) -> float:
+        for controller in self._controllers:
+            now = self._machine.monotonic()
+            if now < self._due[controller.name] or not lease.held():
+                continue
+            wanted: float | None = RETRY_SECONDS
+            try:
+                wanted = controller.step(lease.fence)
+            except Conflict as error:
+                log.warning("controller %s: %s", controller.name, error.message)
+            except TidegateError as error:
+                log.warning("controller %s will try again: %s", controller.name, error.message)
+            except Exception:
+                log.exception("controller %s failed by a fault of ours; it will try again", controller.name)
+            self._due[controller.name] = self._machine.monotonic() + (RETRY_SECONDS if wanted is None else wanted)
+        return max(min(self._due.values()) - self._machine.monotonic(), 0.0)
+
+    def _renew(self) -> Held | None:
+        try:
+            return self._leases.acquire(LEASE, self._holder, LEASE_SECONDS)
+        except TidegateError as error:
+            log.warning("the lease could not be renewed: %s", error.message)
+            return None
+
+    def _release(self, lease: Held) -> None:
+        try:
+            self._leases.release(lease)
+        except TidegateError as error:
+            log.warning("the lease could not be given back: %s", error.message)

@@ -1,0 +1,138 @@
+"""What crosses rooms: the walk from a prediction to its origins, and the state of the whole."""
+
+from typing import Literal
+
+import msgspec
+
+from tidegate.kernel.clock import Instant
+from tidegate.kernel.real import Real
+
+Health = Literal["good", "attention", "waiting"]
+
+
+class Measure(msgspec.Struct, frozen=True, kw_only=True):
+    """A quality figure of one window, with its interval at 95 %."""
+
+    metric: str
+    value: Real
+    low: Real | None = None
+    high: Real | None = None
+    labels: int
+    start: Instant
+    end: Instant
+
+
+class EndpointStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One endpoint: what is live, how much it answers, how fast and how well.
+
+    ``health`` is `attention` when something ought to be looked at (``reason`` says what), `waiting` while there is
+    nothing to judge by. Latencies are milliseconds, of the newest window.
+    """
+
+    endpoint: str
+    model: str
+    variant: str
+    deployed_at: Instant
+    deployed_by: str
+    predictions: int
+    labels: int
+    latency_p50_ms: Real | None = None
+    latency_p95_ms: Real | None = None
+    quality: Measure | None = None
+    history: tuple[Measure, ...] = ()
+    volume: tuple[int, ...] = ()
+    unknown_categories: int = 0
+    missing_features: int = 0
+    health: Health
+    reason: str = ""
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """Every endpoint, those that need attention first."""
+
+    now: Instant
+    simulated_clock: bool
+    endpoints: tuple[EndpointStatus, ...]
+
+
+class PredictionStep(msgspec.Struct, frozen=True, kw_only=True):
+    """The prediction itself."""
+
+    id: str
+    at: Instant
+    inputs: dict[str, object]
+    value: object
+    probabilities: dict[str, Real] | None
+    labels: tuple[object, ...]
+
+
+class DeploymentStep(msgspec.Struct, frozen=True, kw_only=True):
+    """The deployment that answered."""
+
+    endpoint: str
+    deployment: str
+    variant: str
+    deployed_at: Instant
+    deployed_by: str
+
+
+class ModelStep(msgspec.Struct, frozen=True, kw_only=True):
+    """The version of the model that answered."""
+
+    model: str
+    digest: str
+    runtime: str
+    created_at: Instant
+    created_by: str
+
+
+class RunStep(msgspec.Struct, frozen=True, kw_only=True):
+    """The run that produced it, with its code and environment."""
+
+    id: str
+    experiment: str
+    started_at: Instant
+    actor: str
+    params: dict[str, object]
+    commit: str | None
+    dirty: bool
+    diff_digest: str | None
+    python: str
+    packages_digest: str
+
+
+class DatasetStep(msgspec.Struct, frozen=True, kw_only=True):
+    """A dataset version that went into the model or its run."""
+
+    dataset: str
+    digest: str
+    role: str
+
+
+class VerdictStep(msgspec.Struct, frozen=True, kw_only=True):
+    """A gate that the version passed, or a person who approved it."""
+
+    kind: str
+    verdict: str
+    by: str
+    at: Instant
+    summary: str
+
+
+class Why(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything behind one prediction, back to the bytes that trained the model."""
+
+    prediction: PredictionStep
+    deployment: DeploymentStep
+    model: ModelStep
+    run: RunStep | None
+    datasets: tuple[DatasetStep, ...]
+    gates: tuple[VerdictStep, ...]
+    approvals: tuple[VerdictStep, ...]
+
+
+class Ticked(msgspec.Struct, frozen=True, kw_only=True):
+    """Business time now, and how many steps the controllers made until nothing was due."""
+
+    now: Instant
+    steps: int

@@ -1,0 +1,1 @@
+"""Versions of models: formats that load and predict, signatures, stages, attestations."""

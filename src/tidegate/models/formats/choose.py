@@ -1,0 +1,100 @@
+"""Saves a model in its own format with verified ONNX beside it, and loads the runtime that was chosen then."""
+
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from tidegate.kernel.errors import Internal, Invalid, Refused
+from tidegate.kernel.plugins import load_plugin, plugin_names
+from tidegate.models.formats.onnx import FILE as ONNX_FILE
+from tidegate.models.formats.protocol import Convertible, Format, Matrix, Predictor, Saved
+from tidegate.models.formats.verification import Probes, probe, tightened
+from tidegate.models.signature import Signature
+
+GROUP: Final = "tidegate.formats"
+
+
+class SavedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model ready to be kept.
+
+    `runtime`: the format that answers in serving. `signature`: the one to serve by, stricter than the one given where
+    the model does not take nulls. `facts`: what was checked and why ONNX was taken or not, for the record.
+    """
+
+    format: str
+    runtime: str
+    signature: Signature
+    files: dict[str, bytes]
+    facts: dict[str, str]
+
+
+def save_model(model: object, signature: Signature, examples: Matrix) -> SavedModel:
+    """The model in its native format, and as ONNX beside it where that answers the same.
+
+    `examples` are its training rows, coded by the signature: float32 of shape (rows, columns), at least one row.
+    Raises `Refused` for a model that no format keeps safely, or that does not answer its own training rows.
+    """
+    examples = _checked(examples, signature)
+    chosen = _format_of(model)
+    saved = chosen.save(model, signature, examples)
+    native = chosen.load(saved.files, signature)
+    probes = probe(native, signature, examples)
+    if not probes.taken or probes.taken[0].name != "training row":
+        native.predict(examples)  # says why, where it raises
+        raise Refused(f"{type(model).__name__} answers NaN to its own training rows: log a model that answers them")
+    refusing = sorted({one.nulls[0].name for one in probes.refused if len(one.nulls) == 1})
+    served = tightened(signature, refusing)
+    facts = {**saved.facts, "format": chosen.name, "runtime": chosen.name, **_facts_of(probes, refusing)}
+    files = dict(saved.files)
+    if isinstance(chosen, Convertible):
+        result = chosen.to_onnx(model, served, examples, native)
+        facts |= {"onnx": result.reason, "onnx_rows": str(result.rows), "onnx_worst": f"{result.worst:.3g}"}
+        if result.content is not None:
+            files[ONNX_FILE] = result.content
+            facts["runtime"] = "onnx"
+    return SavedModel(format=chosen.name, runtime=facts["runtime"], signature=served, files=files, facts=facts)
+
+
+def load_predictor(files: dict[str, bytes], runtime: str, signature: Signature) -> Predictor:
+    """The model of these files, answered by one of the runtimes that it was saved for."""
+    return _loaded(runtime).load(files, signature)
+
+
+def _checked(examples: Matrix, signature: Signature) -> Matrix:
+    if examples.ndim != 2 or examples.shape[1] != len(signature.columns) or not len(examples):
+        wanted = f"(rows, {len(signature.columns)})"
+        raise Invalid(f"examples must have the shape {wanted} with at least one row; they have {examples.shape}")
+    return np.ascontiguousarray(examples, dtype=np.float32)
+
+
+def _format_of(model: object) -> Format:
+    names = plugin_names(GROUP)
+    for name in names:
+        candidate = _loaded(name)
+        if candidate.claims(model):
+            return candidate
+    raise Refused(f"no format keeps a {type(model).__name__}; the formats are {', '.join(names) or 'none'}")
+
+
+def _loaded(name: str) -> Format:
+    found = load_plugin(GROUP, name)
+    if not isinstance(found, Format):
+        raise Internal(f"the plug-in {name!r} of {GROUP} is no format: it lacks claims, save or load")
+    return found
+
+
+def _facts_of(probes: Probes, refusing: list[str]) -> dict[str, str]:
+    facts = {}
+    if refusing:
+        facts["nulls"] = (
+            f"the model does not take null in {', '.join(refusing)}: these columns are not nullable, "
+            "and rows that lack a feature are refused"
+        )
+    others = [one.name for one in probes.refused if len(one.nulls) != 1]
+    if others:
+        facts["left_out"] = f"the model does not take rows with {'; '.join(others)}: serving refuses them"
+    return facts
+
+
+__all__ = ["Saved", "SavedModel", "load_predictor", "save_model"]

@@ -1,0 +1,1 @@
+"""Windows of quality: what the predictions were worth once their labels arrived."""

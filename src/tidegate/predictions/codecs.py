@@ -1,0 +1,199 @@
+"""The topics of the prediction log as columns.
+
+Inputs stay JSON text: any tool reads it, Polars takes it apart without a loop in Python, and it is the text that was
+logged, so a prediction reads the same before and after sealing. Values are JSON text too, with their number beside
+it, since one file holds the answers of all endpoints: classes, booleans and floats.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tidegate.kernel.clock import to_micros
+from tidegate.predictions.records import LABELS, PREDICTIONS, LabelRow, PredictionRow, Source, Value
+from tidegate.predictions.rules import value_number, value_text
+from tidegate.storage.journal import TopicCodec
+
+if TYPE_CHECKING:
+    import polars as pl
+
+decode_prediction = msgspec.msgpack.Decoder(PredictionRow).decode
+decode_label = msgspec.msgpack.Decoder(LabelRow).decode
+_json = msgspec.json.Encoder().encode
+
+_CHUNK = 10_000
+"""So many decoded rows live at a time: the garbage collector walks over all of them."""
+
+
+class PredictionCodec:
+    """Predictions, sorted by endpoint and id."""
+
+    topic = PREDICTIONS
+    sort_by: Sequence[str] = ("endpoint", "id")
+    time_column: str | None = "at"
+    id_column: str | None = "id"
+
+    def to_frame(self, payloads: list[bytes]) -> "pl.DataFrame":
+        """One row a record."""
+        import polars as pl
+
+        chunks = [_columns(payloads[at : at + _CHUNK]) for at in range(0, len(payloads), _CHUNK)]
+        schema = prediction_schema()
+        frames = [pl.DataFrame(chunk, schema_overrides=schema) for chunk in chunks]
+        return pl.concat([pl.DataFrame(schema=schema), *frames]).rechunk()
+
+
+class LabelCodec:
+    """Labels, sorted by endpoint and prediction."""
+
+    topic = LABELS
+    sort_by: Sequence[str] = ("endpoint", "prediction_id")
+    time_column: str | None = "received_at"
+    id_column: str | None = "prediction_id"
+
+    def to_frame(self, payloads: list[bytes]) -> "pl.DataFrame":
+        """One row a record."""
+        import polars as pl
+
+        rows = [decode_label(payload) for payload in payloads]
+        return pl.DataFrame(
+            {
+                "prediction_id": [row.prediction_id for row in rows],
+                "endpoint": [row.endpoint for row in rows],
+                "label": [value_text(row.value) for row in rows],
+                "label_number": [value_number(row.value) for row in rows],
+                "observed_at": [row.observed_at for row in rows],
+                "received_at": [row.received_at for row in rows],
+            },
+            schema=label_schema(),
+        )
+
+
+CODECS: list[TopicCodec] = [PredictionCodec(), LabelCodec()]
+"""For sealing."""
+
+
+def prediction_of(columns: dict[str, Any]) -> PredictionRow:
+    """The record that a row of the columns was; what is not finite comes back as None."""
+    return PredictionRow(
+        columns["id"],
+        to_micros(columns["at"]),
+        Source(
+            columns["endpoint"],
+            columns["deployment"],
+            columns["model"],
+            columns["number"],
+            columns["variant"],
+            msgspec.json.decode(columns["classes"], type=tuple[Value, ...]),
+        ),
+        columns["inputs"].encode(),
+        _value(columns["value"]),
+        columns["probabilities"],
+        columns["latency"],
+        columns["status"],
+        _counts(columns["unknown"]),
+        _counts(columns["missing"]),
+    )
+
+
+def label_of(columns: dict[str, Any]) -> LabelRow:
+    """The record that a row of the columns was; a NaN for any value that is not finite."""
+    value = _value(columns["label"])
+    return LabelRow(
+        columns["prediction_id"],
+        columns["endpoint"],
+        math.nan if value is None else value,
+        to_micros(columns["observed_at"]),
+        to_micros(columns["received_at"]),
+    )
+
+
+def prediction_schema() -> dict[str, "pl.DataType"]:
+    """The columns of predictions. Latency in microseconds; `unknown` and `missing` are JSON, null when empty."""
+    import polars as pl
+
+    text, instant = pl.String(), pl.Datetime("us", "UTC")
+    return {
+        "id": text,
+        "at": instant,
+        "endpoint": text,
+        "deployment": text,
+        "model": text,
+        "number": pl.Int64(),
+        "variant": text,
+        "inputs": text,
+        "value": text,
+        "value_number": pl.Float64(),
+        "classes": text,
+        "probabilities": pl.List(pl.Float64()),
+        "latency": pl.Int64(),
+        "status": text,
+        "unknown": text,
+        "missing": text,
+    }
+
+
+def label_schema() -> dict[str, "pl.DataType"]:
+    """The columns of labels."""
+    import polars as pl
+
+    text, instant = pl.String(), pl.Datetime("us", "UTC")
+    return {
+        "prediction_id": text,
+        "endpoint": text,
+        "label": text,
+        "label_number": pl.Float64(),
+        "observed_at": instant,
+        "received_at": instant,
+    }
+
+
+def _columns(payloads: list[bytes]) -> dict[str, object]:
+    rows = [decode_prediction(payload) for payload in payloads]
+    sources = [row.source for row in rows]
+    return {
+        "id": [row.id for row in rows],
+        "at": [row.at for row in rows],
+        "endpoint": [source.endpoint for source in sources],
+        "deployment": [source.deployment for source in sources],
+        "model": [source.model for source in sources],
+        "number": [source.number for source in sources],
+        "variant": [source.variant for source in sources],
+        "inputs": [row.inputs.decode("utf-8", "replace") for row in rows],
+        "value": [value_text(row.value) for row in rows],
+        "value_number": [value_number(row.value) for row in rows],
+        "classes": [_json(source.classes).decode() for source in sources],
+        "probabilities": _lists([row.probabilities for row in rows]),
+        "latency": [row.latency for row in rows],
+        "status": [row.status for row in rows],
+        "unknown": [_tally(row.unknown) for row in rows],
+        "missing": [_tally(row.missing) for row in rows],
+    }
+
+
+def _lists(values: list[list[float] | None]) -> "pl.Series":
+    """A column of lists, null where a list is empty or None; several times faster than Polars makes it of lists."""
+    import numpy as np
+    import polars as pl
+
+    lengths = np.fromiter((len(value) if value else 0 for value in values), np.int64, len(values))
+    flat = np.fromiter((number for value in values if value for number in value), np.float64, int(lengths.sum()))
+    rows = np.arange(len(values))
+    grouped = pl.DataFrame({"row": np.repeat(rows, lengths), "value": flat}).group_by("row", maintain_order=True)
+    filled = pl.DataFrame({"row": rows}).join(grouped.agg("value"), on="row", how="left", maintain_order="left")
+    return filled["value"]
+
+
+def _value(text: str | None) -> Value | None:
+    value: Value | None = None if text is None else msgspec.json.decode(text, type=Value)
+    return value
+
+
+def _counts(text: str | None) -> dict[str, int] | None:
+    return None if text is None else msgspec.json.decode(text, type=dict[str, int])
+
+
+def _tally(counts: dict[str, int] | None) -> str | None:
+    return _json(counts).decode() if counts else None

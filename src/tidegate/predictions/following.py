@@ -1,0 +1,122 @@
+"""Following the prediction log: what is new since a mark, so that the cost grows with the news and not with history."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from tidegate.kernel.objects import ObjectPlane
+from tidegate.predictions.codecs import CODECS, label_schema, prediction_schema
+from tidegate.predictions.reading import open_parquet
+from tidegate.storage.journal import JournalReader, JournalSnapshot, SealedSegment
+from tidegate.storage.journal.index import SegmentIndex
+from tidegate.storage.journal.parquet import NUMBER
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a topic has been read: everything sealed up to `sequence`, and segments up to a record's number."""
+
+    sequence: int = 0
+    numbers: dict[str, int] = {}
+    """The number of the last record read, for segments beyond `sequence` and those that are still files."""
+
+
+class News(NamedTuple):
+    """What came since a mark, and the mark behind it."""
+
+    frame: "pl.DataFrame"
+    mark: Mark
+    exhausted: bool
+    """Whether there was nothing more when it was read."""
+
+
+class Follower:
+    """Reads one topic of the prediction log onwards from a mark. Not thread-safe.
+
+    Law: following from the empty mark, each time from the mark that the last step gave, yields every record of the
+    topic exactly once, whatever is written and sealed meanwhile and wherever the steps are cut.
+    """
+
+    def __init__(self, topic: str, folder: Path, index: SegmentIndex, objects: ObjectPlane) -> None:
+        # A reader of its own: its bookmarks in growing files are only good for one topic.
+        self._reader = JournalReader(folder, index, objects)
+        self._index = index
+        self._topic = topic
+        self._codec = next(codec for codec in CODECS if codec.topic == topic)
+
+    def after(self, mark: Mark, limit: int, columns: Sequence[str] | None = None) -> News:
+        """Up to about `limit` new records as the columns named, all of them by default."""
+        import polars as pl
+
+        progress = _Progress(mark, limit)
+        with self._reader.snapshot() as snapshot:
+            frames = self._sealed(snapshot, progress)
+            payloads = self._files(snapshot, progress)
+        schema = prediction_schema() if self._codec.topic == CODECS[0].topic else label_schema()
+        wanted = list(schema) if columns is None else list(columns)
+        frames.append(self._codec.to_frame(payloads))
+        news = pl.concat([frame.select(wanted) for frame in frames])
+        return News(news, progress.mark(), progress.left > 0)
+
+    def _sealed(self, snapshot: JournalSnapshot, progress: "_Progress") -> "list[pl.DataFrame]":
+        import polars as pl
+
+        files = {info.segment for info in snapshot.segments()}
+        frames: list[pl.DataFrame] = []
+        for part in self._index.list(self._topic, after=progress.sequence):
+            if part.segment in files:  # sealed since the snapshot: it is read as a file
+                progress.gapless = False
+                continue
+            bounds = progress.take(part)
+            if bounds is not None:
+                number = pl.col(NUMBER)
+                rows = open_parquet(self._reader, part).filter(number > bounds[0], number <= bounds[1])
+                frames.append(rows.sort(NUMBER).collect())
+        return frames
+
+    def _files(self, snapshot: JournalSnapshot, progress: "_Progress") -> list[bytes]:
+        payloads: list[bytes] = []
+        if progress.left <= 0:
+            return payloads
+        for position, payload in snapshot.scan(self._topic, progress.numbers):
+            payloads.append(payload)
+            progress.numbers[position.segment] = position.number
+            progress.left -= 1
+            if progress.left <= 0:
+                break
+        return payloads
+
+
+class _Progress:
+    """A mark that moves on."""
+
+    def __init__(self, mark: Mark, limit: int) -> None:
+        self.sequence = mark.sequence
+        self.numbers = dict(mark.numbers)
+        self.left = limit
+        self.gapless = True
+        """Whether everything up to the part at hand has been read."""
+
+    def take(self, part: SealedSegment) -> tuple[int, int] | None:
+        """The numbers of a sealed part to be read now: greater than the first and up to the second."""
+        done = self.numbers.get(part.segment, -1)
+        bounds = None
+        if done < part.last_number and self.left > 0:
+            upto = min(part.last_number, max(done, part.first_number - 1) + self.left)
+            bounds = done, upto
+            self.left -= upto - max(done, part.first_number - 1)
+            self.numbers[part.segment] = done = upto
+        if done < part.last_number:
+            self.gapless = False
+        elif self.gapless:
+            self.sequence = part.sequence
+            self.numbers.pop(part.segment, None)
+        return bounds
+
+    def mark(self) -> Mark:
+        """How far we are."""
+        return Mark(sequence=self.sequence, numbers=self.numbers)

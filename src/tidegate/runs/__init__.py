@@ -1,0 +1,1 @@
+"""Experiments and runs: params, metrics, artifacts, code and environment."""

@@ -1,0 +1,1 @@
+"""Pure numerics: metrics, intervals, tests. No I/O, no clock."""

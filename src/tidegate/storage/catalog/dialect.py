@@ -1,0 +1,69 @@
+"""What a database must tell the catalog about itself; one file a database implements it."""
+
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+
+class Dialect(Protocol):
+    """The differences between SQLite and PostgreSQL, and nothing else."""
+
+    name: str
+    begin_read: str
+
+    def writer(self) -> sa.Engine:
+        """The engine of the one writing connection, in driver autocommit."""
+        ...
+
+    def reader(self) -> sa.Engine:
+        """The engine of read-only connections, in driver autocommit."""
+        ...
+
+    def turn(self) -> AbstractContextManager[None]:
+        """This process's turn to write, among all processes."""
+        ...
+
+    def begin(self, connection: sa.Connection, durable: bool) -> str | None:
+        """Open a write transaction; return a name under which its outcome can be asked later, if that is needed."""
+        ...
+
+    def control(self, connection: sa.Connection, statement: str) -> None:
+        """Run COMMIT, ROLLBACK or a savepoint's statement, as cheaply as the driver can."""
+        ...
+
+    def committed(self, transaction_id: str) -> bool | None:
+        """Whether that transaction was committed, None while it is still running."""
+        ...
+
+    def serialise(self, connection: sa.Connection) -> None:
+        """Let no other transaction commit between now and our own commit."""
+        ...
+
+    def in_transaction(self, connection: sa.Connection) -> bool:
+        """Whether the transaction is still open after an error."""
+        ...
+
+    def lost(self, error: sa.exc.DBAPIError) -> bool:
+        """Whether the connection was lost, or a serialisation failed: the work may be tried again."""
+        ...
+
+    def full(self, error: sa.exc.DBAPIError) -> bool:
+        """Whether the disk is full."""
+        ...
+
+    def insert(self, table: sa.Table) -> Any:
+        """An INSERT that knows ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
+        ...
+
+    def pulse(self, connection: sa.Connection) -> object:
+        """A value that changes whenever anybody commits."""
+        ...
+
+    def seconds(self, connection: sa.Connection) -> float:
+        """The clock that every process sharing this catalog agrees on, for leases."""
+        ...
+
+    def close(self) -> None:
+        """Release connections and files."""
+        ...

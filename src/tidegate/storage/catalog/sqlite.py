@@ -1,0 +1,125 @@
+"""SQLite as the catalog: WAL, one writing connection a process, and a queue between processes.
+
+SQLite's own busy handler sleeps and polls, so whoever commits back to back starves the others (measured:
+1 commit against 13,000 in two seconds). ``flock`` on a side file makes the kernel queue the waiters.
+"""
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+_BUSY_MILLISECONDS = 10_000
+
+
+class SqliteDialect:
+    """The file ``catalog.db`` of a home, with ``write.lock`` beside it."""
+
+    name = "sqlite"
+    begin_read = "BEGIN"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = os.open(path.with_name("write.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._durable: bool | None = None
+        self._writer = self._engine(query_only=False, pool_size=1)
+        self._reader = self._engine(query_only=True, pool_size=16)
+
+    def _engine(self, *, query_only: bool, pool_size: int) -> sa.Engine:
+        engine = sa.create_engine(
+            f"sqlite:///{self._path}",
+            isolation_level="AUTOCOMMIT",
+            connect_args={"check_same_thread": False, "timeout": _BUSY_MILLISECONDS / 1000},
+            poolclass=sa.QueuePool,
+            pool_size=pool_size,
+            max_overflow=64,
+            pool_reset_on_return=None,
+        )
+
+        @sa.event.listens_for(engine, "connect")
+        def prepare(connection: Any, _record: Any) -> None:
+            connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA foreign_keys=ON")
+            connection.execute("PRAGMA temp_store=MEMORY")
+            connection.execute(f"PRAGMA query_only={'ON' if query_only else 'OFF'}")
+
+        return engine
+
+    def writer(self) -> sa.Engine:
+        """The engine of the one writing connection."""
+        return self._writer
+
+    def reader(self) -> sa.Engine:
+        """The engine of read-only connections."""
+        return self._reader
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold the lock file: the kernel queues the processes that wait for it."""
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def begin(self, connection: sa.Connection, durable: bool) -> str | None:
+        """FULL syncs the log at each commit; NORMAL survives the death of the process, not a power failure."""
+        if durable != self._durable:
+            self.control(connection, f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
+        self.control(connection, "BEGIN IMMEDIATE")
+        return None
+
+    def control(self, connection: sa.Connection, statement: str) -> None:
+        """Straight on the driver: a third of SQLAlchemy's price."""
+        driver: Any = connection.connection.driver_connection
+        try:
+            driver.execute(statement)
+        except sqlite3.Error as error:
+            raise sa.exc.OperationalError(statement, None, error) from error
+
+    def committed(self, _transaction_id: str) -> bool | None:
+        """Never asked."""
+        return None
+
+    def serialise(self, _connection: sa.Connection) -> None:
+        """Writers are serial already."""
+
+    def in_transaction(self, connection: sa.Connection) -> bool:
+        """SQLite rolls the whole transaction back by itself on some errors, a full disk among them."""
+        driver: Any = connection.connection.driver_connection
+        return bool(driver.in_transaction)
+
+    def lost(self, _error: sa.exc.DBAPIError) -> bool:
+        """There is no connection to lose."""
+        return False
+
+    def full(self, error: sa.exc.DBAPIError) -> bool:
+        """SQLITE_FULL, or an I/O error, which is how a full disk shows in the shared-memory file."""
+        return getattr(error.orig, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR"))
+
+    def insert(self, table: sa.Table) -> Any:
+        """INSERT with a conflict clause."""
+        return sqlite.insert(table)
+
+    def pulse(self, connection: sa.Connection) -> object:
+        """Changes when any other connection has committed."""
+        return connection.exec_driver_sql("PRAGMA data_version").scalar_one()
+
+    def seconds(self, _connection: sa.Connection) -> float:
+        """One machine shares the file, and its monotonic clock."""
+        return time.monotonic()
+
+    def close(self) -> None:
+        """Release connections and the lock file."""
+        self._writer.dispose()
+        self._reader.dispose()
+        os.close(self._lock)

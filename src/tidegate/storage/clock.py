@@ -1,0 +1,63 @@
+"""Business time of a simulated home: kept in the catalog, shared by its processes, never going back."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from tidegate.kernel.clock import BusinessClock, SystemClock, from_micros, to_micros, utc
+from tidegate.kernel.errors import Conflict
+from tidegate.storage.catalog import Catalog
+from tidegate.storage.schema import Micros, table
+
+home = table(
+    "home",
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("home_id", sa.String(32), nullable=False),
+    sa.Column("simulated", sa.Boolean, nullable=False),
+    sa.Column("business_now", Micros, nullable=False),
+    room="storage",
+)
+
+
+class SimulatedClock:
+    """Stands still until it is advanced; the maximum of all that was asked for wins."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def now(self) -> datetime:
+        """The home's business time."""
+        with self._catalog.connect() as connection:
+            return from_micros(connection.execute(sa.select(home.c.business_now)).scalar_one())
+
+    def advance(self, to: datetime) -> datetime:
+        """Move business time forward; an earlier instant changes nothing. Returns the time now."""
+        target = to_micros(utc(to))
+        if to_micros(self.now()) >= target:
+            return self.now()
+
+        def work() -> None:
+            with self._catalog.connect() as connection:
+                connection.execute(home.update().where(home.c.business_now < target).values(business_now=target))
+
+        self._catalog.write(work, durable=False)
+        return self.now()
+
+
+def open_clock(catalog: Catalog, home_id: str, simulated: bool | None) -> BusinessClock:
+    """The clock of this home; the first to open it decides whether it is simulated (None: not)."""
+    epoch = to_micros(SystemClock().now()) if not simulated else 0
+
+    def work() -> bool:
+        with catalog.connect() as connection:
+            insert = catalog.insert(home).values(id=1, home_id=home_id, simulated=bool(simulated), business_now=epoch)
+            connection.execute(insert.on_conflict_do_nothing())
+            return bool(connection.execute(sa.select(home.c.simulated)).scalar_one())
+
+    with catalog.connect() as connection:
+        known = connection.execute(sa.select(home.c.simulated)).scalar_one_or_none()
+    kept = bool(known) if known is not None else catalog.write(work)
+    if simulated is not None and simulated != kept:
+        kind = "a simulated" if kept else "a real"
+        raise Conflict(f"this home was created with {kind} clock; that cannot change, make another home")
+    return SimulatedClock(catalog) if kept else SystemClock()

@@ -1,0 +1,1 @@
+"""Changes of the catalog's tables, one Alembic branch a room."""

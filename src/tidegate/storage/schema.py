@@ -1,0 +1,25 @@
+"""The tables of all rooms in one metadata; each table says which room, and so which migration branch, it is of."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Micros = sa.BigInteger
+"""An instant as integer microseconds UTC."""
+
+AutoKey = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+"""An integer key that the database counts up; SQLite does so only for INTEGER."""
+
+
+def table(name: str, *parts: Any, room: str) -> sa.Table:
+    """A table that belongs to a room."""
+    return sa.Table(name, metadata, *parts, info={"room": room}, sqlite_autoincrement=True)

@@ -1,0 +1,1 @@
+"""Contract suites and fixtures that authors of plug-ins run against their own parts."""

