@@ -13,7 +13,7 @@ PYTEST := .venv/bin/python -m pytest
 WORKERS ?= 2
 ARGS ?=
 
-.PHONY: help setup demo test test-peers lint format bench soak lock openapi changelog screenshots clean
+.PHONY: help setup demo test test-peers lint format bench soak lock openapi index migrations changelog screenshots clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -42,6 +42,7 @@ lint: setup  ## ruff, mypy, layers, committed OpenAPI
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
 	.venv/bin/python tools/openapi.py --check
+	.venv/bin/python tools/index.py --check
 	.venv/bin/python tools/settings_page.py --check
 	.venv/bin/python tools/changelog.py check
 
@@ -62,6 +63,12 @@ lock: setup  ## Resolve pyproject.toml, and every peer's requirements.in, into h
 
 openapi: setup  ## Write openapi.json anew
 	.venv/bin/python tools/openapi.py
+
+index: setup  ## Write the index of commands anew
+	.venv/bin/python tools/index.py
+
+migrations: setup  ## Write first migrations for new tables
+	.venv/bin/python tools/migrations.py
 
 changelog: setup  ## Fold changelog.d/ into CHANGELOG.md (VERSION=0.2.0)
 	.venv/bin/python tools/changelog.py build $(VERSION)

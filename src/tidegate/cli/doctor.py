@@ -101,7 +101,10 @@ def _journal(workspace: "LocalWorkspace") -> str:
     from tidegate.storage.journal import verify
 
     report = verify(workspace.storage.journal_index)
-    return f"{report.segments:,} sealed parts, intact"
+    if not report.sound:
+        fault = report.faults[0]
+        raise Internal(f"sealed part {fault.sequence} {fault.reason}; restore the catalog from a backup")
+    return f"{report.links:,} sealed parts, intact"
 
 
 common_options(doctor)

@@ -1,3 +1,111 @@
 """The verbs of every room. Written by `make index`; a test compares it with the operations."""
 
-ROOMS: dict[str, tuple[str, dict[str, str]]] = {}
+ROOMS: dict[str, tuple[str, dict[str, str]]] = {
+    "data": (
+        "Datasets: named tables in immutable versions, and the contract that each version keeps.",
+        {
+            "register": "Make a version of fragments that are already stored.",
+            "set-contract": "Put another contract in force; versions keep the one that they were checked against.",
+            "contract": "The contract in force.",
+            "contracts": "Every contract that was in force, the newest first.",
+            "get": "One version of a dataset.",
+            "resolve": "The version that a reference names: `flights` (the newest), `flights/7`, or 12 digits or more of a digest.",
+            "versions": "The versions of a dataset, the newest first.",
+            "list": "The datasets, by name.",
+        },
+    ),
+    "runs": (
+        "Runs: executions of training code, with params, metrics, code, environment and inputs.",
+        {
+            "create": "Begin a run. ``inputs`` are references of dataset versions.",
+            "log": "Tell a run more, all of it or nothing.",
+            "finish": "End a run. Raises `Conflict` when it has ended already.",
+            "get": "One run, with the latest value of each metric.",
+            "history": "Every measurement of a run, or of one metric of it, in the order of arrival.",
+            "list": "Runs, the newest first; of one experiment, or in one status, where that is given.",
+        },
+    ),
+    "models": (
+        "Versions of models, and the stage that each has reached.",
+        {
+            "register": "Make a version of files that are kept already.",
+            "resolve": "The version that a reference means: `name` (the latest), `name/7`, `name@alias` or a digest's prefix.",
+            "get": "One version.",
+            "versions": "The versions of a model, newest first.",
+            "list": "Models, by name.",
+            "promote": "Move a version to another stage, if it has all that the stage's policy asks for.",
+            "attest": "Note what was found of a version: a gate's verdict, or an approval.",
+            "attestations": "What was attested of a version, newest first.",
+            "set-alias": "Point an alias at a version.",
+            "aliases": "The aliases of a model, by alias.",
+            "policy": "What a version must show before it may move to a stage.",
+            "set-policy": "Decide what a version must show before it may move to a stage; versions that stand there stay.",
+        },
+    ),
+    "gates": (
+        "What a version must show before it may be trusted.",
+        {
+            "plan": "Announce a test, so that its policy and its rows are known before its result.",
+            "record": "Keep the figures of a planned test; the verdict is drawn here, and attested of the version.",
+            "get": "One report.",
+            "list": "Reports, newest first; on one version where it is given.",
+            "unfinished": "Tests of a version that were planned and never reported, newest first.",
+        },
+    ),
+    "predictions": (
+        "What was predicted, and the labels that arrived later.",
+        {
+            "count": "Count the predictions and labels of each endpoint.",
+            "get": "Show one prediction: what was asked, what was answered, and the labels that have arrived.",
+        },
+    ),
+    "endpoints": (
+        "Endpoints: the names under which predictions are asked for, and the model versions behind them.",
+        {
+            "deploy": "Put a model version behind an endpoint, which is made where there is none.",
+            "retire": "Take an endpoint out of service; its deployments, predictions and labels stay. Deploying revives it.",
+            "get": "One endpoint, with the deployment that answers.",
+            "deployments": "Deployments of an endpoint, newest first.",
+            "predict": "Answer rows with the endpoint's model, validated against its signature and logged.",
+            "labels": "Tell what became of predictions: all labels are taken, or none.",
+            "list": "Endpoints, by name.",
+        },
+    ),
+    "monitors": (
+        "What predictions were worth, window by window, once their labels arrived.",
+        {
+            "windows": "List the windows of an endpoint, newest first, one for each model version that answered in it.",
+            "latest": "Show how an endpoint stands: its newest window, the newest with labels, and labels that fit no prediction.",
+            "set-window": "Choose how long the windows of an endpoint are, from a minute to 366 days; a day unless chosen.",
+        },
+    ),
+    "people": (
+        "People, their roles, and the tokens by which a server knows them.",
+        {
+            "add": "Add a person with one role, and a token that is shown this once.",
+            "get": "One person with their roles.",
+            "list": "People: first `local`, then by name.",
+            "grant": "Give a person one more role; granting it twice changes nothing.",
+            "revoke": "Take a role from a person, at once. The last admin stays one.",
+            "new-token": "Make another token for a person, shown this once; the others stay valid.",
+            "tokens": "The tokens of a person, newest first: when they were made, when they end, never the token itself.",
+            "revoke-token": "End a token, at once. Revoking it twice changes nothing.",
+        },
+    ),
+    "approvals": (
+        "Four eyes: a person other than the author approves or rejects a version.",
+        {
+            "approve": "Approve a version, in your own name, with a reason. Its author never can.",
+            "reject": "Reject a version: no approval helps it until you withdraw this or approve.",
+            "withdraw": "Take back your approval or rejection of a version.",
+            "standing": "What each person last said of a version and has not withdrawn, by person.",
+        },
+    ),
+    "audit": (
+        "Who did what: the audit chain, and the proof that nobody has changed it.",
+        {
+            "list": "Rows of the chain, newest first; of one actor, subject or operation (`models.promote`) where given.",
+            "verify": "Recompute every hash of the chain from the beginning.",
+        },
+    ),
+}

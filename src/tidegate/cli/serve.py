@@ -51,13 +51,13 @@ def serve(simulated_clock: bool, **arguments: Any) -> None:
     if settings.workers > 1:
         metrics.mkdir()
         environment["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
-    argument = msgspec.json.encode(settings).decode()
+    message = msgspec.json.encode(settings)
     spawns = [
-        Spawn(f"serving-{number}", [sys.executable, "-m", "tidegate.http.server", argument], environment)
+        Spawn(f"serving-{number}", [sys.executable, "-m", "tidegate.http.server"], environment, message)
         for number in range(1, settings.workers + 1)
     ]
-    controllers = [sys.executable, "-m", "tidegate.workspace.controlling", argument]
-    spawns.append(Spawn("controllers", controllers, dict(PINNED_THREADS)))
+    controllers = [sys.executable, "-m", "tidegate.workspace.controlling"]
+    spawns.append(Spawn("controllers", controllers, dict(PINNED_THREADS), message))
     supervisor = Supervisor(spawns, SystemClock())
     announce = threading.Thread(target=_announce, args=(settings, supervisor), daemon=True)
     announce.start()

@@ -1,5 +1,6 @@
 """Commands at the top: `status`, `predict`, `why`, `config`."""
 
+import sys
 import typing
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def predict(endpoint: str, rows: tuple[str, ...], file: str | None, json_output:
     if json_output:
         click.echo(wire.encode(answer, type(answer)))
         return
-    print_answer(answer.predictions, typing.Any, json_output=False)
+    print_answer(answer.predictions, list, json_output=False)
 
 
 @click.command()
@@ -85,9 +86,7 @@ def _object(text: str) -> dict[str, Any]:
 
 def _read(file: str) -> list[dict[str, Any]]:
     if file == "-":
-        return typing.cast(
-            "list[dict[str, Any]]", wire.decode(click.get_text_stream("stdin").read(), list[dict[str, Any]])
-        )
+        return typing.cast("list[dict[str, Any]]", wire.decode(sys.stdin.read(), list[dict[str, Any]]))
     try:
         text = Path(file).read_bytes()
     except OSError as error:

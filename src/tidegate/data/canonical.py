@@ -204,4 +204,6 @@ def _one_nan(series: "pl.Series") -> "pl.Series":
 
     if not series.is_nan().any():
         return series
-    return series.to_frame().select(pl.when(pl.all().is_nan()).then(float("nan")).otherwise(pl.all())).to_series()
+    value = pl.col(series.name)
+    kept = pl.when(value.is_nan()).then(float("nan")).otherwise(value)
+    return series.to_frame().select(kept.alias(series.name)).to_series()

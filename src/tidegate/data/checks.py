@@ -84,8 +84,7 @@ def _counts(check: _Check, count: int, rows: int) -> bool:
 
 def _violation(frame: "pl.DataFrame", check: _Check, count: int) -> Violation:
     rows = frame.select(check.mask.arg_true().head(SHOWN_ROWS)).to_series()
-    noun = "value is" if count == 1 else "values are"
-    message = f"{count:,} of {frame.height:,} {noun} {check.promise}"
+    message = f"{count:,} of {frame.height:,} values {'is' if count == 1 else 'are'} {check.promise}"
     if check.rule == "null share":
         message += f"; the contract allows {check.share:.1%} of the rows"
     if check.rule in ("range", "category"):

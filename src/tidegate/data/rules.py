@@ -91,6 +91,7 @@ def learn_range(seen: Summary) -> tuple[float | None, float | None]:
     elif greatest <= 0:
         high = min(0.0, high)
         low = low if heavy_low else max(low, least * _SAFE_RATIO)
+    low, high = min(least, _short(low)), max(greatest, _short(high))
     return (low if math.isfinite(low) else None), (high if math.isfinite(high) else None)
 
 
@@ -134,6 +135,11 @@ def refusal(name: str, violations: Sequence[Violation], revision: int) -> Invali
         f"data.set_contract({name!r}, …) or commit(…, contract=…).",
         violations=[msgspec.to_builtins(one) for one in violations],
     )
+
+
+def _short(bound: float) -> float:
+    """Six digits: a bound is read by people."""
+    return float(f"{bound:.6g}")
 
 
 def _rows(violation: Violation) -> str:

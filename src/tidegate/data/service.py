@@ -60,7 +60,7 @@ class DataStore(Protocol):
         ...
 
     def with_digest(self, prefix: str, name: str | None = None) -> list[DatasetVersion]:
-        """Up to two versions whose digest begins like this."""
+        """Of each of up to two digests that begin like this, the version that was first."""
         ...
 
     def versions(self, name: str, before: int, limit: int) -> list[DatasetVersion]:

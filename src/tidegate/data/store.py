@@ -118,11 +118,13 @@ class SqlData:
         return found[0] if found else None
 
     def with_digest(self, prefix: str, name: str | None = None) -> list[DatasetVersion]:
-        """Up to two versions whose digest begins like this."""
-        query = _HELD.where(versions.c.digest.startswith(prefix, autoescape=True))
+        """Of each of up to two digests that begin like this, the version that was first."""
+        held = versions.c.digest.startswith(prefix, autoescape=True)
         if name is not None:
-            query = query.where(versions.c.name == name)
-        return self._versions(query.order_by(versions.c.name, versions.c.number).limit(2))
+            held = sa.and_(held, versions.c.name == name)
+        query = _HELD.where(held).order_by(versions.c.created_at, versions.c.name).limit(1)
+        first = self._versions(query)
+        return first + (self._versions(query.where(versions.c.digest != first[0].digest)) if first else [])
 
     def versions(self, name: str, before: int, limit: int) -> list[DatasetVersion]:
         """Versions below a number, greatest first."""

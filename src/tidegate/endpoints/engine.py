@@ -16,7 +16,7 @@ from tidegate.endpoints.records import (
     PredictRequest,
 )
 from tidegate.endpoints.routing import Route, RoutingTable, Wishes
-from tidegate.endpoints.rules import check_count, check_moments, check_outcome
+from tidegate.endpoints.rules import check_count, check_outcome, micros_of, moments_of
 from tidegate.endpoints.variant import LiveVariant
 from tidegate.kernel import wire
 from tidegate.kernel.clock import BusinessClock, MachineClock, to_micros
@@ -83,8 +83,7 @@ class ServingEngine:
         if at is None:
             moments = [to_micros(now)] * len(rows)
         else:
-            check_moments(at, len(rows), now)
-            moments = [to_micros(moment) for moment in at]
+            moments = moments_of(at, len(rows), now)
         new = self._log.ids.new
         answered = route.stable.answer(rows, moments, lambda: new(now), self._machine.monotonic)
         self._log.append(answered.rows)
@@ -106,7 +105,7 @@ class ServingEngine:
                 outcome.prediction_id,
                 name,
                 check_outcome(index, outcome, route.classes, now),
-                to_micros(outcome.observed_at),
+                micros_of(outcome.observed_at, f"labels[{index}].observed_at"),
                 received,
             )
             for index, outcome in enumerate(labels)

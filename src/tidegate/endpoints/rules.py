@@ -2,13 +2,17 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from tidegate.endpoints.records import OutcomeIn
+from tidegate.kernel.clock import to_micros
 from tidegate.kernel.errors import Invalid
 from tidegate.kernel.ids import parse_id
 from tidegate.models.signature import Label
+
+_ID = re.compile(r"[0-9a-f]{32}")
 
 MAX_ROWS = 10_000
 """Most rows, or labels, of one call."""
@@ -23,8 +27,8 @@ def check_count(count: int, what: str) -> None:
         raise Invalid(f"{what}: one call takes 1 to {MAX_ROWS:,}, got {count:,}", field=what)
 
 
-def check_moments(at: Sequence[datetime], rows: int, now: datetime) -> None:
-    """Raise `Invalid` unless there is one aware instant a row, none of them later than now."""
+def moments_of(at: Sequence[datetime], rows: int, now: datetime) -> list[int]:
+    """The instants in microseconds. Raises `Invalid` unless there is one a row, none of them later than now."""
     if len(at) != rows:
         raise Invalid(f"at: expected one instant a row ({rows:,}), got {len(at):,}", field="at")
     for index, moment in enumerate(at):
@@ -33,6 +37,15 @@ def check_moments(at: Sequence[datetime], rows: int, now: datetime) -> None:
                 f"at[{index}]: {moment.isoformat()} is in the future; business time is {now.isoformat()}",
                 field=f"at[{index}]",
             )
+    return [micros_of(moment, f"at[{index}]") for index, moment in enumerate(at)]
+
+
+def micros_of(moment: datetime, where: str) -> int:
+    """Microseconds of an instant. Raises `Invalid` for one that has no place in the calendar of UTC."""
+    try:
+        return to_micros(moment)
+    except OverflowError as error:
+        raise Invalid(f"{where}: {moment.isoformat()} is outside the years 1 to 9999 in UTC", field=where) from error
 
 
 def spelling(label: Label) -> str:
@@ -52,16 +65,7 @@ def check_outcome(index: int, outcome: OutcomeIn, classes: Mapping[Label, Label]
     that is none of the classes or, for a regression, no finite number.
     """
     where = f"labels[{index}]"
-    try:
-        born = parse_id(outcome.prediction_id, f"{where}.prediction_id").at
-    except Invalid as error:
-        raise Invalid(error.message, field=f"{where}.prediction_id") from error
-    if born > now + SKEW:
-        raise Invalid(
-            f"{where}.prediction_id: {outcome.prediction_id} is from the future ({born.isoformat()}); "
-            f"business time is {now.isoformat()}",
-            field=f"{where}.prediction_id",
-        )
+    _check_id(f"{where}.prediction_id", outcome.prediction_id, now)
     if outcome.observed_at > now:
         raise Invalid(
             f"{where}.observed_at: {outcome.observed_at.isoformat()} is in the future; "
@@ -69,6 +73,22 @@ def check_outcome(index: int, outcome: OutcomeIn, classes: Mapping[Label, Label]
             field=f"{where}.observed_at",
         )
     return _value(f"{where}.value", outcome.value, classes)
+
+
+def _check_id(where: str, prediction_id: str, now: datetime) -> None:
+    if not _ID.fullmatch(prediction_id):
+        raise Invalid(f"{where}: {_shown(prediction_id)} is no id: predict answered 32 hex digits", field=where)
+    try:
+        born = parse_id(prediction_id, where).at
+    except Invalid as error:
+        raise Invalid(error.message, field=where) from error
+    except OverflowError as error:  # a time that no calendar holds
+        raise Invalid(f"{where}: {prediction_id} is from the future", field=where) from error
+    if born > now + SKEW:
+        raise Invalid(
+            f"{where}: {prediction_id} is from the future ({born.isoformat()}); business time is {now.isoformat()}",
+            field=where,
+        )
 
 
 def _value(where: str, value: Label, classes: Mapping[Label, Label]) -> Label:

@@ -61,6 +61,6 @@ class AuditLog(Service):
                 intact=False,
                 rows=report.rows,
                 head=report.head,
-                message=f"every row holds, but none has the hash {known_head}: rows were cut off, or the chain was rewritten",
+                message=f"every row holds, but none has the hash {known_head}: rows were cut off or written anew",
             )
         return report

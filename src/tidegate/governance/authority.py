@@ -35,7 +35,7 @@ class PeopleAuthority:
             person = rules.local_person()
         if person is None:
             raise Forbidden(
-                f"there is no person {actor[:128]!r} here: an admin adds one with 'tidegate people add NAME --role ROLE'",
+                f"there is no person {actor[:128]!r} here: an admin adds one, 'tidegate people add NAME --role ROLE'",
                 actor=actor[:128],
             )
         return rules.effective(person.roles)

@@ -90,7 +90,7 @@ class People(Service):
         self._facts = facts
 
     @operation("POST /people", role="admin", audit="change", transaction=False)
-    def add(self, name: str, role: Role, *, lifetime_seconds: int | None = None) -> PersonAdded:
+    def add(self, name: str, *, role: Role, lifetime_seconds: int | None = None) -> PersonAdded:
         """Add a person with one role, and a token that is shown this once.
 
         The answer is not kept for repeated requests, since it holds a secret: a repeated call finds that the person
@@ -126,7 +126,7 @@ class People(Service):
         return Page(found[:limit], encode_cursor("" if last == LOCAL_ACTOR else last))
 
     @operation("POST /people/{name}/roles", role="admin", audit="change")
-    def grant(self, name: str, role: Role) -> Person:
+    def grant(self, name: str, *, role: Role) -> Person:
         """Give a person one more role; granting it twice changes nothing."""
         self._store.claim()
         person = self._known(name)
@@ -135,7 +135,7 @@ class People(Service):
         return self._change(person, rules.in_order((*person.roles, role)), "granted", role)
 
     @operation("DELETE /people/{name}/roles/{role}", role="admin", audit="change")
-    def revoke(self, name: str, role: Role) -> Person:
+    def revoke(self, name: str, *, role: Role) -> Person:
         """Take a role from a person, at once. The last admin stays one."""
         self._store.claim()
         person = self._known(name)
@@ -211,7 +211,7 @@ class People(Service):
         return NewToken(info=info, token=token)
 
     def _audited(self, verb: str, subject: str, asked: dict[str, object], work: Callable[[], T]) -> T:
-        """Run in one transaction with its audit row, past the memory of answers, which would keep the token in clear."""
+        """Run in one transaction with its audit row, past the memory of answers, which would keep the token."""
         call = current.get() or Call(actor=LOCAL_ACTOR)
         request = msgspec.json.encode({"name": subject, **asked}, order="sorted")
         entry = Journalled(

@@ -32,13 +32,14 @@ class HeaderAuthenticator:
 
     def identify(self, headers: Mapping[str, str]) -> Call:
         """The call that these headers (lower-case names) describe. Raises `Unauthenticated`, `Invalid`."""
-        self._advance(headers.get("tidegate-time"))
-        return Call(
+        call = Call(
             actor=self._actor(headers),
             request_id=_short(headers, "x-request-id") or random_id(),
             idempotency_key=_short(headers, "idempotency-key"),
             deadline=self._deadline(headers.get("tidegate-deadline")),
         )
+        self._advance(headers.get("tidegate-time"))
+        return call
 
     def _actor(self, headers: Mapping[str, str]) -> str:
         authorization = headers.get("authorization")

@@ -116,7 +116,7 @@ def _merge(
         raise Invalid(f"{', '.join(sorted(twice))} stands in the path already; leave it out", field=min(twice))
     what = f"{operation.room}.{operation.name}"
     texts = wire.convert(
-        {name: value for name, value in (path | query).items() if name in operation.parameters},
+        {name: value for name, value in {**path, **query}.items() if name in operation.parameters},
         _partial(operation, frozenset(path) | frozenset(query)),
         what,
         strict=False,

@@ -1,11 +1,10 @@
-"""A serving process: ``python -m tidegate.http.server SETTINGS``, where SETTINGS is JSON.
+"""A serving process: ``python -m tidegate.http.server``, its settings as a line of JSON on standard input.
 
 Several may serve one port: each has a socket of its own (SO_REUSEPORT), and the kernel spreads connections.
 """
 
 import asyncio
 import logging
-import sys
 
 import msgspec
 import uvicorn
@@ -15,9 +14,9 @@ from tidegate.endpoints.asgi import HotPath
 from tidegate.http.address import LOOPBACK, listen
 from tidegate.http.app import Application
 from tidegate.http.identity import HeaderAuthenticator
-from tidegate.http.meter import PrometheusMeter
+from tidegate.http.meter import PrometheusMeter, PrometheusServingMeter
 from tidegate.kernel.settings import Settings
-from tidegate.loop.supervisor import end_with_parent
+from tidegate.loop.supervisor import end_with_parent, read_message
 from tidegate.workspace import LocalWorkspace, open_local
 
 BACKLOG = 2048
@@ -27,21 +26,30 @@ def application(workspace: LocalWorkspace) -> HotPath:
     """The whole ASGI application of a workspace: the hot path first, everything else behind it."""
     settings = workspace.settings
     authenticator = HeaderAuthenticator(
-        workspace.people_store.person_of,
+        workspace.authority.person_of,
         workspace.storage.clock,
         workspace.storage.machine,
         trust_loopback=settings.auth == "local" and settings.host in LOOPBACK,
     )
     pages = Application(workspace, authenticator).build(inference_routes(workspace, authenticator))
-    return HotPath(workspace.engine, authenticator, pages, body_bytes=settings.body_megabytes << 20)
+    return HotPath(
+        workspace.engine,
+        authenticator,
+        pages,
+        authorise=workspace.dispatcher.authorise,
+        meter=PrometheusServingMeter(),
+        machine=workspace.storage.machine,
+        body_bytes=settings.body_megabytes << 20,
+    )
 
 
 def main() -> None:
     """Serve until SIGTERM, or until the supervisor is gone."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    settings = msgspec.json.decode(sys.argv[1], type=Settings)
+    settings = msgspec.json.decode(read_message(), type=Settings)
     end_with_parent()
     with open_local(settings, meter=PrometheusMeter()) as workspace:
+        workspace.engine.start()
         bound = listen(settings.host, settings.port)
         bound.listen(BACKLOG)
         config = uvicorn.Config(

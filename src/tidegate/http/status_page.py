@@ -33,7 +33,9 @@ def page(status: Status, home: str) -> str:
 
 @functools.cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters |= {"instant": _instant, "day": _day, "count": _count, "figure": _figure}
     environment.globals |= {"spark": _spark, "bars": _bars, "words": _words}
     return environment.from_string(files("tidegate.http").joinpath("status.html").read_text(encoding="utf-8"))

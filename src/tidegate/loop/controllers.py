@@ -1,5 +1,6 @@
 """Runs controllers under a lease: one idempotent step at a time, nothing kept in memory between steps."""
 
+import functools
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -54,13 +55,25 @@ class ControllerLoop:
     """Calls each controller when it is due, as long as this process holds the lease."""
 
     def __init__(
-        self, controllers: Sequence[Controller], leases: LeaseBook, machine: MachineClock, holder: str
+        self,
+        build: Callable[[], Sequence[Controller]],
+        leases: LeaseBook,
+        machine: MachineClock,
+        holder: str,
     ) -> None:
-        self._controllers = controllers
+        self._build = build
         self._leases = leases
         self._machine = machine
         self._holder = holder
-        self._due = {controller.name: 0.0 for controller in controllers}
+
+    @functools.cached_property
+    def _controllers(self) -> list[Controller]:
+        """Built with the first step: a process that only serves never loads what they need."""
+        return list(self._build())
+
+    @functools.cached_property
+    def _due(self) -> dict[str, float]:
+        return {controller.name: 0.0 for controller in self._controllers}
 
     def run(self, stop: threading.Event) -> None:
         """Until told to stop. Another holder's death is noticed within the length of a lease."""

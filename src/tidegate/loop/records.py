@@ -97,8 +97,8 @@ class RunStep(msgspec.Struct, frozen=True, kw_only=True):
     commit: str | None
     dirty: bool
     diff_digest: str | None
-    python: str
-    packages_digest: str
+    python: str | None
+    packages_digest: str | None
 
 
 class DatasetStep(msgspec.Struct, frozen=True, kw_only=True):

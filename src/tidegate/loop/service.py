@@ -46,7 +46,7 @@ class Loop(Service):
     def status(self) -> Status:
         """Every endpoint: its live version, traffic, latency and quality; those that need attention first."""
         simulated = hasattr(self._clock, "advance")
-        endpoints = status.survey(self._endpoints, self._monitors, self._predictions)
+        endpoints = status.survey(self._endpoints, self._monitors)
         return Status(now=self._clock.now(), simulated_clock=simulated, endpoints=endpoints)
 
     @operation("POST /tick", role="maintainer", audit="summary", transaction=False)

@@ -1,5 +1,6 @@
 """Keeps the processes of a server alive: what dies is started again, what is told to stop drains first."""
 
+import contextlib
 import logging
 import os
 import signal
@@ -17,11 +18,15 @@ _FIRST_PAUSE, _LONGEST_PAUSE, _STEADY_SECONDS = 0.1, 10.0, 30.0
 
 
 class Spawn(NamedTuple):
-    """A process to keep alive. It must end by itself when its standard input is closed: then we are dead."""
+    """A process to keep alive. It must end by itself when its standard input is closed: then we are dead.
+
+    ``message`` is the line that it reads there first: secrets do not belong on a command line, which all can see.
+    """
 
     name: str
     command: Sequence[str]
     environment: dict[str, str]
+    message: bytes = b""
 
 
 class _Child:
@@ -82,6 +87,13 @@ class Supervisor:
                 env={**os.environ, **child.spawn.environment},
                 start_new_session=True,
             )
+            self._tell(child.process, child.spawn.message)
+
+    def _tell(self, process: subprocess.Popen[bytes], message: bytes) -> None:
+        if message and process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # it is dead already, which the next round sees
+                process.stdin.write(message + b"\n")
+                process.stdin.flush()
 
     def _drain(self) -> None:
         alive = [
@@ -104,6 +116,14 @@ class Supervisor:
         if child.process is not None and child.process.stdin is not None:
             child.process.stdin.close()
         child.process = None
+
+
+def read_message() -> bytes:
+    """In a supervised process: the line that the supervisor sent."""
+    line = bytearray()
+    while (byte := os.read(0, 1)) not in (b"", b"\n"):
+        line += byte
+    return bytes(line)
 
 
 def end_with_parent() -> None:

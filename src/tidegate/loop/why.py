@@ -94,8 +94,8 @@ def _run(runs: Runs, run_id: str | None) -> RunStep | None:
         commit=run.code.commit,
         dirty=run.code.dirty,
         diff_digest=run.code.diff_digest,
-        python=run.environment.python,
-        packages_digest=run.environment.packages_digest,
+        python=run.environment.python if run.environment else None,
+        packages_digest=run.environment.packages_digest if run.environment else None,
     )
 
 
@@ -113,9 +113,7 @@ def _datasets(graph: Graph, version: ModelVersion) -> tuple[DatasetStep, ...]:
 
 def _verdict(each: Attestation) -> VerdictStep:
     figures = ", ".join(f"{name} {value}" for name, value in each.evidence.items())
-    return VerdictStep(
-        kind=each.kind, verdict=each.verdict, by=each.by, at=each.at, summary=each.reason or figures
-    )
+    return VerdictStep(kind=each.kind, verdict=each.verdict, by=each.by, at=each.at, summary=each.reason or figures)
 
 
 def tell(why: Why) -> str:
@@ -134,16 +132,24 @@ def tell(why: Why) -> str:
         f"  └ model {model.model}  {model.digest[:12]}  served by {model.runtime}",
         f"    made {model.created_at.strftime(day)} by {model.created_by}",
     ]
-    lines += [f"    ├ {each.kind}: {each.verdict}, by {each.by}: {each.summary}" for each in (*why.gates, *why.approvals)]
+    lines += [
+        f"    ├ {each.kind}: {each.verdict}, by {each.by}: {each.summary}" for each in (*why.gates, *why.approvals)
+    ]
     if run is not None:
         lines.append(f"    └ run {run.id}, experiment {run.experiment}, {run.started_at.strftime(day)} by {run.actor}")
         lines.append(f"      ├ code {_code(run)}")
-        lines.append(f"      ├ environment Python {run.python}, packages {run.packages_digest[:12]}")
+        lines.append(f"      ├ environment {_environment(run)}")
     pad = "      " if run is not None else "    "
     for index, dataset in enumerate(why.datasets):
         branch = "└" if index == len(why.datasets) - 1 else "├"
         lines.append(f"{pad}{branch} data {dataset.dataset}  {dataset.digest[:12]}  ({dataset.role})")
     return "\n".join(lines)
+
+
+def _environment(run: RunStep) -> str:
+    if run.python is None:
+        return "not recorded"
+    return f"Python {run.python}" + (f", packages {run.packages_digest[:12]}" if run.packages_digest else "")
 
 
 def _code(run: RunStep) -> str:

@@ -10,7 +10,7 @@ from tidegate.kernel.errors import Invalid
 from tidegate.kernel.schema import Column
 from tidegate.models.formats.choose import save_model
 from tidegate.models.formats.protocol import Matrix
-from tidegate.models.records import Cell, Inputs, Manifest, Origin
+from tidegate.models.records import Cell, Inputs, Manifest
 from tidegate.models.signature import Policy, Signature, infer_signature
 
 EXAMPLE_ROWS: Final = 3
@@ -48,7 +48,7 @@ def manifest_of(
         facts=saved.facts,
         example=tuple(example_rows(matrix[:EXAMPLE_ROWS], saved.signature)),
         inputs=inputs.digest,
-        origins=tuple(origins_of(inputs.lineage)),
+        origins=tuple(inputs.lineage),
         run_id=run_id,
     )
 
@@ -57,16 +57,6 @@ def example_rows(matrix: Matrix, signature: Signature) -> Iterable[dict[str, Cel
     """Rows of a matrix as `predict` takes them; a null is left as null."""
     for row in matrix:
         yield {column.name: _cell(code, column) for column, code in zip(signature.columns, row, strict=True)}
-
-
-def origins_of(lineage: Iterable[object]) -> Iterable[Origin]:
-    """The dataset versions in a lineage: whatever has a digest, and, if it has one, a label."""
-    for part in lineage:
-        known: Any = part
-        if isinstance(part, str):
-            yield Origin(part)
-        else:
-            yield Origin(known.digest, str(getattr(known, "label", part)))
 
 
 def _cell(code: Any, column: Column) -> Cell:

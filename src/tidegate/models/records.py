@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.data.records import Origin
 from tidegate.kernel.clock import Instant
 from tidegate.models.signature import Signature
 
@@ -23,13 +24,6 @@ APPROVAL = "approval"
 
 CHAMPION = "champion"
 """The alias of the version that serves, and that others are measured against."""
-
-
-class Origin(msgspec.Struct, frozen=True):
-    """A dataset version that went into a model. ``label`` is what people call it, such as ``flights/3``."""
-
-    digest: str
-    label: str = ""
 
 
 class Inputs(Protocol):
@@ -49,7 +43,7 @@ class Inputs(Protocol):
         ...
 
     @property
-    def lineage(self) -> Sequence[object]:
+    def lineage(self) -> Sequence[Origin]:
         """The dataset versions that the rows came from."""
         ...
 

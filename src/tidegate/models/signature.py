@@ -20,7 +20,7 @@ Policy = Literal["null", "refuse"]
 MOST_INTEGER_CLASSES: Final = 20
 _ABSENT: Final = object()
 
-CodeOf = Callable[[Any], float | None]
+Step = tuple[str, type, Callable[[Any], float | None] | None, bool]
 Tallies = tuple[dict[str, int], dict[str, int]]
 
 
@@ -85,12 +85,16 @@ class Encoder:
         self._signature = signature
         self._columns = {column.name: column for column in signature.columns}
         self._codes = {column.name: column.codes() for column in signature.columns}
-        self._plan: tuple[tuple[str, type, CodeOf | None], ...] = tuple(map(self._step, signature.columns))
+        self._plan: tuple[Step, ...] = tuple(map(self._step, signature.columns))
 
     def encode(self, rows: Sequence[Mapping[str, object]]) -> EncodedRows:
         """The rows as a matrix of shape (rows, columns)."""
         plan, width, absent = self._plan, len(self._plan), _ABSENT
-        low, high, number, integer = -LARGEST, LARGEST, float, int
+        low, high, number, integer, nan = -LARGEST, LARGEST, float, int, math.nan
+        low_exact, exact = (
+            -(2**53),
+            2**53,
+        )  # integers compare faster with integers, and larger ones are rare
         codes: list[float | int] = []
         add = codes.append
         unknown: dict[str, int] = {}
@@ -99,11 +103,11 @@ class Encoder:
             if not isinstance(row, dict):
                 raise Invalid(f"rows[{index}]: expected an object of named values, got {_shown(row)}", row=index)
             get = row.get
-            for name, accepted, code_of in plan:
+            for name, accepted, code_of, nullable in plan:
                 value = get(name, absent)
                 kind = type(value)
                 if code_of is None:
-                    if (kind is number or kind is integer) and low <= value <= high:
+                    if (kind is number and low <= value <= high) or (kind is integer and low_exact <= value <= exact):
                         add(value)
                         continue
                 elif kind is accepted:
@@ -111,6 +115,9 @@ class Encoder:
                     if code is not None:
                         add(code)
                         continue
+                if value is None and nullable:
+                    add(nan)
+                    continue
                 if value is absent:
                     self._refuse_strangers(index, row)
                 add(self._surprise(index, name, value, (unknown, missing)))
@@ -118,13 +125,13 @@ class Encoder:
                 self._refuse_strangers(index, row)
         return EncodedRows(np.array(codes, np.float32).reshape(-1, width), unknown, missing)
 
-    def _step(self, column: Column) -> tuple[str, type, CodeOf | None]:
-        """What the loop needs of a column: its name, the type that it plainly takes, and the code of such a value."""
+    def _step(self, column: Column) -> Step:
+        """What the loop needs: the name, the type that plainly fits, the code of such a value, may it be null."""
         if column.kind == "number":
-            return column.name, float, None
+            return column.name, float, None, column.nullable
         if column.kind == "boolean":
-            return column.name, bool, {False: 0.0, True: 1.0}.get
-        return column.name, str, self._codes[column.name].get
+            return column.name, bool, {False: 0.0, True: 1.0}.get, column.nullable
+        return column.name, str, self._codes[column.name].get, column.nullable
 
     def _surprise(self, index: int, name: str, value: object, tallies: Tallies) -> float:
         """The code of a value that is not plainly what its column expects."""

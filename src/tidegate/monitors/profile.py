@@ -31,7 +31,6 @@ NEWS = (
 )
 """The columns of the prediction log that a profile is made from."""
 
-_ID = r"^[0-9a-f]{32}$"
 _SCHEMA: dict[str, pl.DataType] = {
     "id": pl.String(),
     "at": pl.Datetime("us", "UTC"),
@@ -76,11 +75,6 @@ def merged(old: pl.DataFrame | None, new: pl.DataFrame) -> pl.DataFrame:
 def resolved(labels: pl.DataFrame) -> pl.DataFrame:
     """Of several labels for one prediction the one that holds."""
     return holding_labels(labels.lazy()).collect()
-
-
-def wellformed(labels: pl.DataFrame) -> pl.Expr:
-    """Whether each label names something that may be an id."""
-    return pl.col("prediction_id").str.contains(_ID)
 
 
 def labelled(profile: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:

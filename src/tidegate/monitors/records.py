@@ -1,11 +1,13 @@
 """What the room speaks of: windows of quality, and how an endpoint stands."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from tidegate.kernel.clock import Instant
 from tidegate.kernel.real import Real
+from tidegate.predictions.following import Mark
 
 DAY = 86_400
 """Seconds of a window, unless an endpoint has a length of its own."""
@@ -104,3 +106,22 @@ class Orphans(msgspec.Struct, frozen=True, kw_only=True):
     examples: list[str]
     profile: str
     """Digest of the object that holds them; empty when there are none."""
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """What a step of the controller starts from."""
+
+    revision: int
+    marks: dict[str, Mark]
+    seconds: dict[str, int]
+    """Window lengths of endpoints that have one of their own."""
+    orphans: dict[str, Orphans]
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """What a step of the controller found out; saved as a whole or not at all."""
+
+    marks: dict[str, Mark]
+    windows: Sequence[StoredWindow] = ()
+    removed: Sequence[WindowKey] = ()
+    orphans: dict[str, Orphans] = {}

@@ -1,6 +1,8 @@
 """The writing side of the prediction log: cheap enough to be called on an event loop, for every request."""
 
-from collections.abc import Sequence
+import re
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 import msgspec
@@ -11,6 +13,7 @@ from tidegate.kernel.ids import IdFactory
 from tidegate.predictions.records import LABELS, PREDICTIONS, Durability, LabelRow, PredictionRow
 from tidegate.storage.journal import JournalWriter, Position
 
+_ID = re.compile(r"[0-9a-f]{32}")
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -26,16 +29,28 @@ class PredictionLog:
     4. **Repeatable.** A label that is appended again changes nothing that is read.
     """
 
-    def __init__(self, writer: JournalWriter, clock: BusinessClock) -> None:
-        self._writer = writer
-        self._append = writer.append
-        self.ids = IdFactory(clock, writer.writer)
+    def __init__(self, writer: JournalWriter | Callable[[], JournalWriter], clock: BusinessClock) -> None:
+        """`writer`: the journal writer of this process, or what opens it when the first id or row is wanted."""
+        self._open = writer
+        self._clock = clock
+        self._opening = threading.Lock()
+        self._opened: tuple[JournalWriter, IdFactory] | None = None
+
+    @property
+    def ids(self) -> IdFactory:
         """Makes the ids of predictions."""
+        return (self._opened or self._now_open())[1]
 
     @property
     def dropped(self) -> int:
         """Best-effort rows that were not kept."""
-        return self._writer.dropped
+        return 0 if self._opened is None else self._opened[0].dropped
+
+    def close(self) -> None:
+        """Close the writer, if it was ever opened."""
+        with self._opening:
+            if self._opened is not None:
+                self._opened[0].close()
 
     def append(self, rows: Sequence[PredictionRow], durability: Durability = "acked") -> None:
         """Write predictions. `durable` blocks until they are synced: on an event loop use `commit`.
@@ -47,33 +62,58 @@ class PredictionLog:
                 payload = _encode(rows[0])
             except (TypeError, ValueError, OverflowError) as error:
                 raise _unfit(error) from error
-            self._append(PREDICTIONS, payload)
+            (self._opened or self._now_open())[0].append(PREDICTIONS, payload)
         else:
             self._write(PREDICTIONS, rows, durability)
 
     def append_labels(self, rows: Sequence[LabelRow], durability: Durability = "acked") -> None:
-        """Write labels, in any number and order, also before the prediction is seen by a reader. Raises as `append`."""
+        """Write labels, in any number and order, also before the prediction is seen by a reader.
+
+        Raises as `append`, and `Invalid` for what cannot be a prediction's id.
+        """
+        _check_ids(rows)
         self._write(LABELS, rows, durability)
 
     def commit(self, rows: Sequence[PredictionRow]) -> "Future[Position]":
         """Write predictions `durable` without blocking; await it with `asyncio.wrap_future`."""
-        return self._writer.commit_async(PREDICTIONS, _payloads(rows))
+        return self._writer().commit_async(PREDICTIONS, _payloads(rows))
 
     def commit_labels(self, rows: Sequence[LabelRow]) -> "Future[Position]":
         """Write labels `durable` without blocking."""
-        return self._writer.commit_async(LABELS, _payloads(rows))
+        _check_ids(rows)
+        return self._writer().commit_async(LABELS, _payloads(rows))
 
     def _write(self, topic: str, rows: Sequence[PredictionRow] | Sequence[LabelRow], durability: Durability) -> None:
         if not rows:
             return
-        payloads = _payloads(rows)
+        payloads, writer = _payloads(rows), self._writer()
         if durability == "acked":
-            self._writer.append_many(topic, payloads)
+            writer.append_many(topic, payloads)
         elif durability == "durable":
-            self._writer.append_durable(topic, payloads)
+            writer.append_durable(topic, payloads)
         else:
             for payload in payloads:
-                self._writer.append_best_effort(topic, payload)
+                writer.append_best_effort(topic, payload)
+
+    def _writer(self) -> JournalWriter:
+        return (self._opened or self._now_open())[0]
+
+    def _now_open(self) -> tuple[JournalWriter, IdFactory]:
+        with self._opening:
+            if self._opened is None:
+                writer = self._open if isinstance(self._open, JournalWriter) else self._open()
+                self._opened = writer, IdFactory(self._clock, writer.writer)
+            return self._opened
+
+
+def _check_ids(rows: Sequence[LabelRow]) -> None:
+    """A label with any other text would be in the way of sealing, and of everything that orders by id."""
+    for row in rows:
+        if _ID.fullmatch(row.prediction_id) is None:
+            raise Invalid(
+                f"{row.prediction_id[:64]!r} is no prediction's id: those are 32 hex digits, as predict returned them",
+                prediction_id=row.prediction_id[:64],
+            )
 
 
 def _payloads(rows: Sequence[PredictionRow] | Sequence[LabelRow]) -> list[bytes]:

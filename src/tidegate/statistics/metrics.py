@@ -17,7 +17,7 @@ PROBABILITY_FLOOR: Final = 2.0**-23
 
 def accuracy(labels: ArrayLike, predicted: ArrayLike) -> float:
     """The share of rows whose predicted label is the true one."""
-    return _mean(hits(labels, predicted))
+    return mean_of(hits(labels, predicted))
 
 
 def hits(labels: ArrayLike, predicted: ArrayLike) -> Floats:
@@ -44,7 +44,7 @@ def auc(positive: ArrayLike, scores: ArrayLike) -> float:
 
 def log_loss(classes: ArrayLike, probabilities: ArrayLike) -> float:
     """The mean of `log_losses`, in nats."""
-    return _mean(log_losses(classes, probabilities))
+    return mean_of(log_losses(classes, probabilities))
 
 
 def log_losses(classes: ArrayLike, probabilities: ArrayLike) -> Floats:
@@ -65,17 +65,17 @@ def brier(positive: ArrayLike, probabilities: ArrayLike) -> float:
     """The mean squared distance of the positive class's probability from what happened, 0 or 1."""
     flags, chances = _binary(positive), _numbers(probabilities)
     _same_length(flags, chances)
-    return _mean((chances - flags) ** 2)
+    return mean_of((chances - flags) ** 2)
 
 
 def mae(targets: ArrayLike, predicted: ArrayLike) -> float:
     """The mean of `absolute_errors`."""
-    return _mean(absolute_errors(targets, predicted))
+    return mean_of(absolute_errors(targets, predicted))
 
 
 def rmse(targets: ArrayLike, predicted: ArrayLike) -> float:
     """The root of the mean squared error."""
-    return float(np.sqrt(_mean(absolute_errors(targets, predicted) ** 2)))
+    return float(np.sqrt(mean_of(absolute_errors(targets, predicted) ** 2)))
 
 
 def absolute_errors(targets: ArrayLike, predicted: ArrayLike) -> Floats:
@@ -96,7 +96,8 @@ def midranks(values: Floats) -> Floats:
     return ranks
 
 
-def _mean(values: Floats) -> float:
+def mean_of(values: Floats) -> float:
+    """The mean, NaN where there are no values."""
     return float(values.mean()) if len(values) else float("nan")
 
 

@@ -1,21 +1,20 @@
-"""The controller process: ``python -m tidegate.workspace.controlling SETTINGS``, where SETTINGS is JSON."""
+"""The controller process: ``python -m tidegate.workspace.controlling``, its settings on standard input as JSON."""
 
 import logging
 import signal
-import sys
 import threading
 
 import msgspec
 
 from tidegate.kernel.settings import Settings
-from tidegate.loop.supervisor import end_with_parent
+from tidegate.loop.supervisor import end_with_parent, read_message
 from tidegate.workspace.opening import open_local
 
 
 def main() -> None:
     """Run the controllers of a home until SIGTERM, or until the supervisor is gone."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    settings = msgspec.json.decode(sys.argv[1], type=Settings)
+    settings = msgspec.json.decode(read_message(), type=Settings)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -15,18 +15,17 @@ from tidegate.gates.store import SqlGates
 from tidegate.governance.approvals import Approvals
 from tidegate.governance.audit import AuditLog
 from tidegate.governance.people import People
-from tidegate.governance.store import SqlPeople
+from tidegate.governance.authority import PeopleAuthority
+from tidegate.governance.store import SqlAuditSource, SqlPeople
 from tidegate.kernel.dispatch import Dispatcher, LocalInvoker, Meter, WireTransport
 from tidegate.kernel.ids import random_id
 from tidegate.kernel.operation import Service
 from tidegate.kernel.settings import Settings
 from tidegate.lineage.store import LineageGraph
 from tidegate.loop.controllers import Controller, ControllerLoop
-from tidegate.loop.sealing import SealingController
 from tidegate.loop.service import Loop
 from tidegate.models.service import Models
 from tidegate.models.store import SqlModels
-from tidegate.monitors.controller import QualityController
 from tidegate.monitors.service import Monitors
 from tidegate.monitors.store import SqlMonitors
 from tidegate.predictions.codecs import CODECS
@@ -65,46 +64,70 @@ class LocalWorkspace(Workspace):
         storage = self.storage
         catalog, clock, ids = storage.catalog, storage.clock, storage.ids
         facts, graph = EventLog(catalog, clock, ids), LineageGraph(catalog)
-        people_store, monitor_store = SqlPeople(catalog), SqlMonitors(catalog)
-        self.people_store = people_store
+        people_store = SqlPeople(catalog)
+        self.authority = PeopleAuthority(people_store, storage.machine)
         self.dispatcher = Dispatcher(
-            authority=people_store,
+            authority=self.authority,
             transactions=catalog,
             memory=storage.memory,
             audit=storage.audit,
             meter=meter,
             machine=storage.machine,
         )
-        reader = storage.reader()
-        models = Models(store=SqlModels(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph)
-        wishes = SqlEndpoints(catalog)
-        self.log = PredictionLog(self._open_writer, clock)
-        self.engine = ServingEngine(wishes=wishes, models=models, log=self.log, clock=clock, machine=storage.machine)
-        sealing = SealingController(
-            storage.journal_folder, index=storage.journal_index, objects=storage.objects, codecs=CODECS, clock=clock
+        models = Models(
+            store=SqlModels(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph
         )
-        quality = QualityController(store=monitor_store, reader=reader, objects=storage.objects, clock=clock)
-        self.controllers = [Controller("sealing", sealing.step), Controller("quality", quality.step)]
-        self.controller_loop = ControllerLoop(self.controllers, storage.leases, storage.machine, random_id())
+        wishes = SqlEndpoints(catalog)
+        self.writer = storage.writer(self.settings)
+        self.log = PredictionLog(self.writer, clock)
+        self.engine = ServingEngine(wishes=wishes, models=models, log=self.log, clock=clock, machine=storage.machine)
+        self.controller_loop = ControllerLoop(self._build_controllers, storage.leases, storage.machine, random_id())
         services: list[Service] = [
             Data(store=SqlData(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
             Runs(store=SqlRuns(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
             models,
-            Gates(store=SqlGates(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
+            Gates(store=SqlGates(catalog), clock=clock, ids=ids, facts=facts, graph=graph),
             Predictions(reader=PredictionReader(storage.journal_folder, storage.journal_index, storage.objects)),
             Endpoints(store=wishes, engine=self.engine, clock=clock, ids=ids, facts=facts, graph=graph),
-            Monitors(store=monitor_store, clock=clock, facts=facts),
-            People(store=people_store, clock=clock, machine=storage.machine, ids=ids, facts=facts),
-            Approvals(clock=clock, facts=facts),
-            AuditLog(chain=storage.audit),
+            Monitors(store=SqlMonitors(catalog), facts=facts),
+            People(
+                store=people_store,
+                transactions=catalog,
+                audit=storage.audit,
+                clock=clock,
+                machine=storage.machine,
+                ids=ids,
+                facts=facts,
+            ),
+            Approvals(),
+            AuditLog(source=SqlAuditSource(catalog, storage.audit)),
             Loop(clock=clock, graph=graph, controllers=self.controller_loop),
         ]
         super().__init__({service.room: service for service in services}, storage.objects)
         equip(self.services, LocalInvoker(self.dispatcher, self.settings.actor), self.objects)
 
-    def _open_writer(self) -> JournalWriter:
-        """Called with the first prediction: a command that predicts nothing takes no writer's number."""
-        return self.storage.writer(self.settings)
+    def _build_controllers(self) -> list[Controller]:
+        """What happens by itself. Imported here: a process that only serves does without Polars."""
+        from tidegate.loop.sealing import SealingController
+        from tidegate.monitors.controller import QualityController
+
+        storage = self.storage
+        sealing = SealingController(
+            storage.journal_folder,
+            index=storage.journal_index,
+            objects=storage.objects,
+            codecs=CODECS,
+            clock=storage.clock,
+        )
+        quality = QualityController(
+            store=SqlMonitors(storage.catalog),
+            folder=storage.journal_folder,
+            index=storage.journal_index,
+            objects=storage.objects,
+            clock=storage.clock,
+            machine=storage.machine,
+        )
+        return [Controller("sealing", sealing.step), Controller("quality", quality.step)]
 
     @functools.cached_property
     def wire(self) -> Workspace:
@@ -118,7 +141,5 @@ class LocalWorkspace(Workspace):
     def close(self) -> None:
         """Release connections and files."""
         self.engine.close()
-        self.log.close()
+        self.writer.close()
         self.storage.catalog.close()
-
-

@@ -54,6 +54,7 @@ def seal(folder: Path, stop_at: str) -> None:
 def recover(folder: Path) -> None:
     """Seal whatever can be sealed, without end."""
     home = Home(folder)
+    say("ready")
     while True:
         result = home.seal()
         if result.segment is not None:

@@ -51,7 +51,7 @@ def _convert(model: Any, signature: Signature) -> bytes:
 
         try:
             graph = convert({id(model): {"zipmap": False}} if signature.task == "classification" else None)
-        except NameError:  # an estimator inside knows no zipmap, and a pipeline hands it on unless told nothing for each
+        except NameError:  # an estimator inside knows no zipmap; a pipeline hands it on unless each is told nothing
             graph = convert({id(part): {} for part in parts(model) if hasattr(part, "get_params")})
     if signature.task == "classification" and not hasattr(model, "predict_proba"):
         del graph.graph.output[1:]  # skl2onnx calls raw scores probabilities

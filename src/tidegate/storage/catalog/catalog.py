@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar, cast
 
 import sqlalchemy as sa
 
-from tidegate.kernel.errors import Unavailable
+from tidegate.kernel.errors import Internal, Unavailable
 from tidegate.kernel.ids import jitter
 from tidegate.storage.catalog.dialect import Dialect
 
@@ -29,7 +29,18 @@ RETRY_SECONDS = 15.0
 Fence = Callable[[sa.Connection], None]
 """Raises `Conflict` when the lease that a write is made under has gone to another holder."""
 
-_ambient: ContextVar[sa.Connection | None] = ContextVar("tidegate_transaction", default=None)
+_ambient: "ContextVar[_Ambient | None]" = ContextVar("tidegate_transaction", default=None)
+
+
+class _Ambient:
+    """The transaction that the calling code runs in; closed when the work ends, so that no task inherits it."""
+
+    __slots__ = ("catalog", "connection", "outer")
+
+    def __init__(self, catalog: "Catalog", connection: sa.Connection, outer: "_Ambient | None") -> None:
+        self.catalog = catalog
+        self.connection: sa.Connection | None = connection
+        self.outer = outer
 
 
 class _Work(Generic[T]):
@@ -42,6 +53,7 @@ class _Work(Generic[T]):
         self.context = copy_context()
         self.wake = threading.Lock()
         self.wake.acquire()
+        self.leads = False
         self.done = False
         self.answer: T | None = None
         self.error: BaseException | None = None
@@ -62,6 +74,7 @@ class Catalog:
         self._queue: deque[_Work[Any]] = deque()
         self._leading = False
         self._connection: sa.Connection | None = None
+        self._pulse_lock = threading.Lock()
         self._pulse_connection: sa.Connection | None = None
         self._serialised = False
 
@@ -76,9 +89,11 @@ class Catalog:
         Inside it, `connect` yields the transaction. The function may run more than once (after a lost
         connection), but only one run is committed. Called within a transaction it joins it, in a savepoint.
         """
-        ambient = _ambient.get()
+        ambient = self._transaction()
         if ambient is not None:
             with self._savepoint(ambient):
+                if fence is not None:
+                    fence(ambient)
                 return run()
         work = _Work(run, durable, fence)
         with self._mutex:
@@ -86,7 +101,11 @@ class Catalog:
             lead = not self._leading
             self._leading = True
         if not lead:
-            work.wake.acquire()
+            try:
+                work.wake.acquire()
+            except BaseException:  # Ctrl-C while waiting
+                self._leave(work)
+                raise
             if work.done:
                 return work.result()
         self._lead()
@@ -95,7 +114,7 @@ class Catalog:
     @contextlib.contextmanager
     def connect(self) -> Iterator[sa.Connection]:
         """The ambient transaction, or else a read-only connection on one committed snapshot."""
-        ambient = _ambient.get()
+        ambient = self._transaction()
         if ambient is not None:
             yield ambient
             return
@@ -105,9 +124,7 @@ class Catalog:
         except sa.exc.DBAPIError as error:
             raise self._translate(error) from error
         finally:
-            with contextlib.suppress(sa.exc.DBAPIError):
-                self._dialect.control(connection, "ROLLBACK")
-            connection.close()
+            self._end_read(connection)
 
     def insert(self, table: sa.Table) -> Any:
         """An INSERT that knows ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
@@ -115,7 +132,7 @@ class Catalog:
 
     def serialise(self) -> None:
         """From here to the commit no other transaction of any replica passes `serialise` (law 8)."""
-        connection = _ambient.get()
+        connection = self._transaction()
         if connection is None:
             raise RuntimeError("serialise() belongs inside write()")
         if not self._serialised:
@@ -129,22 +146,15 @@ class Catalog:
 
     def pulse(self) -> object:
         """A value that changes whenever anybody commits: cheap enough to ask four times a second."""
-        with self._mutex:
+        with self._pulse_lock:
             try:
                 if self._pulse_connection is None:
                     self._pulse_connection = self._dialect.reader().connect()
                 return self._dialect.pulse(self._pulse_connection)
             except sa.exc.DBAPIError as error:
+                _discard(self._pulse_connection)
                 self._pulse_connection = None
                 raise self._translate(error) from error
-
-    def writing_engine(self) -> sa.Engine:
-        """For migrations only."""
-        return self._dialect.writer()
-
-    def turn(self) -> contextlib.AbstractContextManager[None]:
-        """This process's turn to write; for migrations only."""
-        return self._dialect.turn()
 
     def close(self) -> None:
         """Release connections and files."""
@@ -154,6 +164,13 @@ class Catalog:
         self._connection = self._pulse_connection = None
         self._dialect.close()
 
+    def _transaction(self) -> sa.Connection | None:
+        """The transaction of this catalog that the caller is in."""
+        ambient = _ambient.get()
+        while ambient is not None and ambient.catalog is not self:
+            ambient = ambient.outer
+        return None if ambient is None else ambient.connection
+
     def _lead(self) -> None:
         with self._mutex:
             group = list(self._queue)
@@ -161,38 +178,65 @@ class Catalog:
         rest: list[_Work[Any]] = []
         try:
             rest = self._commit(group)
-        except BaseException as error:
-            for work in group:
-                work.done, work.error = True, work.error or error
-            raise
         finally:
             with self._mutex:
                 self._queue.extendleft(reversed(rest))
-                following = self._queue.popleft() if self._queue else None
-                if following is not None:
-                    self._queue.appendleft(following)
-                else:
-                    self._leading = False
+                following = self._choose()
             if following is not None:
                 following.wake.release()
             for work in group[1:]:
                 if work.done:
                     work.wake.release()
 
+    def _choose(self) -> _Work[Any] | None:
+        """Who leads next; the mutex is held."""
+        if not self._queue:
+            self._leading = False
+            return None
+        following = self._queue[0]
+        following.leads = True
+        return following
+
+    def _leave(self, work: _Work[Any]) -> None:
+        """An interrupted caller takes its work back, and hands on the lead if that has just become its own."""
+        following = None
+        with self._mutex:
+            if work in self._queue:
+                self._queue.remove(work)
+            if work.leads:
+                following = self._choose()
+        if following is not None:
+            following.wake.release()
+
     def _commit(self, group: list[_Work[Any]]) -> list[_Work[Any]]:
-        """Commit the group, again after a lost connection; returns the works left for the next group."""
-        give_up = time.monotonic() + RETRY_SECONDS
+        """Commit the group; returns the works left for the next group. Errors go into the works."""
+        attempt = _Attempt()
+        try:
+            return self._commit_patiently(group, attempt)
+        except BaseException as error:  # noqa: BLE001 - it goes to the caller, as the error of its work
+            self._drop_connection()
+            group[0].done, group[0].error = True, error
+            if attempt.committing:
+                return self._fail(group[1:], _unknown_outcome())
+            if isinstance(error, KeyboardInterrupt):
+                return group[1:]  # only the leader was interrupted
+            return self._fail(group[1:], error)
+
+    def _commit_patiently(self, group: list[_Work[Any]], attempt: "_Attempt") -> list[_Work[Any]]:
+        """Commit the group, again after a lost connection."""
+        give_up = 0.0
         pause = 0.01
         while True:
-            attempt = _Attempt()
+            attempt.reset()
             try:
                 return self._commit_once(group, attempt)
             except sa.exc.DBAPIError as error:
+                give_up = give_up or time.monotonic() + RETRY_SECONDS
                 self._drop_connection()
                 if not self._dialect.lost(error):
                     return self._fail(group, self._translate(error))
-                if attempt.transaction_id is not None and attempt.committing:
-                    outcome = self._outcome(attempt.transaction_id, give_up)
+                if attempt.committing:
+                    outcome = self._outcome(attempt.transaction_id)
                     if outcome:
                         return self._settle(group, attempt.taken)
                     if outcome is None:
@@ -207,40 +251,67 @@ class Catalog:
             connection = self._writing_connection()
             attempt.transaction_id = self._dialect.begin(connection, any(work.durable for work in group))
             self._serialised = False
-            started = time.monotonic()
             try:
-                for work in group:
-                    self._run(work, connection, alone=len(group) == 1)
-                    attempt.taken += 1
-                    if time.monotonic() - started > GROUP_SECONDS:
-                        break
-                attempt.committing = True
-                failed = all(work.error is not None for work in group[: attempt.taken])
+                failed = self._run_group(group, connection, attempt)
+                attempt.committing = not failed
                 self._dialect.control(connection, "ROLLBACK" if failed else "COMMIT")
             except BaseException:
-                with contextlib.suppress(sa.exc.DBAPIError):
-                    if self._dialect.in_transaction(connection):
-                        self._dialect.control(connection, "ROLLBACK")
+                self._roll_back(connection)
                 raise
         return self._settle(group, attempt.taken)
+
+    def _run_group(self, group: list[_Work[Any]], connection: sa.Connection, attempt: "_Attempt") -> bool:
+        """Run as many works as fit into a group's time; returns whether all of them failed."""
+        if len(group) == 1:
+            self._run(group[0], connection, alone=True)
+            attempt.taken = 1
+            return group[0].error is not None
+        started = time.monotonic()
+        for work in group:
+            self._run(work, connection, alone=False)
+            attempt.taken += 1
+            if time.monotonic() - started > GROUP_SECONDS:
+                break
+        return all(work.error is not None for work in group[: attempt.taken])
+
+    def _roll_back(self, connection: sa.Connection) -> None:
+        with contextlib.suppress(sa.exc.SQLAlchemyError):
+            if self._dialect.in_transaction(connection):
+                self._dialect.control(connection, "ROLLBACK")
 
     def _run(self, work: _Work[Any], connection: sa.Connection, *, alone: bool) -> None:
         work.error = None
         if not alone:
             self._dialect.control(connection, "SAVEPOINT work")
         try:
-            work.answer = work.context.copy().run(_within, connection, work)
+            work.answer = work.context.copy().run(self._within, connection, work)
+            if self._dialect.spoilt(connection):
+                raise Internal("a statement of this write failed, and its error was passed over; nothing was written")
+        except KeyboardInterrupt:
+            raise  # it is the leader's, whose thread this is
         except BaseException as error:
             if isinstance(error, sa.exc.DBAPIError) and self._dialect.lost(error):
                 raise
-            if not self._dialect.in_transaction(connection):
-                raise  # the database took the whole group back
+            if not self._dialect.in_transaction(connection):  # the database took the whole group back
+                if isinstance(error, sa.exc.DBAPIError):
+                    raise
+                raise sa.exc.OperationalError("the transaction was taken back", None, error) from error
             work.error = self._translate(error) if isinstance(error, sa.exc.DBAPIError) else error
             if not alone:
                 self._dialect.control(connection, "ROLLBACK TO SAVEPOINT work")
                 self._serialised = False  # PostgreSQL gave the lock back with the savepoint
         if not alone:
             self._dialect.control(connection, "RELEASE SAVEPOINT work")
+
+    def _within(self, connection: sa.Connection, work: _Work[T]) -> T:
+        ambient = _Ambient(self, connection, _ambient.get())
+        _ambient.set(ambient)
+        try:
+            if work.fence is not None:
+                work.fence(connection)
+            return work.run()
+        finally:
+            ambient.connection = None
 
     @contextlib.contextmanager
     def _savepoint(self, connection: sa.Connection) -> Iterator[None]:
@@ -260,13 +331,15 @@ class Catalog:
             work.done = True
         return group[taken:]
 
-    def _fail(self, group: list[_Work[Any]], error: Exception) -> list[_Work[Any]]:
+    def _fail(self, group: list[_Work[Any]], error: BaseException) -> list[_Work[Any]]:
         for work in group:
             work.done, work.error = True, error
         return []
 
-    def _outcome(self, transaction_id: str, give_up: float) -> bool | None:
-        while time.monotonic() < give_up:
+    def _outcome(self, transaction_id: str | None) -> bool | None:
+        """Whether a transaction was committed whose COMMIT was never answered; None where nobody can say."""
+        give_up = time.monotonic() + RETRY_SECONDS
+        while transaction_id is not None and time.monotonic() < give_up:
             with contextlib.suppress(sa.exc.DBAPIError):
                 outcome = self._dialect.committed(transaction_id)
                 if outcome is not None:
@@ -280,31 +353,41 @@ class Catalog:
         return self._connection
 
     def _drop_connection(self) -> None:
-        if self._connection is not None:
-            with contextlib.suppress(sa.exc.DBAPIError):
-                self._connection.invalidate()
-                self._connection.close()
-            self._connection = None
+        _discard(self._connection)
+        self._connection = None
 
     def _begin_read(self) -> sa.Connection:
-        give_up = time.monotonic() + RETRY_SECONDS
+        give_up = 0.0
         pause = 0.01
         while True:
+            connection = None
             try:
                 connection = self._dialect.reader().connect()
                 self._dialect.control(connection, self._dialect.begin_read)
             except sa.exc.DBAPIError as error:
+                give_up = give_up or time.monotonic() + RETRY_SECONDS
+                _discard(connection)
                 if not self._dialect.lost(error) or time.monotonic() > give_up:
                     raise self._translate(error) from error
+                self._dialect.reader().dispose()  # the idle ones are as dead
             else:
                 return connection
             time.sleep(pause * jitter())
             pause = min(pause * 2, 0.5)
 
+    def _end_read(self, connection: sa.Connection) -> None:
+        try:
+            if not connection.invalidated:
+                self._dialect.control(connection, "ROLLBACK")
+        except sa.exc.DBAPIError:
+            connection.invalidate()
+        finally:
+            connection.close()
+
     def _translate(self, error: sa.exc.DBAPIError) -> Exception:
         if self._dialect.full(error):
             return Unavailable("the disk of the catalog is full; nothing was written. Free some space and try again")
-        if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError):
+        if self._dialect.unanswered(error):
             reason = str(error.orig).splitlines()[0] if error.orig and str(error.orig) else "no answer"
             return Unavailable(f"the catalog does not answer ({reason}); nothing was written, try again")
         return error
@@ -314,16 +397,21 @@ class _Attempt:
     """How far one try at a group got."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Before the next try."""
         self.transaction_id: str | None = None
         self.committing = False
         self.taken = 0
 
 
-def _within(connection: sa.Connection, work: _Work[T]) -> T:
-    _ambient.set(connection)
-    if work.fence is not None:
-        work.fence(connection)
-    return work.run()
+def _discard(connection: sa.Connection | None) -> None:
+    """Close a connection that is of no use any more, so that its pool does not hand it out again."""
+    if connection is not None:
+        with contextlib.suppress(sa.exc.SQLAlchemyError):
+            connection.invalidate()
+            connection.close()
 
 
 def _unknown_outcome() -> Unavailable:

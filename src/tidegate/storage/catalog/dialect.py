@@ -44,12 +44,20 @@ class Dialect(Protocol):
         """Whether the transaction is still open after an error."""
         ...
 
+    def spoilt(self, connection: sa.Connection) -> bool:
+        """Whether a failed statement, whose error nobody passed on, keeps the transaction from being committed."""
+        ...
+
     def lost(self, error: sa.exc.DBAPIError) -> bool:
         """Whether the connection was lost, or a serialisation failed: the work may be tried again."""
         ...
 
     def full(self, error: sa.exc.DBAPIError) -> bool:
         """Whether the disk is full."""
+        ...
+
+    def unanswered(self, error: sa.exc.DBAPIError) -> bool:
+        """Whether the database could not do it now, and the statement is not to blame."""
         ...
 
     def insert(self, table: sa.Table) -> Any:

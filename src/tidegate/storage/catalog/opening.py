@@ -4,6 +4,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+import tidegate.storage.catalog.marks  # noqa: F401 - its table is part of every catalog
 from tidegate.kernel.errors import Conflict, Invalid
 from tidegate.storage.catalog.catalog import Catalog
 from tidegate.storage.catalog.dialect import Dialect
@@ -17,12 +18,24 @@ _CREATION_LOCK = 0x7469_6465_0001
 def open_catalog(address: str, folder: Path) -> Catalog:
     """The catalog at an address (empty: SQLite in the folder), created or migrated where that is needed."""
     catalog = Catalog(_dialect(address, folder))
-    stamped = _stamps(catalog)
-    if stamped is None:
-        _create(catalog)
-    elif stamped != HEADS:
-        _upgrade(catalog, stamped)
+    try:
+        stamped = _stamps(catalog)
+        if stamped is None:
+            stamped = _create(catalog)
+        if not stamped >= _needed():
+            _upgrade(catalog, stamped)
+        elif not stamped <= set(HEADS.values()):
+            _refuse_unknown(stamped)
+    except BaseException:
+        catalog.close()
+        raise
     return catalog
+
+
+def _needed() -> set[str]:
+    """The heads of the rooms whose tables this process knows."""
+    rooms = {known.info["room"] for known in metadata.tables.values()}
+    return {head for room, head in HEADS.items() if room in rooms}
 
 
 def _dialect(address: str, folder: Path) -> Dialect:
@@ -44,22 +57,40 @@ def _stamps(catalog: Catalog) -> frozenset[str] | None:
         return frozenset(connection.execute(sa.select(_VERSIONS.c.version_num)).scalars())
 
 
-def _create(catalog: Catalog) -> None:
-    def work() -> None:
+def _create(catalog: Catalog) -> frozenset[str]:
+    def work() -> frozenset[str]:
         with catalog.connect() as connection:
-            if catalog.dialect == "postgresql":
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_CREATION_LOCK})")
-            if sa.inspect(connection).has_table("alembic_version"):
-                return  # another process was faster
+            _wait_turn(connection)
+            if sa.inspect(connection).has_table("alembic_version"):  # another process was faster
+                return frozenset(connection.execute(sa.select(_VERSIONS.c.version_num)).scalars())
             metadata.create_all(connection)
             _VERSIONS.create(connection)
-            for head in sorted(HEADS):
+            for head in sorted(_needed()):
                 connection.execute(_VERSIONS.insert().values(version_num=head))
+            return frozenset(_needed())
+
+    return catalog.write(work)
+
+
+def _wait_turn(connection: sa.Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_CREATION_LOCK})")
+
+
+def _upgrade(catalog: Catalog, stamped: frozenset[str]) -> None:
+    from tidegate.storage.migrations import alembic_steps
+
+    _refuse_unknown(stamped)
+
+    def work() -> None:
+        with catalog.connect() as connection:
+            _wait_turn(connection)
+            alembic_steps.upgrade(connection)
 
     catalog.write(work)
 
 
-def _upgrade(catalog: Catalog, stamped: frozenset[str]) -> None:
+def _refuse_unknown(stamped: frozenset[str]) -> None:
     from tidegate.storage.migrations import alembic_steps
 
     unknown = stamped - alembic_steps.known_revisions()
@@ -68,9 +99,3 @@ def _upgrade(catalog: Catalog, stamped: frozenset[str]) -> None:
             f"this home was written by a newer Tidegate (revisions {', '.join(sorted(unknown))} are unknown here); "
             "install that version or newer"
         )
-
-    def work() -> None:
-        with catalog.connect() as connection:
-            alembic_steps.upgrade(connection)
-
-    catalog.write(work)

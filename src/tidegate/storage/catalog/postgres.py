@@ -5,13 +5,15 @@ for minutes, and two leaders believe in themselves.
 """
 
 import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from tidegate.kernel.errors import Unavailable
+from tidegate.kernel.ids import random_id
+from tidegate.storage.catalog.marks import marks
 
 _OPTIONS = {
     "connect_timeout": 5,
@@ -21,8 +23,12 @@ _OPTIONS = {
     "keepalives_count": 2,
     "tcp_user_timeout": 2000,
 }
-_RETRY_STATES = ("57P01", "57P02", "57P03", "40001", "40P01")
+_RETRY_STATES = ("57P01", "57P02", "57P03", "25P03", "40001", "40P01")
 _COMMIT_ORDER_LOCK = 0x7469_6465  # one advisory lock for all homes in one database: "tide"
+_PREPARE_WRITER = "SET idle_in_transaction_session_timeout = '30s'; SET tcp_keepalives_idle = 5"
+_DAY = 86400
+_MARKED = "UPDATE transaction_mark SET number = {number}, seen = extract(epoch FROM now()) WHERE writer = '{writer}'"
+_NO_TURN = contextlib.nullcontext()
 
 
 class PostgresDialect:
@@ -38,6 +44,10 @@ class PostgresDialect:
             self._reader = self._engine(url, pool_size=8)
         except ImportError as error:
             raise Unavailable("a PostgreSQL catalog needs the extra: pip install 'tidegate[postgres]'") from error
+        sa.event.listen(self._writer, "connect", self._prepare_writer)
+        self._marker: Any = None  # the driver's connection that our mark was registered on
+        self._mark = ""
+        self._number = 0
 
     def _engine(self, url: sa.URL, pool_size: int) -> sa.Engine:
         return sa.create_engine(
@@ -57,23 +67,45 @@ class PostgresDialect:
         """The engine of read-only connections."""
         return self._reader
 
-    @contextlib.contextmanager
-    def turn(self) -> Iterator[None]:
+    @staticmethod
+    def _prepare_writer(connection: Any, _record: Any) -> None:
+        """A replica that is cut off in mid-transaction must not hold its locks for ever."""
+        connection.execute(_PREPARE_WRITER)
+
+    def turn(self) -> AbstractContextManager[None]:
         """PostgreSQL queues writers by itself."""
-        yield
+        return _NO_TURN
 
     def begin(self, connection: sa.Connection, durable: bool) -> str | None:
-        """One round trip; telemetry does not wait for the log's flush; PostgreSQL remembers the outcome by its id."""
-        mode = "on" if durable else "off"
-        statement = f"BEGIN; SET LOCAL synchronous_commit = {mode}; SELECT pg_current_xact_id()"
+        """One round trip, the mark included; telemetry does not wait for the log's flush."""
+        begin = f"BEGIN; SET LOCAL synchronous_commit = {'on' if durable else 'off'}"
         driver: Any = connection.connection.driver_connection
         try:
-            cursor = driver.execute(statement)
-            while cursor.nextset():
-                pass
-            return str(cursor.fetchone()[0])
+            for _ in range(2):
+                if self._marker is not driver and not self._register(driver):
+                    driver.execute(begin)
+                    return None
+                self._number += 1
+                cursor = driver.execute(f"{begin}; {_MARKED.format(number=self._number, writer=self._mark)}")
+                while cursor.nextset():
+                    pass
+                if cursor.rowcount == 1:
+                    break
+                driver.execute("ROLLBACK")  # idle for so long that another replica cleared our mark away
+                self._marker = None
         except Exception as error:
-            raise self._wrap(connection, statement, error) from error
+            raise self._wrap(connection, begin, error) from error
+        return f"{self._mark}:{self._number}"
+
+    def _register(self, driver: Any) -> bool:
+        """A new mark for a new connection, since the old one may still be locked; False in an empty database."""
+        known = driver.execute("SELECT to_regclass(%s)", (marks.name,)).fetchone()
+        if known[0] is None:
+            return False
+        self._mark, self._number, self._marker = random_id(), 0, driver
+        driver.execute("DELETE FROM transaction_mark WHERE seen < extract(epoch FROM now()) - %s", (_DAY,))
+        driver.execute("INSERT INTO transaction_mark VALUES (%s, 0, extract(epoch FROM now()))", (self._mark,))
+        return True
 
     def control(self, connection: sa.Connection, statement: str) -> None:
         """Straight on the driver."""
@@ -90,11 +122,18 @@ class PostgresDialect:
 
     def committed(self, transaction_id: str) -> bool | None:
         """A killed backend may have reported failure for what it committed: ask, never guess."""
+        mark, _, number = transaction_id.partition(":")
+        statement = "SELECT number FROM transaction_mark WHERE writer = %s FOR UPDATE"
         with self._reader.connect() as connection:
-            status = connection.execute(
-                sa.text("SELECT pg_xact_status(CAST(:xid AS xid8))"), {"xid": transaction_id}
-            ).scalar_one()
-        return None if status == "in progress" else status == "committed"
+            driver: Any = connection.connection.driver_connection
+            try:
+                with driver.transaction():  # waits for a commit that is still on its way
+                    driver.execute("SET LOCAL lock_timeout = '2s'")
+                    row = driver.execute(statement, (mark,)).fetchone()
+            except Exception as error:
+                connection.invalidate()
+                raise self._wrap(connection, statement, error) from error
+        return None if row is None else bool(row[0] == int(number))
 
     def serialise(self, connection: sa.Connection) -> None:
         """Held until the commit, so positions appear in the order of commits."""
@@ -103,6 +142,13 @@ class PostgresDialect:
     def in_transaction(self, connection: sa.Connection) -> bool:
         """A failed statement leaves the transaction open, to be rolled back to a savepoint."""
         return not connection.invalidated and not connection.closed
+
+    def spoilt(self, connection: sa.Connection) -> bool:
+        """PostgreSQL answers the COMMIT of a failed transaction with a silent ROLLBACK."""
+        if connection.invalidated:
+            return True
+        driver: Any = connection.connection.driver_connection
+        return bool(driver.info.transaction_status != driver.info.transaction_status.INTRANS)
 
     def lost(self, error: sa.exc.DBAPIError) -> bool:
         """Lost connection, server shutting down or starting, serialisation failure, deadlock."""
@@ -117,6 +163,10 @@ class PostgresDialect:
         """disk_full."""
         return getattr(error.orig, "sqlstate", None) == "53100"
 
+    def unanswered(self, error: sa.exc.DBAPIError) -> bool:
+        """Anything that is not the statement's own fault."""
+        return isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
+
     def insert(self, table: sa.Table) -> Any:
         """INSERT with a conflict clause."""
         return postgresql.insert(table)
@@ -130,6 +180,9 @@ class PostgresDialect:
         return float(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one())
 
     def close(self) -> None:
-        """Release the connections."""
+        """Take our mark away and release the connections."""
+        if self._marker is not None:
+            with contextlib.suppress(self._writer.dialect.loaded_dbapi.Error):
+                self._marker.execute("DELETE FROM transaction_mark WHERE writer = %s", (self._mark,))
         self._writer.dispose()
         self._reader.dispose()

@@ -4,19 +4,33 @@ SQLite's own busy handler sleeps and polls, so whoever commits back to back star
 1 commit against 13,000 in two seconds). ``flock`` on a side file makes the kernel queue the waiters.
 """
 
-import contextlib
 import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
+from tidegate.kernel.errors import Unavailable
+
 _BUSY_MILLISECONDS = 10_000
+
+
+class _Turn:
+    """Holds the lock file; the process itself lets one thread at a time come here."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+
+    def __enter__(self) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_error: object) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_UN)
 
 
 class SqliteDialect:
@@ -28,9 +42,20 @@ class SqliteDialect:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = os.open(path.with_name("write.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._turn = _Turn(self._lock)
         self._durable: bool | None = None
         self._writer = self._engine(query_only=False, pool_size=1)
         self._reader = self._engine(query_only=True, pool_size=16)
+        self._switch_to_wal()
+
+    def _switch_to_wal(self) -> None:
+        """Under the lock, since SQLite does not let two processes do it at once, nor waits for the other."""
+        with self._turn:
+            try:
+                self._writer.connect().close()
+            except sa.exc.DBAPIError as error:
+                os.close(self._lock)
+                raise Unavailable(f"the catalog {self._path} cannot be opened: {error.orig}") from error
 
     def _engine(self, *, query_only: bool, pool_size: int) -> sa.Engine:
         engine = sa.create_engine(
@@ -46,7 +71,9 @@ class SqliteDialect:
         @sa.event.listens_for(engine, "connect")
         def prepare(connection: Any, _record: Any) -> None:
             connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
-            connection.execute("PRAGMA journal_mode=WAL")
+            if not query_only:
+                connection.execute("PRAGMA journal_mode=WAL")
+                self._durable = None
             connection.execute("PRAGMA foreign_keys=ON")
             connection.execute("PRAGMA temp_store=MEMORY")
             connection.execute(f"PRAGMA query_only={'ON' if query_only else 'OFF'}")
@@ -61,14 +88,9 @@ class SqliteDialect:
         """The engine of read-only connections."""
         return self._reader
 
-    @contextlib.contextmanager
-    def turn(self) -> Iterator[None]:
+    def turn(self) -> AbstractContextManager[None]:
         """Hold the lock file: the kernel queues the processes that wait for it."""
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
+        return self._turn
 
     def begin(self, connection: sa.Connection, durable: bool) -> str | None:
         """FULL syncs the log at each commit; NORMAL survives the death of the process, not a power failure."""
@@ -98,6 +120,10 @@ class SqliteDialect:
         driver: Any = connection.connection.driver_connection
         return bool(driver.in_transaction)
 
+    def spoilt(self, _connection: sa.Connection) -> bool:
+        """A failed statement takes back itself alone."""
+        return False
+
     def lost(self, _error: sa.exc.DBAPIError) -> bool:
         """There is no connection to lose."""
         return False
@@ -105,6 +131,11 @@ class SqliteDialect:
     def full(self, error: sa.exc.DBAPIError) -> bool:
         """SQLITE_FULL, or an I/O error, which is how a full disk shows in the shared-memory file."""
         return getattr(error.orig, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR"))
+
+    def unanswered(self, error: sa.exc.DBAPIError) -> bool:
+        """Anything operational but SQLITE_ERROR, which is a wrong statement or a missing table."""
+        name = getattr(error.orig, "sqlite_errorname", "")
+        return isinstance(error, sa.exc.OperationalError) and name != "SQLITE_ERROR"
 
     def insert(self, table: sa.Table) -> Any:
         """INSERT with a conflict clause."""

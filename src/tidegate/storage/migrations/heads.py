@@ -1,3 +1,3 @@
 """The newest revision of each room, so that opening a home need not import Alembic; a test compares them."""
 
-HEADS = frozenset[str]()
+HEADS: dict[str, str] = {}

@@ -1,0 +1,40 @@
+"""How the demo is told, line by line, as plain text that may be painted."""
+
+import textwrap
+from collections.abc import Callable
+from typing import Literal
+
+from tidegate.demo.report import DemoReport
+
+Mark = Literal["chapter", "done", "refused", "killed", "plain"]
+
+Say = Callable[[Mark, str], None]
+"""Takes a step as soon as it is over."""
+
+Paint = Callable[[str, str], str]
+"""Gives a text a colour, where the terminal takes one."""
+
+_MARKS: dict[Mark, tuple[str, str, str]] = {
+    "done": ("✓", "+", "green"),
+    "refused": ("✓", "+", "green"),
+    "killed": ("✗", "x", "red"),
+}
+_WIDTH = 108
+
+
+def line_of(mark: Mark, text: str, paint: Paint, *, unicode: bool = True) -> str:
+    """The lines of one step, at most 108 characters wide."""
+    if mark == "chapter":
+        return f"\n{paint(text, 'bold')}"
+    if mark == "plain":
+        return textwrap.indent(text, "    ")
+    sign, plain, colour = _MARKS[mark]
+    wrapped = textwrap.fill(text, _WIDTH, initial_indent="  . ", subsequent_indent="    ", break_on_hyphens=False)
+    return f"  {paint(sign if unicode else plain, colour)} {wrapped[4:]}"
+
+
+def closing(report: DemoReport) -> str:
+    """The last line: whether everything held."""
+    lost = f"{report.lost} lost, {report.doubled} doubled, {report.acknowledged:,} acknowledged"
+    verdict = "everything held" if report.held else "SOMETHING DID NOT HOLD"
+    return f"{verdict}: {lost}, in {report.seconds:.1f} s"

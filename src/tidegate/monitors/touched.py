@@ -1,0 +1,104 @@
+"""The windows that one step of the controller touches, in memory."""
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+import polars as pl
+
+from tidegate.kernel.objects import ObjectPlane
+from tidegate.monitors import profile
+from tidegate.monitors.records import DAY, StoredWindow, WindowKey
+
+
+class KnownWindows(Protocol):
+    """The windows that were saved before."""
+
+    def find(self, key: WindowKey) -> StoredWindow | None:
+        """The window of this key."""
+        ...
+
+    def spanning(self, endpoint: str, first_id: str, last_id: str) -> list[StoredWindow]:
+        """The windows of an endpoint that may hold predictions with ids from the first to the last."""
+        ...
+
+
+class TouchedWindows:
+    """Loads the windows that news belongs to, and no others; remembers which of them changed."""
+
+    def __init__(self, known: KnownWindows, objects: ObjectPlane, seconds: Mapping[str, int]) -> None:
+        self._known = known
+        self._objects = objects
+        self._seconds = seconds
+        self._rows: dict[WindowKey, pl.DataFrame] = {}
+        self._before: dict[WindowKey, pl.DataFrame | None] = {}
+        self.removed: list[WindowKey] = []
+        self._profiles: dict[WindowKey, str] = {}
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Put rows (`profile.rows_of`) into their windows."""
+        placed = profile.with_starts(rows, self._seconds, DAY)
+        groups = placed.partition_by([*profile.GROUP, "_seconds", "_start"], as_dict=True)
+        for parts, group in groups.items():
+            key = WindowKey(*parts)
+            self._rows[key] = profile.merged(self._load(key), group)
+
+    def move(self, window: StoredWindow) -> None:
+        """Put the rows of a window into windows of the length that their endpoint has now."""
+        self.removed.append(window.key)
+        self._profiles[window.key] = window.profile
+        self._before[window.key] = None
+        rows = profile.unpacked(self._objects.get(window.profile))
+        named = zip(profile.GROUP, window.key[: len(profile.GROUP)], strict=True)
+        self.add(rows.with_columns(*(_constant(name, value) for name, value in named)))
+
+    def label(self, endpoint: str, labels: pl.DataFrame) -> pl.DataFrame:
+        """Give predictions of an endpoint their labels, one each; returns those whose prediction nobody has seen."""
+        left = labels
+        for key, first, last in self._candidates(endpoint, labels):
+            mine = left.filter(pl.col("prediction_id").is_between(pl.lit(first), pl.lit(last)))
+            if mine.is_empty():
+                continue
+            rows = self._load(key)
+            if rows is None:
+                continue
+            self._rows[key] = profile.labelled(rows, mine)
+            left = left.join(rows.select("id"), left_on="prediction_id", right_on="id", how="anti")
+        return left.sort("prediction_id")
+
+    def changed(self) -> Iterator[tuple[WindowKey, pl.DataFrame]]:
+        """The windows whose rows are no longer what was saved."""
+        for key, rows in self._rows.items():
+            before = self._before[key]
+            if before is None or not rows.equals(before):
+                yield key, rows
+
+    def outdated_by(self, rewritten: set[WindowKey]) -> set[str]:
+        """Digests of the objects that nobody needs once these windows are saved."""
+        gone = rewritten.union(self.removed)
+        return {digest for key, digest in self._profiles.items() if key in gone}
+
+    def _candidates(self, endpoint: str, labels: pl.DataFrame) -> list[tuple[WindowKey, str, str]]:
+        first, last = labels["prediction_id"].min(), labels["prediction_id"].max()
+        if not isinstance(first, str) or not isinstance(last, str):
+            return []
+        here = [(key, rows["id"][0], rows["id"][-1]) for key, rows in self._rows.items() if key.endpoint == endpoint]
+        there = [
+            (window.key, window.first_id, window.last_id)
+            for window in self._known.spanning(endpoint, first, last)
+            if window.key not in self._rows and window.key not in self.removed
+        ]
+        return here + there
+
+    def _load(self, key: WindowKey) -> pl.DataFrame | None:
+        if key not in self._rows:
+            stored = None if key in self.removed else self._known.find(key)
+            if stored is None:
+                self._before[key] = None
+                return None
+            self._before[key] = self._rows[key] = profile.unpacked(self._objects.get(stored.profile))
+            self._profiles[key] = stored.profile
+        return self._rows[key]
+
+
+def _constant(name: str, value: str | int) -> pl.Expr:
+    return pl.lit(value, dtype=pl.String if isinstance(value, str) else pl.Int64).alias(name)

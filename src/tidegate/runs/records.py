@@ -1,0 +1,103 @@
+"""What the room of runs speaks of: one execution of training code, what went in, and what it measured."""
+
+from typing import Literal
+
+import msgspec
+
+from tidegate.kernel.clock import Instant
+from tidegate.kernel.real import Real
+
+Status = Literal["running", "finished", "failed"]
+
+Value = str | int | float | bool | None
+"""A parameter. A float that is NaN or infinite is spelt as text by `ActiveRun`, and refused elsewhere."""
+
+
+class Code(msgspec.Struct, frozen=True, kw_only=True):
+    """The code that ran. Outside of a git repository ``commit`` is null and ``absent`` says why."""
+
+    entry: str = ""
+    """The script, or the module that was started."""
+    commit: str | None = None
+    branch: str | None = None
+    dirty: bool = False
+    """Whether tracked files differed from the commit, or files were untracked."""
+    diff_digest: str | None = None
+    """The object with the difference of tracked files to the commit, as git prints it."""
+    diff_truncated: bool = False
+    """Whether the difference was longer than 10 MiB; the first 10 MiB are kept."""
+    untracked: int = 0
+    """Files that git does not know, and that the difference does not hold."""
+    absent: str = ""
+
+    @property
+    def key(self) -> str | None:
+        """What names this state of the code: the commit, and the difference to it. None without a commit."""
+        if self.commit is None:
+            return None
+        return self.commit if self.diff_digest is None else f"{self.commit}+{self.diff_digest[:16]}"
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """What the code ran in."""
+
+    python: str
+    platform: str
+    packages: int
+    packages_digest: str
+    """The object with the installed distributions, sorted, as lines of ``name==version``."""
+
+
+class RunInput(msgspec.Struct, frozen=True):
+    """A dataset version that went in. ``label`` is what people call it, such as ``flights/3``."""
+
+    digest: str
+    label: str
+
+
+class Artifact(msgspec.Struct, frozen=True):
+    """A named object that the run left."""
+
+    name: str
+    digest: str
+    bytes: int
+
+
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
+    """One measurement. ``at`` is null on its way in, and then means the moment of arrival."""
+
+    name: str
+    value: Real
+    step: int = 0
+    at: Instant | None = None
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution. ``metrics`` holds the latest value of each: of the greatest step, then time, then value."""
+
+    id: str
+    experiment: str
+    status: Status
+    started_at: Instant
+    ended_at: Instant | None = None
+    actor: str
+    error: str = ""
+    """Why it failed."""
+    params: dict[str, Value] = {}
+    metrics: dict[str, Real] = {}
+    tags: dict[str, str] = {}
+    inputs: tuple[RunInput, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    code: Code
+    environment: Environment | None = None
+
+
+class Logged(msgspec.Struct, frozen=True):
+    """What a call of `log` wrote."""
+
+    run_id: str
+    params: int = 0
+    metrics: int = 0
+    tags: int = 0
+    inputs: int = 0
+    artifacts: int = 0

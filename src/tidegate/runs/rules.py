@@ -1,0 +1,113 @@
+"""What a run may be told, and which of several measurements is the latest: pure functions."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from tidegate.kernel.clock import to_micros
+from tidegate.kernel.errors import Invalid
+from tidegate.runs.records import Metric, Run, Value
+
+NAME_LENGTH: Final = 250
+TEXT_LENGTH: Final = 6000
+"""Characters of a parameter or a tag."""
+
+MOST_STEPS: Final = 2**63 - 1
+NOTED_ERROR: Final = 4000
+"""Characters of an error that a failed run keeps."""
+
+
+def check_params(params: Mapping[str, Value]) -> None:
+    """Raises `Invalid` for a name or a value that cannot be kept."""
+    for name, value in params.items():
+        _check_name(name, "parameter")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise Invalid(f"parameter {name!r} is {value}: give it as text", field=f"params.{name}")
+        if isinstance(value, int) and abs(value) > MOST_STEPS:
+            raise Invalid(f"parameter {name!r} needs more than 64 bits: give it as text", field=f"params.{name}")
+        if isinstance(value, str):
+            _check_text(value, f"parameter {name!r}", f"params.{name}")
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Raises `Invalid` for a name or a text that cannot be kept."""
+    for name, text in tags.items():
+        _check_name(name, "tag")
+        _check_text(text, f"tag {name!r}", f"tags.{name}")
+
+
+def check_metrics(metrics: Iterable[Metric]) -> None:
+    """Raises `Invalid` for a name or a step that cannot be kept."""
+    for metric in metrics:
+        _check_name(metric.name, "metric")
+        if abs(metric.step) > MOST_STEPS:
+            raise Invalid(f"metric {metric.name!r}: step {metric.step} needs more than 64 bits", field="step")
+
+
+def check_artifact_name(name: str) -> None:
+    """Raises `Invalid` unless the name is a relative path that stays where it is."""
+    _check_name(name, "artifact")
+    parts = name.split("/")
+    if "\\" in name or any(part in ("", ".", "..") for part in parts):
+        raise Invalid(f"artifact {name!r}: a name reads like plots/roc.png", field="name")
+
+
+def spelt_params(params: Mapping[str, object]) -> dict[str, Value]:
+    """Parameters as they are kept: NaN and infinities, and whatever is no scalar, as text."""
+    return {name: _spelt(value) for name, value in params.items()}
+
+
+def latest(metrics: Iterable[Metric]) -> dict[str, Metric]:
+    """The latest measurement of each name: of the greatest step, then time, then value; NaN is below every number."""
+    found: dict[str, Metric] = {}
+    for metric in metrics:
+        known = found.get(metric.name)
+        if known is None or _rank(metric) >= _rank(known):
+            found[metric.name] = metric
+    return found
+
+
+def told(name: str, error: BaseException) -> str:
+    """An error as a failed run keeps it."""
+    text = f"{name}: {error}" if str(error) else name
+    return text if len(text) <= NOTED_ERROR else text[: NOTED_ERROR - 1] + "…"
+
+
+def environment_label(run: Run) -> str:
+    """What people call the environment of a run."""
+    environment = run.environment
+    return f"python {environment.python}, {environment.packages} packages" if environment else ""
+
+
+def code_label(run: Run) -> str:
+    """What people call the code of a run: the commit, shortened, and whether it was changed."""
+    commit = (run.code.commit or "")[:12]
+    return f"{commit}{' (changed)' if run.code.dirty else ''} {run.code.entry}".strip()[:256]
+
+
+def _rank(metric: Metric) -> tuple[int, int, int, float]:
+    at = to_micros(metric.at) if metric.at is not None else 0
+    return (metric.step, at, 0, 0.0) if math.isnan(metric.value) else (metric.step, at, 1, metric.value)
+
+
+def _spelt(value: object) -> Value:
+    item = getattr(value, "item", None)
+    if callable(item):  # a numpy scalar
+        value = item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, bool | int | float | str) or value is None:
+        return value
+    return str(value)
+
+
+def _check_name(name: str, what: str) -> None:
+    if not name.strip() or len(name) > NAME_LENGTH or not name.isprintable():
+        raise Invalid(f"{what} {name[:80]!r}: a name has 1 to {NAME_LENGTH} printable characters", field=what)
+
+
+def _check_text(text: str, what: str, field: str) -> None:
+    if len(text) > TEXT_LENGTH:
+        raise Invalid(
+            f"{what} has {len(text):,} characters, at most {TEXT_LENGTH:,}: keep it as an artifact", field=field
+        )

@@ -1,0 +1,26 @@
+"""Homes that serve, new for each test or shared by a module's."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.endpoints.serving_home import ServingHome
+
+
+@pytest.fixture
+def serving_home(tmp_path: Path) -> Iterator[ServingHome]:
+    """A new home."""
+    home = ServingHome(tmp_path / "home")
+    yield home
+    home.close()
+
+
+@pytest.fixture(scope="module")
+def late_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServingHome]:
+    """A home with the endpoints `late` (two classes, text) and `delay` (a regression)."""
+    home = ServingHome(tmp_path_factory.mktemp("home"))
+    home.deployed("linear, text", "late")
+    home.deployed("regression", "delay")
+    yield home
+    home.close()
