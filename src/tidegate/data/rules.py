@@ -3,7 +3,7 @@
 The rules of inference, whose results are data that anyone may read and change:
 
 - **Null** is allowed where the data holds one (NaN counts as null), up to twice the share seen plus 5 points.
-- **Range** of a number with at least 30 values: the extremes seen, widened by the span on either side. Where the
+- **Range** of a number with at least 100 values: the extremes seen, widened by the span on either side. Where the
   extreme hundredth of the values covers more than half of the span, that side is widened by three spans.
   A column that was never negative stays so, and, unless heavy-tailed, is widened to at most 1.6 times its
   greatest value: just below 1.609, kilometres in a mile, the smallest ratio between units that are often confused.
@@ -31,7 +31,7 @@ SHOWN_ROWS: Final = 10
 ROWS_FOR_SHARE: Final = 100
 """A share of nulls is judged from this many rows on."""
 
-_VALUES_FOR_RANGE = 30
+_VALUES_FOR_RANGE = 100
 _ROWS_FOR_ORDER = 20
 _MOST_CATEGORIES = 50
 _ROWS_A_CATEGORY = 10

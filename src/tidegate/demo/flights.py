@@ -113,7 +113,7 @@ def traffic() -> "pl.DataFrame":
 
 
 def damaged(flights: "pl.DataFrame") -> "pl.DataFrame":
-    """A copy as a careless export leaves it: three distances in kilometres too many, one carrier that does not exist."""
+    """A copy as a careless export leaves it: three distances ten times too long, a carrier that does not exist."""
     import polars as pl
 
     row = pl.int_range(pl.len())

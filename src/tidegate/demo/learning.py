@@ -1,4 +1,4 @@
-"""The demo's first half: from raw flights to a version in production, with everything that must be refused on the way."""
+"""The demo's first half: from raw flights to a version in production, and what is refused on the way."""
 
 from collections.abc import Callable
 from pathlib import Path

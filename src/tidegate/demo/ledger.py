@@ -30,13 +30,9 @@ def reconcile(ws: Workspace, endpoint: str, traffic: Traffic, trips: Sequence[Tr
 def _same(row: dict[str, Any] | None, answer: Answer, trip: Trip) -> bool:
     if row is None:
         return False
-    return (
-        json.loads(row["value"]) == answer.value
-        and row["probabilities"][1] == answer.probability
-        and json.loads(row["inputs"]) == trip.row
-        and row["at"] == trip.at
-    )
+    kept = json.loads(row["value"]), row["probabilities"][1], json.loads(row["inputs"]), row["at"]
+    return bool(kept == (answer.value, answer.probability, trip.row, trip.at))
 
 
 def _labelled(row: dict[str, Any] | None, late: bool, observed_at: datetime) -> bool:
-    return row is not None and row["label"] == json.dumps(late) and row["observed_at"] == observed_at
+    return row is not None and (row["label"], row["observed_at"]) == (json.dumps(late), observed_at)

@@ -84,11 +84,6 @@ class DemoServer:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    def replace(self) -> None:
-        """Kill everything, and start a new server on the same home and port."""
-        self.kill_everything()
-        self.start()
-
     def stop(self) -> None:
         """Let it drain and end."""
         if self._process is None or self._process.poll() is not None:

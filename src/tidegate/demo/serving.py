@@ -1,5 +1,6 @@
 """The demo's second half: a real server, real traffic, two kills in the middle of it, and what was kept."""
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 
@@ -9,15 +10,14 @@ from tidegate.demo.report import Bounded, DemoWindow, Restart
 from tidegate.demo.server import DemoServer
 from tidegate.demo.telling import Say
 from tidegate.demo.traffic import Traffic, Trip
-from tidegate.kernel.errors import Unavailable
+from tidegate.kernel.errors import Conflict, Unavailable
 from tidegate.loop.records import Why
 from tidegate.loop.why import tell
 from tidegate.monitors.records import Estimate, QualityWindow
 from tidegate.workspace import Workspace, open_workspace
 
 ENDPOINT = "late-arrival"
-WINDOW_SECONDS = 4 * 3600
-_QUALITY_SECONDS = 30.0
+_QUALITY_SECONDS = 60.0
 
 
 def trips() -> list[Trip]:
@@ -32,16 +32,20 @@ def serve(ws: Workspace, server: DemoServer, flown: Sequence[Trip], say: Say) ->
     """Deploy, and let all traffic through in spite of two kills."""
     say("chapter", f"Traffic: {len(flown):,} flights as they depart, labels as they land, and kill -9 in the middle")
     deployment = ws.endpoints.deploy(ENDPOINT, MODEL)
-    ws.monitors.set_window(ENDPOINT, seconds=WINDOW_SECONDS)
     server.wait()
     say("done", f"{deployment.version} answers at {server.url}/api/v1/endpoints/{ENDPOINT}/predict")
     traffic = Traffic(server.port, ENDPOINT, flown)
     try:
         traffic.start()
         restarts = (
-            _kill("the serving process", server.kill_serving, traffic, len(flown) // 3, say),
+            _kill("the serving process", server.kill_serving, _supervised, traffic, len(flown) // 3, say),
             _kill(
-                "the whole server, supervisor and controllers too", server.replace, traffic, len(flown) * 2 // 3, say
+                "the whole server, supervisor and controllers too",
+                server.kill_everything,
+                server.start,
+                traffic,
+                len(flown) * 2 // 3,
+                say,
             ),
         )
         traffic.finish()
@@ -52,9 +56,11 @@ def serve(ws: Workspace, server: DemoServer, flown: Sequence[Trip], say: Say) ->
 
 def quality(ws: Workspace, predictions: int, labels: int, say: Say) -> tuple[DemoWindow, ...]:
     """The windows of quality, once the controller has counted everything. Raises `Unavailable` when it does not."""
-    say("chapter", f"Quality, by windows of {WINDOW_SECONDS // 3600} hours, each with its 95 % interval")
+    say("chapter", "Quality by day (UTC), each with its 95 % interval")
     give_up = time.monotonic() + _QUALITY_SECONDS
     while time.monotonic() < give_up:
+        with contextlib.suppress(Conflict):  # while the server's controllers are at it
+            ws.loop.tick()
         windows = sorted(ws.monitors.windows(ENDPOINT).items, key=lambda window: window.start)
         counted = sum(window.predictions for window in windows), sum(window.labels for window in windows)
         if counted == (predictions, labels):
@@ -77,13 +83,21 @@ def explain(server: DemoServer, traffic: Traffic, flown: Sequence[Trip], say: Sa
     return why
 
 
-def _kill(what: str, kill: Callable[[], None], traffic: Traffic, after: int, say: Say) -> Restart:
+def _kill(
+    what: str, kill: Callable[[], None], restore: Callable[[], None], traffic: Traffic, after: int, say: Say
+) -> Restart:
     traffic.wait_for(after)
-    before, killed = len(traffic.answers), time.perf_counter()
+    before = len(traffic.answers)
     kill()
+    killed = time.perf_counter()
+    restore()
     seconds = traffic.wait_recovered(killed) - killed
     say("killed", f"kill -9 of {what} after {before:,} predictions; the next one {seconds:.2f} s later")
     return Restart(killed=what, acknowledged_before=before, seconds=seconds)
+
+
+def _supervised() -> None:
+    """Nothing: the supervisor starts what died."""
 
 
 def _window(window: QualityWindow) -> DemoWindow:
@@ -106,8 +120,11 @@ def _bounded(estimate: Estimate | None) -> Bounded | None:
 
 
 def _line(window: DemoWindow) -> str:
-    span = f"{window.start:%d %B %H:%M} to {window.end:%H:%M} UTC"
     figures = f"{window.predictions:4d} predicted, {window.labels:4d} landed"
     area = window.auc
-    told = f"AUC {area.estimate:.2f} ({area.low:.2f} to {area.high:.2f})" if area is not None else "no AUC yet"
-    return f"{span}  {figures}  {told}"
+    told = (
+        f"AUC {area.estimate:.2f} ({area.low:.2f} to {area.high:.2f})"
+        if area is not None and area.low == area.low
+        else "too few for an AUC"
+    )
+    return f"{window.start:%d %B}  {figures}  {told}"

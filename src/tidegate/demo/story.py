@@ -1,4 +1,4 @@
-"""The demo: one model from raw flights to a monitored answer that can be traced back, through two kills of its server."""
+"""The demo: one model from raw flights to a monitored answer, through two kills of its server."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""The demo's client: asks for predictions as flights depart, tells labels as they land, and tries again when cut off."""
+"""The demo's client: asks as flights depart, tells labels as they land, and tries again when cut off."""
 
 import http.client
 import threading

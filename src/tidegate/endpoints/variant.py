@@ -67,14 +67,14 @@ class LiveVariant:
         tables = outputs.probabilities.tolist() if outputs.probabilities is not None else None
         answers: list[PredictionOut] = []
         log: list[PredictionRow] = []
-        unknown: dict[str, int] | None = encoded.unknown or None
-        missing: dict[str, int] | None = encoded.missing or None
+        surprises = self._surprises(rows) if encoded.unknown or encoded.missing else None
         for index, row in enumerate(rows):
             value: Any = values[index]
             status = "ok"
             shares = tables[index] if tables is not None else None
             if (type(value) is float and not math.isfinite(value)) or (shares and not math.isfinite(sum(shares))):
                 value, shares, status = None, None, "not_finite"
+            unknown, missing = surprises[index] if surprises is not None else (None, None)
             prediction_id = new_id()
             named = dict(zip(self._classes, shares, strict=True)) if shares is not None else None
             answers.append(PredictionOut(prediction_id, value, named, model, variant))
@@ -83,8 +83,12 @@ class LiveVariant:
                     prediction_id, moments[index], source, _JSON(row), value, shares, latency, status, unknown, missing
                 )
             )
-            unknown = missing = None  # the first row carries the counts of the batch
         return Answered(answers, log)
+
+    def _surprises(self, rows: Sequence[dict[str, Any]]) -> list[tuple[dict[str, int] | None, dict[str, int] | None]]:
+        """What each row held of unknown categories and missing features, which were counted together so far."""
+        alone = (self._encode([row]) for row in rows)
+        return [(one.unknown or None, one.missing or None) for one in alone]
 
     def _warm_up(self, example: Sequence[dict[str, Any]], clock: Callable[[], float]) -> float:
         """Seconds that the example takes, at best, once the runtime has prepared itself."""

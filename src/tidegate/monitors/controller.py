@@ -114,8 +114,8 @@ class QualityController:
         kept = self._keep_orphans(orphans)
         changes = Changes(
             marks=state.marks | {PREDICTIONS: predictions.mark} | ({} if labels is None else {LABELS: labels.mark}),
-            windows=[self._stored(key, rows) for key, rows in changed],
-            removed=touched.removed,
+            windows=tuple(self._stored(key, rows) for key, rows in changed),
+            removed=tuple(touched.removed),
             orphans=kept,
         )
         self._observe("stored")

@@ -1,6 +1,5 @@
 """What the room speaks of: windows of quality, and how an endpoint stands."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -122,6 +121,6 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     """What a step of the controller found out; saved as a whole or not at all."""
 
     marks: dict[str, Mark]
-    windows: Sequence[StoredWindow] = ()
-    removed: Sequence[WindowKey] = ()
+    windows: tuple[StoredWindow, ...] = ()
+    removed: tuple[WindowKey, ...] = ()
     orphans: dict[str, Orphans] = {}

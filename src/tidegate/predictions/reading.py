@@ -142,7 +142,7 @@ def open_parquet(reader: JournalReader, part: SealedSegment) -> "pl.LazyFrame":
     import polars as pl
 
     source = reader.parquet(part)
-    return pl.scan_parquet(io.BytesIO(source) if isinstance(source, bytes) else source)
+    return pl.scan_parquet(io.BytesIO(source) if isinstance(source, bytes) else source, glob=False)
 
 
 def holding_labels(labels: "pl.LazyFrame") -> "pl.LazyFrame":

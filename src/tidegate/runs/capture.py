@@ -34,19 +34,19 @@ def capture_environment(objects: ObjectPlane) -> Environment:
     )
 
 
-def capture_code(objects: ObjectPlane, folder: Path | None = None) -> Code:
+def capture_code(objects: ObjectPlane, folder: Path | None = None, *, diff_limit: int = DIFF_LIMIT) -> Code:
     """Commit, branch and difference of the git repository around a folder (the working directory by default)."""
     folder = Path.cwd() if folder is None else folder
     entry = _entry()
     if shutil.which("git") is None:
         return Code(entry=entry, absent="git is not installed")
     try:
-        return _capture(objects, folder, entry)
+        return _capture(objects, folder, entry, diff_limit)
     except (subprocess.TimeoutExpired, OSError) as error:
         return Code(entry=entry, absent=f"git did not answer ({type(error).__name__})")
 
 
-def _capture(objects: ObjectPlane, folder: Path, entry: str) -> Code:
+def _capture(objects: ObjectPlane, folder: Path, entry: str, limit: int) -> Code:
     top = _git(folder, "rev-parse", "--show-toplevel")
     if top is None:
         return Code(entry=entry, absent="not in a git repository")
@@ -55,7 +55,7 @@ def _capture(objects: ObjectPlane, folder: Path, entry: str) -> Code:
     if commit is None:
         return Code(entry=entry, absent="the git repository has no commit yet")
     branch = _git(folder, "symbolic-ref", "--short", "--quiet", "HEAD")
-    diff, truncated = _diff(Path(top))
+    diff, truncated = _diff(Path(top), limit)
     untracked = _git(Path(top), "ls-files", "--others", "--exclude-standard", "-z") or ""
     strangers = untracked.count("\0")
     return Code(
@@ -82,7 +82,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return text if finished.returncode == 0 and text else None
 
 
-def _diff(top: Path) -> tuple[bytes, bool]:
+def _diff(top: Path, limit: int) -> tuple[bytes, bool]:
     """The difference of tracked files to the commit, and whether it was cut."""
     arguments = ["git", "-C", str(top), "diff", "HEAD", "--binary", "--no-color", "--no-ext-diff", "--no-textconv"]
     with subprocess.Popen(
@@ -93,10 +93,10 @@ def _diff(top: Path) -> tuple[bytes, bool]:
         env=_quiet_environment(),
     ) as process:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
-        diff = process.stdout.read(DIFF_LIMIT + 1)
-        if len(diff) > DIFF_LIMIT:
+        diff = process.stdout.read(limit + 1)
+        if len(diff) > limit:
             process.kill()
-    return diff[:DIFF_LIMIT], len(diff) > DIFF_LIMIT
+    return diff[:limit], len(diff) > limit
 
 
 def _quiet_environment() -> dict[str, str]:

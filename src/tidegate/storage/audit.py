@@ -32,6 +32,15 @@ audit = table(
     room="storage",
 )
 
+heads = table(
+    "audit_head",
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
+    room="storage",
+)
+"""How long the chain is and how it ends: without it, nobody would miss rows removed from the end."""
+
 GENESIS = "0" * 64
 
 
@@ -72,14 +81,12 @@ class AuditChain:
         self._catalog.serialise()
         at = self._clock.now()
         with self._catalog.connect() as connection:
-            previous = connection.execute(
-                sa.select(audit.c.hash).order_by(audit.c.position.desc()).limit(1)
-            ).scalar_one_or_none()
-            previous = previous or GENESIS
+            head = connection.execute(_HEAD).one_or_none()
+            previous, rows = (GENESIS, 0) if head is None else (head.hash, head.rows)
             sealed = _hash(previous, to_micros(at), entry)
-            connection.execute(
-                audit.insert().values(at=to_micros(at), previous=previous, hash=sealed, **msgspec.structs.asdict(entry))
-            )
+            row = {"at": to_micros(at), "previous": previous, "hash": sealed, **msgspec.structs.asdict(entry)}
+            connection.execute(_APPEND, row)
+            connection.execute(_FIRST if head is None else _NEXT, {"rows": rows + 1, "hash": sealed})
 
     def rows(self, after: int = 0, limit: int = 1000, subject: str | None = None) -> list[AuditRow]:
         """Rows in order, after a position."""
@@ -92,7 +99,12 @@ class AuditChain:
     def verify(self) -> ChainReport:
         """Recompute every hash from the beginning."""
         previous, count, position = GENESIS, 0, 0
+        with self._catalog.connect() as connection:
+            head = connection.execute(_HEAD).one_or_none()
+        expected, last = (0, GENESIS) if head is None else (head.rows, head.hash)
         while True:
+            if count == expected and previous != last:
+                return ChainReport(rows=count, intact=False, broken_at=position, head=previous)
             batch = self.rows(position)
             for row in batch:
                 entry = Journalled(
@@ -108,7 +120,16 @@ class AuditChain:
                     return ChainReport(rows=count, intact=False, broken_at=row.position, head=previous)
                 previous, count, position = row.hash, count + 1, row.position
             if not batch:
-                return ChainReport(rows=count, intact=True, head=previous)
+                whole = count >= expected
+                return ChainReport(
+                    rows=count, intact=whole, broken_at=None if whole else position + 1, head=previous
+                )
+
+
+_HEAD = sa.select(heads)
+_APPEND = audit.insert()
+_FIRST = heads.insert().values(id=1)
+_NEXT = heads.update().where(heads.c.id == 1)
 
 
 def _hash(previous: str, at: int, entry: Journalled) -> str:

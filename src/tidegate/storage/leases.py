@@ -46,7 +46,9 @@ class Lease:
         """For `Catalog.write(..., fence=)`: refuses the write when the lease has gone to another holder."""
 
         def check(connection: sa.Connection) -> None:
-            term = connection.execute(sa.select(leases.c.term).where(leases.c.name == self.name)).scalar()
+            # The row stays locked until this write is committed: a takeover waits for it.
+            query = sa.select(leases.c.term).where(leases.c.name == self.name).with_for_update(read=True)
+            term = connection.execute(query).scalar()
             if term != self.term or not self.held():
                 raise Conflict(
                     f"the lease {self.name!r} of term {self.term} has passed to another holder (term {term}); "
@@ -91,7 +93,8 @@ class Leases:
         return Lease(name, holder, term, asked + seconds * (1 - MARGIN), self._machine)
 
     def release(self, lease: Lease) -> None:
-        """Give the lease back early; harmless when it was lost already."""
+        """Give the lease back early; harmless when it was lost already. We stop believing in it first."""
+        lease.deadline = float("-inf")
 
         def work() -> None:
             with self._catalog.connect() as connection:

@@ -1,18 +1,14 @@
 """One home seen in four ways, so that a service's tests run locally, over the wire, over HTTP, and on PostgreSQL."""
 
 import contextlib
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import msgspec
-import uvicorn
 
-from tidegate.http.address import listen, wait_ready
-from tidegate.http.server import application
+from tidegate.http.thread import serving
 from tidegate.kernel.settings import Settings
-from tidegate.workspace import LocalWorkspace, Workspace, open_local, open_workspace
+from tidegate.workspace import Workspace, open_local, open_workspace
 
 Way = Literal["local", "wire", "http"]
 
@@ -50,22 +46,3 @@ class Home:
     def close(self) -> None:
         """Stop the server, close everything that was opened."""
         self._exit.close()
-
-
-@contextlib.contextmanager
-def serving(workspace: LocalWorkspace) -> Iterator[str]:
-    """The address of a real server over this workspace, in a thread, for as long as the block runs."""
-    bound = listen("127.0.0.1", 0)
-    bound.listen(128)
-    config = uvicorn.Config(application(workspace), log_config=None, access_log=False, lifespan="off", http="httptools")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
-    thread.start()
-    url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-    try:
-        if not wait_ready(url, 20.0):
-            raise RuntimeError("the server of the test did not become ready")
-        yield url
-    finally:
-        server.should_exit = True
-        thread.join(20.0)

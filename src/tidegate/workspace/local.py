@@ -78,8 +78,8 @@ class LocalWorkspace(Workspace):
             store=SqlModels(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph
         )
         wishes = SqlEndpoints(catalog)
-        self.writer = storage.writer(self.settings)
-        self.log = PredictionLog(self.writer, clock)
+        # opened with the first prediction: a command that predicts nothing takes no writer's number
+        self.log = PredictionLog(lambda: storage.writer(self.settings), clock)
         self.engine = ServingEngine(wishes=wishes, models=models, log=self.log, clock=clock, machine=storage.machine)
         self.controller_loop = ControllerLoop(self._build_controllers, storage.leases, storage.machine, random_id())
         services: list[Service] = [
@@ -141,5 +141,5 @@ class LocalWorkspace(Workspace):
     def close(self) -> None:
         """Release connections and files."""
         self.engine.close()
-        self.writer.close()
+        self.log.close()
         self.storage.catalog.close()

@@ -28,3 +28,8 @@ def flights(rows: int = 600, seed: int = 1, month: int = 1) -> pl.DataFrame:
             "on_time": delays < 15,
         }
     )
+
+
+def counted(first: int, rows: int = 5) -> pl.DataFrame:
+    """A few rows that teach a contract which any other such rows keep."""
+    return pl.DataFrame({"n": range(first, first + rows)})

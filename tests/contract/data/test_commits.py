@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from tests.contract.data.seeded_flights import flights
+from tests.contract.data.seeded_flights import counted, flights
 from tidegate.data import fragments as fragment_sizes
 from tidegate.data.records import Fragment, Manifest
 from tidegate.data.rules import digest_of, stored_columns
@@ -61,8 +61,8 @@ def test_a_digest_that_two_names_share_answers_the_first(workspace: Workspace) -
 
 def test_lists_come_in_pages(workspace: Workspace) -> None:
     for number in range(5):
-        workspace.data.commit(f"set {number}", flights(rows=40, seed=number))
-        workspace.data.commit("grown", flights(rows=40 + number))
+        workspace.data.commit(f"set {number}", counted(number))
+        workspace.data.commit("grown", counted(0, rows=40 + number))
     page = workspace.data.list(limit=4)
     rest = workspace.data.list(limit=4, cursor=page.next or "")
     assert [one.name for one in [*page.items, *rest.items]] == ["grown", *(f"set {number}" for number in range(5))]
@@ -122,7 +122,7 @@ def test_register_takes_only_what_is_stored_and_whole(workspace: Workspace) -> N
 
 def test_commits_at_once_lose_no_number(workspace: Workspace) -> None:
     with ThreadPoolExecutor(4) as pool:
-        made = list(pool.map(lambda seed: workspace.data.commit("busy", flights(rows=60, seed=seed)), range(8)))
+        made = list(pool.map(lambda seed: workspace.data.commit("busy", counted(seed)), range(8)))
     numbers = sorted(version.number for version in made)
     kept = {version.number: version.digest for version in workspace.data.versions("busy").items}
     assert numbers == list(range(1, 9))

@@ -52,7 +52,7 @@ def test_surprises_are_served_by_policy_and_counted(late_home: ServingHome) -> N
     answer = ask(late_home, "late", {"rows": rows})["predictions"]
     kept = [late_home.reader.get(one["id"]) for one in answer]
     assert [one.unknown for one in kept] == [{"carrier": 1}, {}, {}]
-    assert [one.missing for one in kept] == [{"distance": 1}, {}, {}]
+    assert [one.missing for one in kept] == [{}, {"distance": 1}, {}]
     assert kept[0].inputs["carrier"] == "unheard of"
 
 

@@ -60,12 +60,7 @@ def test_records_are_what_predict_takes() -> None:
 
 
 def test_labels_keep_their_kind() -> None:
-    assert chosen(label="words", features=("miles",)).y.tolist() == ["a", "b", "c", "d", "e"][1:2] + [
-        "d",
-        "e",
-        "c",
-        "a",
-    ]
+    assert chosen(label="words", features=("miles",)).y.tolist() == ["b", "d", "e", "c", "a"]
     assert chosen(label="miles", features=("carrier",)).left_out == 1
     with pytest.raises(Invalid, match="no label"):
         _ = chosen(label=None).y

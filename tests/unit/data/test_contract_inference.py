@@ -60,7 +60,7 @@ def test_infinities_do_not_bind() -> None:
 
 
 def test_few_values_and_identifiers_teach_no_range() -> None:
-    few = Summary(name="x", kind="number", rows=29, minimum=0, maximum=1)
+    few = Summary(name="x", kind="number", rows=99, minimum=0, maximum=1)
     identifier = Summary(name="x", kind="integer", rows=1000, minimum=0, maximum=999, all_different=True)
     assert learn_range(few) == learn_range(identifier) == (None, None)
 

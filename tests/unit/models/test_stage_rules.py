@@ -44,7 +44,10 @@ def gaps(*newest_first: Attestation, policy: StagePolicy = GUARDED) -> list[str]
 
 def test_a_guarded_stage_names_everything_that_is_missing_with_its_remedy() -> None:
     missing = rules.missing_for(GUARDED, version(), [], "production")
-    assert [gap.what for gap in missing] == ["gate:quality was not run", "production asks for 1 approval(s), there are 0"]
+    assert [gap.what for gap in missing] == [
+        "gate:quality was not run",
+        "production asks for 1 approval(s), there are 0",
+    ]
     with pytest.raises(Refused, match="tidegate approvals approve late/1") as caught:
         rules.refuse_missing(version(), "production", missing)
     assert len(caught.value.details["missing"]) == 2  # type: ignore[arg-type]

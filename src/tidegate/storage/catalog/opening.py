@@ -63,7 +63,7 @@ def _create(catalog: Catalog) -> frozenset[str]:
             _wait_turn(connection)
             if sa.inspect(connection).has_table("alembic_version"):  # another process was faster
                 return frozenset(connection.execute(sa.select(_VERSIONS.c.version_num)).scalars())
-            metadata.create_all(connection)
+            metadata.create_all(connection, checkfirst=False)
             _VERSIONS.create(connection)
             for head in sorted(_needed()):
                 connection.execute(_VERSIONS.insert().values(version_num=head))

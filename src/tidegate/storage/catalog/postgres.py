@@ -116,9 +116,8 @@ class PostgresDialect:
             raise self._wrap(connection, statement, error) from error
 
     def _wrap(self, connection: sa.Connection, statement: str, error: Exception) -> Exception:
-        if not isinstance(error, connection.dialect.loaded_dbapi.Error):
-            return error
-        return sa.exc.OperationalError(statement, None, error)
+        base = connection.dialect.loaded_dbapi.Error
+        return sa.exc.DBAPIError.instance(statement, None, error, base) if isinstance(error, base) else error
 
     def committed(self, transaction_id: str) -> bool | None:
         """A killed backend may have reported failure for what it committed: ask, never guess."""

@@ -106,7 +106,7 @@ class SqliteDialect:
         try:
             driver.execute(statement)
         except sqlite3.Error as error:
-            raise sa.exc.OperationalError(statement, None, error) from error
+            raise sa.exc.DBAPIError.instance(statement, None, error, sqlite3.Error) from error
 
     def committed(self, _transaction_id: str) -> bool | None:
         """Never asked."""

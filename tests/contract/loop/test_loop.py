@@ -1,0 +1,77 @@
+"""What crosses rooms, on every kind of home: the slice from data to `why`, the status, the tick."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.slices import AT, ENDPOINT, deployed, logged
+from tidegate.endpoints.records import OutcomeIn
+from tidegate.kernel.errors import Invalid, NotFound, Refused
+from tidegate.kernel.ids import IdFactory
+from tidegate.kernel.clock import SystemClock
+from tidegate.loop.why import tell
+from tidegate.testing.workspaces import Home
+
+
+def test_a_prediction_is_walked_back_to_its_data(home: Home) -> None:
+    made = deployed(home)
+    space = home.workspace
+    records = made.held_out.records()[:20]
+    answered = space.endpoints.predict(ENDPOINT, records, at=[AT] * 20).predictions
+    outcomes = [
+        OutcomeIn(prediction_id=each.id, value=bool(label), observed_at=AT + timedelta(hours=3))
+        for each, label in zip(answered, made.held_out.y, strict=False)
+    ]
+    assert space.endpoints.labels(ENDPOINT, outcomes).accepted == 20
+    space.loop.tick()
+
+    why = space.loop.why(answered[3].id)
+    assert why.prediction.inputs == records[3]
+    assert why.prediction.value == answered[3].value
+    assert why.prediction.labels == (bool(made.held_out.y[3]),)
+    assert why.prediction.at == AT
+    assert why.deployment.endpoint == ENDPOINT
+    assert why.model.digest == made.version.digest
+    assert why.run is not None
+    assert why.run.id == made.run_id
+    assert why.run.params == {"C": 1.0}
+    dataset = space.data.get("flights", 1)
+    assert {(step.dataset, step.digest) for step in why.datasets} == {("flights/1", dataset.digest)}
+    assert {"training", "input"} <= {step.role for step in why.datasets}
+    assert [(gate.kind, gate.verdict) for gate in why.gates] == [("gate:quality", "pass")]
+    assert [(approval.by, approval.summary) for approval in why.approvals] == [("reviewer", "looked at the gate")]
+
+    told = tell(why)
+    for word in (answered[3].id, "late-arrival/1", made.run_id, "flights/1", "reviewer", "gate:quality: pass"):
+        assert word in told
+
+    status = space.loop.status().endpoints[0]
+    assert (status.endpoint, status.model, status.predictions, status.labels) == (ENDPOINT, "late-arrival/1", 20, 20)
+    assert status.quality is not None
+    assert status.quality.metric == "AUC"
+    assert status.latency_p50_ms is not None
+
+
+def test_the_rules_hold_on_the_way(home: Home) -> None:
+    made = logged(home)
+    space = home.workspace
+    with pytest.raises(Refused, match="approval"):
+        space.models.promote("late-arrival", 1, to="production")
+    with pytest.raises(Refused, match="author"):
+        space.approvals.approve(made.version, reason="mine is good")
+    with pytest.raises(Refused, match="production"):
+        space.endpoints.deploy(ENDPOINT, made.version)
+    assert space.loop.status().endpoints == ()
+
+
+def test_what_was_never_predicted_has_no_why(home: Home) -> None:
+    with pytest.raises(NotFound):
+        home.workspace.loop.why(IdFactory(SystemClock(), 9).new())
+    with pytest.raises(Invalid, match="32 hex digits"):
+        home.workspace.loop.why("nonsense")
+
+
+def test_only_a_simulated_home_can_be_told_the_time(home: Home) -> None:
+    with pytest.raises(Invalid, match="simulated"):
+        home.workspace.loop.tick(until=AT)
+    assert home.workspace.loop.tick().steps >= 0

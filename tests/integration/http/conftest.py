@@ -1,0 +1,20 @@
+"""One served home for all tests of the HTTP edge: those that write use names of their own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.http.served_home import ENDPOINT, ServedHome, log_version
+from tidegate.http.meter import PrometheusMeter
+from tidegate.kernel.settings import Settings
+from tidegate.http.thread import serving
+from tidegate.workspace import open_local
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedHome]:
+    """A server over a home in which the endpoint `late` answers."""
+    settings = Settings(home=str(tmp_path_factory.mktemp("served") / "home"))
+    with open_local(settings, meter=PrometheusMeter()) as workspace, serving(workspace) as url:
+        workspace.endpoints.deploy(ENDPOINT, log_version(workspace, "late"))
+        yield ServedHome(workspace, url)

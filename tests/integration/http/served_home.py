@@ -1,0 +1,87 @@
+"""A home behind a real server, with one endpoint in it, and everything that it keeps laid open for comparison."""
+
+import hashlib
+import http.client
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.contract.endpoints.serving_home import Trained
+from tests.contract.models.fitted_models import fitted
+from tidegate.models.records import StagePolicy
+from tidegate.workspace import LocalWorkspace, Workspace
+
+ENDPOINT = "late"
+JSON = {"content-type": "application/json"}
+
+
+class Reply(NamedTuple):
+    """What a server answered."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class ServedHome:
+    """The inside of a home and the address of the server over it."""
+
+    def __init__(self, workspace: LocalWorkspace, url: str) -> None:
+        self.inside = workspace
+        self.url = url
+        self.port = int(url.rpartition(":")[2])
+        self._folder = Path(workspace.settings.home)
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> Reply:
+        """One request on a connection of its own; a body is JSON unless the headers say otherwise."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        given = headers if headers is not None else (JSON if body is not None else {})
+        try:
+            connection.request(method, path, body, given)
+            response = connection.getresponse()
+            return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+        finally:
+            connection.close()
+
+    def post(self, path: str, value: object) -> Reply:
+        """POST a value as JSON."""
+        return self.ask("POST", path, json.dumps(value).encode())
+
+    def kept(self) -> dict[str, str]:
+        """A digest of every table of the catalog, of every file of the journal, and the names of all objects."""
+        self.inside.writer.sync()
+        found = {f"table {name}": digest for name, digest in self._tables()}
+        for path in sorted((self._folder / "journal").rglob("*")):
+            if path.is_file():
+                found[f"journal {path.name}"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        found["objects"] = " ".join(sorted(self.inside.storage.objects.list()))
+        return found
+
+    def leftovers(self) -> list[str]:
+        """Files below the objects that are no objects: what an upload that broke off would leave."""
+        objects = self._folder / "objects"
+        known = set(self.inside.storage.objects.list())
+        return [str(path.relative_to(objects)) for path in objects.rglob("*") if path.is_file() and path.name not in known]
+
+    def _tables(self) -> list[tuple[str, str]]:
+        with sqlite3.connect(f"file:{self._folder / 'catalog.db'}?mode=ro", uri=True) as reader:
+            names = [name for (name,) in reader.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            return [
+                (name, hashlib.sha256(repr(sorted(map(repr, reader.execute(f'SELECT * FROM "{name}"')))).encode()).hexdigest())
+                for name in sorted(names)
+            ]
+
+
+def log_version(workspace: Workspace, name: str, recipe: str = "linear, no nulls") -> str:
+    """The reference of a version of this name, made of a model of `fitted_models`, in stage production."""
+    made = fitted(recipe)
+    version = workspace.models.log(name, made.model, inputs=Trained(made.matrix, made.signature.columns))
+    workspace.models.set_policy(name, "production", policy=StagePolicy())
+    return workspace.models.promote(name, version.number, to="production").reference
