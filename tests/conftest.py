@@ -19,7 +19,9 @@ def peer() -> Callable[[str], Peer]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the two numbers that show how the architecture holds."""
+    """After a run of the whole suite, print the two numbers that show how the architecture holds."""
+    if terminalreporter.config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return
     try:
         from tests.house.census import mentions, places
         from tidegate.workspace import SERVICES

@@ -4,7 +4,9 @@ import itertools
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
+import time
 import warnings
 from pathlib import Path
 from typing import Self
@@ -38,6 +40,22 @@ class Databases:
         with psycopg.connect(self.uri, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")
         return self.uri.replace("/postgres?", f"/{name}?")
+
+    def crash(self) -> None:
+        """Kill the postmaster; its backends find out by themselves."""
+        os.kill(self._server.get_pid(), signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Start the server again after a crash. It refuses while backends of the old one are still there."""
+        for attempt in range(60):
+            try:
+                self._server.ensure_postgres_running()
+            except subprocess.SubprocessError:
+                if attempt == 59:
+                    raise
+                time.sleep(0.25)
+            else:
+                return
 
     def __enter__(self) -> Self:
         return self

@@ -1,6 +1,8 @@
 """Counts over the code: the places that one operation touches, the tests that call it, mentions of mocks per test."""
 
 import ast
+import functools
+import inspect
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,40 +32,51 @@ class Mentions(msgspec.Struct, frozen=True):
 def mentions() -> Mentions:
     """Mock mentions and test functions of the suite; the house rules, which speak of mocks, are left out."""
     files = [path for path in python_files(ROOT / "tests") if "house" not in path.parts]
-    return Mentions(sum(map(tests_in, map(text_of, files))), sum(map(mocks_in, map(text_of, files))))
+    return Mentions(sum(map(count_tests, map(text_of, files))), sum(map(count_mocks, map(text_of, files))))
 
 
-def tests_in(text: str) -> int:
+def count_tests(text: str) -> int:
     """Test functions in a file's text."""
     return len(re.findall(r"^\s*(?:async )?def test_", text, re.MULTILINE))
 
 
-def mocks_in(text: str) -> int:
+def count_mocks(text: str) -> int:
     """Mentions of mocks in a file's text."""
     return len(MOCK.findall(text))
 
 
 def places(operation: Operation, files: Iterable[Path] | None = None) -> list[str]:
     """Where the operation is written by hand: its method, a query of that name, whatever repeats its name or path."""
+    spellings = (f"{operation.room}.{operation.name}", operation.path)
+    home = Path(inspect.getfile(operation.function)).parent
     found = []
     for path in python_files(PACKAGE) if files is None else files:
         if path in GENERATED:
             continue
-        own_room = path.parent.name == operation.room
-        for node in ast.walk(tree_of(path)):
-            defined = own_room and isinstance(node, ast.FunctionDef) and node.name == operation.name
-            if (defined and not _is_stub(node)) or _repeats(node, operation):
-                found.append(f"{shown(path)}:{getattr(node, 'lineno', 0)}")
+        methods, texts = _written(path)
+        lines = [line for text in spellings for line in texts.get(text, ())]
+        if path.parent == home:
+            lines += methods.get(operation.name, ())
+        found += [f"{shown(path)}:{line}" for line in sorted(lines)]
     return found
+
+
+@functools.cache
+def _written(path: Path) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+    """Lines of a file's methods (stubs of Protocols left out) and of its texts, by name and by text: read once."""
+    methods: dict[str, list[int]] = {}
+    texts: dict[str, list[int]] = {}
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.FunctionDef) and not _is_stub(node):
+            methods.setdefault(node.name, []).append(node.lineno)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            texts.setdefault(node.value, []).append(node.lineno)
+    return methods, texts
 
 
 def _is_stub(node: ast.AST) -> bool:
     body = getattr(node, "body", [])
     return isinstance(body[-1], ast.Expr) and isinstance(body[-1].value, ast.Constant) and body[-1].value.value is ...
-
-
-def _repeats(node: ast.AST, operation: Operation) -> bool:
-    return isinstance(node, ast.Constant) and node.value in (f"{operation.room}.{operation.name}", operation.path)
 
 
 def called_in(tree: ast.Module, stem: str, rooms: Iterable[str]) -> set[tuple[str, str]]:

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tests.house.census import called_in, mentions, mocks_in, places, tests_in
+from tests.house.census import called_in, mentions, count_mocks, places, count_tests
 from tests.house.source import ROOT, python_files, tree_of
 from tidegate.kernel.operation import Operation, Service, operation
 from tidegate.workspace import SERVICES
@@ -77,7 +77,7 @@ def test_the_rule_knows_a_call_from_a_mention() -> None:
 
 def test_the_census_counts_mocks() -> None:
     sample = "from unittest.mock import patch\ndef test_a(): patch('x')\nasync def test_b(): dispatch('y')\n"
-    assert (tests_in(sample), mocks_in(sample)) == (2, 2)
+    assert (count_tests(sample), count_mocks(sample)) == (2, 2)
 
 
 def test_an_operation_without_a_role_or_docstring_does_not_import() -> None:

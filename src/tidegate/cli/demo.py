@@ -1,5 +1,6 @@
 """`tidegate demo`: the whole loop on real flights, told step by step."""
 
+import os
 import shutil
 import signal
 import sys
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from tidegate.cli.serve import PINNED_THREADS
 from tidegate.cli.shared import common_options
 
 if TYPE_CHECKING:
@@ -25,15 +27,20 @@ def demo(keep: bool, json_output: bool, home: str | None) -> None:
     Trains on 5,000 flights, checks on 2,000, serves 1,000 more over HTTP. Exits with 1 when an acknowledged prediction
     or label is lost or doubled. Without --home or --keep, what it made is removed again.
     """
+    for name, value in PINNED_THREADS.items():
+        os.environ.setdefault(name, value)  # before any library counts the cores: the demo's processes share them
     from tidegate.demo.story import run_demo
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is stopped then, too
     folder = Path(home) if home else Path(tempfile.mkdtemp(prefix="tidegate-demo-"))
     try:
         report = run_demo(folder.absolute(), _silent if json_output else _say, keep=keep)
-    except BaseException:
+    except (KeyboardInterrupt, SystemExit):
         if not home:
-            click.echo(f"what there is, is left in {folder}", err=True)
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    except Exception:
+        click.echo(f"what there is, is left in {folder}", err=True)
         raise
     if not home and not keep:
         shutil.rmtree(folder)

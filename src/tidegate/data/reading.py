@@ -30,9 +30,23 @@ def read_table(source: object) -> Table:
     if isinstance(source, str | Path):
         table = _read_file(Path(source).expanduser())
     else:
-        table = Table(as_polars(source), f"{type(source).__module__.split('.')[0]} frame")
+        table = _read_frame(source)
     _refuse_empty(table)
     return table
+
+
+def _read_frame(source: object) -> Table:
+    """A frame as it is; the NaN by which pandas writes what is missing becomes null."""
+    import polars as pl
+
+    library = type(source).__module__.split(".")[0]
+    if library != "pandas":
+        return Table(as_polars(source), f"{library} frame")
+    names = [str(name) for name in getattr(source, "columns", ())]
+    for name in names:
+        if names.count(name) > 1:
+            raise Invalid(f"the pandas frame has two columns named {name!r}: rename one", field=name)
+    return Table(as_polars(source).with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None)), "pandas frame")
 
 
 def _read_file(path: Path) -> Table:

@@ -113,6 +113,8 @@ class SqlData:
         """A version, the newest where no number is given."""
         if number is None:
             found = self.versions(name, 2**31 - 1, 1)
+        elif not 0 < number < 2**31:
+            return None  # a database would fail on what its column cannot hold
         else:
             found = self._versions(_HELD.where(versions.c.name == name, versions.c.number == number))
         return found[0] if found else None

@@ -73,9 +73,9 @@ def departures(flights: "pl.DataFrame", weather: "pl.DataFrame") -> "pl.DataFram
 
 
 def learning() -> "pl.DataFrame":
-    """Consecutive flights, of which 5,000 landed before `HELD_OUT_FROM` and 2,000 departed later.
+    """Consecutive flights: 5,000 that landed before `HELD_OUT_FROM`, and 2,000 that departed later.
 
-    Those that never arrived are among them, with a null `LABEL`.
+    Those that never arrived are among them, with a null `LABEL`; the few in the air at `HELD_OUT_FROM` are not.
     """
     return departures(learning_flights(), read("weather"))
 
@@ -113,14 +113,11 @@ def traffic() -> "pl.DataFrame":
 
 
 def damaged(flights: "pl.DataFrame") -> "pl.DataFrame":
-    """A copy as a careless export leaves it: three distances ten times too long, a carrier that does not exist."""
+    """A copy as a careless export leaves it: three distances with a sign, and a carrier that does not exist."""
     import polars as pl
 
-    row = pl.int_range(pl.len())
+    row, distance = pl.int_range(pl.len()), pl.col("distance_miles")
     return flights.with_columns(
-        pl.when(row.is_in([17, 18, 19]))
-        .then(pl.col("distance_miles") * 10)
-        .otherwise("distance_miles")
-        .alias("distance_miles"),
+        pl.when(row.is_in([17, 18, 19])).then(-distance).otherwise(distance).alias("distance_miles"),
         pl.when(row == 41).then(pl.lit("??")).otherwise("carrier").alias("carrier"),
     )

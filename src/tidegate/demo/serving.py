@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from tidegate.demo import flights
 from tidegate.demo.learning import MODEL
@@ -20,6 +21,14 @@ ENDPOINT = "late-arrival"
 _QUALITY_SECONDS = 60.0
 
 
+class Kill(NamedTuple):
+    """A way to kill, and what a person would do then; the supervisor restores a process without being asked."""
+
+    what: str
+    kill: Callable[[], None]
+    restore: Callable[[], None]
+
+
 def trips() -> list[Trip]:
     """The flights to serve, as a client has them."""
     return [
@@ -33,20 +42,13 @@ def serve(ws: Workspace, server: DemoServer, flown: Sequence[Trip], say: Say) ->
     say("chapter", f"Traffic: {len(flown):,} flights as they depart, labels as they land, and kill -9 in the middle")
     deployment = ws.endpoints.deploy(ENDPOINT, MODEL)
     server.wait()
-    say("done", f"{deployment.version} answers at {server.url}/api/v1/endpoints/{ENDPOINT}/predict")
+    say("done", f"{deployment.version} answers; status page: {server.url}/")
     traffic = Traffic(server.port, ENDPOINT, flown)
     try:
         traffic.start()
         restarts = (
-            _kill("the serving process", server.kill_serving, _supervised, traffic, len(flown) // 3, say),
-            _kill(
-                "the whole server, supervisor and controllers too",
-                server.kill_everything,
-                server.start,
-                traffic,
-                len(flown) * 2 // 3,
-                say,
-            ),
+            _kill(Kill("the serving process", server.kill_serving, lambda: None), traffic, len(flown) // 3, say),
+            _kill(Kill("the whole server", server.kill_everything, server.start), traffic, len(flown) * 2 // 3, say),
         )
         traffic.finish()
     finally:
@@ -68,7 +70,7 @@ def quality(ws: Workspace, predictions: int, labels: int, say: Say) -> tuple[Dem
             for window in told:
                 say("done", _line(window))
             return told
-        time.sleep(0.05)
+        time.sleep(0.2)
     raise Unavailable(f"the controller has not counted every label within {_QUALITY_SECONDS:.0f} s")
 
 
@@ -83,21 +85,15 @@ def explain(server: DemoServer, traffic: Traffic, flown: Sequence[Trip], say: Sa
     return why
 
 
-def _kill(
-    what: str, kill: Callable[[], None], restore: Callable[[], None], traffic: Traffic, after: int, say: Say
-) -> Restart:
+def _kill(kill: Kill, traffic: Traffic, after: int, say: Say) -> Restart:
     traffic.wait_for(after)
     before = len(traffic.answers)
-    kill()
+    kill.kill()
     killed = time.perf_counter()
-    restore()
+    kill.restore()
     seconds = traffic.wait_recovered(killed) - killed
-    say("killed", f"kill -9 of {what} after {before:,} predictions; the next one {seconds:.2f} s later")
-    return Restart(killed=what, acknowledged_before=before, seconds=seconds)
-
-
-def _supervised() -> None:
-    """Nothing: the supervisor starts what died."""
+    say("killed", f"kill -9 of {kill.what} after {before:,} predictions; the next one {seconds:.1f} s later")
+    return Restart(killed=kill.what, acknowledged_before=before, seconds=seconds)
 
 
 def _window(window: QualityWindow) -> DemoWindow:

@@ -44,12 +44,10 @@ def _run(home: Path, server: DemoServer, say: Say) -> DemoReport:
         server.launch()  # it starts while the model is made
         learnt = learn(ws, home, say)
         traffic, restarts = serve(ws, server, flown, say)
-        found = reconcile(ws, ENDPOINT, traffic, flown)
-        say(
-            "done",
-            f"{found.acknowledged:,} predictions and {len(traffic.labels):,} labels acknowledged, every one looked up",
-        )
-        say("done", f"{found.lost} lost, {found.doubled} doubled; {traffic.retried_rows} asked for again")
+        log = ws.predictions.scan(ENDPOINT).collect().to_dicts()
+        found = reconcile(log, flown, traffic.answers, traffic.labels)
+        told = f"{found.acknowledged:,} predictions and {len(traffic.labels):,} labels acknowledged, each looked up"
+        say("done", f"{told}: {found.lost} lost, {found.doubled} doubled ({traffic.retried_rows} were asked for again)")
         windows = quality(ws, found.acknowledged + found.unacknowledged, len(traffic.labels), say)
     why = explain(server, traffic, flown, say)
     landed = sum(trip.late is not None for trip in flown)

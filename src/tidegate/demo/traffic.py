@@ -14,7 +14,7 @@ from tidegate.kernel.errors import TidegateError, Unavailable, WireError, from_w
 _SENDERS = 3
 _ROWS, _LABELS = 5, 40
 _PATIENCE_SECONDS = 45.0
-_PAUSE_SECONDS = 0.02
+_PAUSE_SECONDS = 0.05
 
 
 class Trip(NamedTuple):
@@ -68,7 +68,7 @@ class Traffic:
         self.retried_rows = 0
         """Trips that had to be asked for more than once."""
         self.retried_requests = 0
-        """Requests that were sent again, predictions and labels."""
+        """Requests that had to be sent more than once, for predictions or with labels."""
 
     def start(self) -> None:
         """Begin to send."""
@@ -79,7 +79,7 @@ class Traffic:
         """Until so many predictions are acknowledged. Raises what went wrong."""
         while len(self.answers) < acknowledged:
             self._check()
-            time.sleep(0.001)
+            time.sleep(0.002)
 
     def finish(self) -> None:
         """Until everything is acknowledged, labels too. Raises what went wrong."""
@@ -98,7 +98,7 @@ class Traffic:
             if answered:
                 return min(answered)
             self._check()
-            time.sleep(0.001)
+            time.sleep(0.002)
 
     def _check(self) -> None:
         if self._failure is not None:
@@ -132,7 +132,7 @@ class Traffic:
             self._note_tries(tries, len(predictions))
 
     def _note_tries(self, tries: int, rows: int) -> None:
-        self.retried_requests += tries - 1
+        self.retried_requests += tries > 1
         self.retried_rows += rows if tries > 1 else 0
 
     def _label(self) -> None:

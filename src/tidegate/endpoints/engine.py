@@ -28,6 +28,7 @@ LARGE_BODY: Final = 32 << 10
 """Bytes of a request beyond which it is answered off the event loop, however quick the model is."""
 
 _ENCODE: Final = msgspec.json.Encoder().encode
+_ROW: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class ModelLoader(Protocol):
@@ -75,24 +76,26 @@ class ServingEngine:
         return self.answer(self.routing.find(name), rows, at)
 
     def answer(
-        self, route: Route, rows: Sequence[dict[str, Any]], at: Sequence[datetime] | None = None
+        self,
+        route: Route,
+        rows: Sequence[dict[str, Any]],
+        at: Sequence[datetime] | None = None,
+        texts: Sequence[bytes] | None = None,
     ) -> list[PredictionOut]:
-        """`predict` by a route that was found before."""
+        """`predict` by a route that was found before. ``texts`` are the rows as JSON, where they came so."""
         now = self._clock.now()
         check_count(len(rows), "rows")
-        if at is None:
-            moments = [to_micros(now)] * len(rows)
-        else:
-            moments = moments_of(at, len(rows), now)
+        moments = [to_micros(now)] * len(rows) if at is None else moments_of(at, len(rows), now)
         new = self._log.ids.new
-        answered = route.stable.answer(rows, moments, lambda: new(now), self._machine.monotonic)
+        answered = route.stable.answer(rows, texts, moments, [new(now) for _ in rows])
         self._log.append(answered.rows)
         return answered.predictions
 
     def predict_bytes(self, name: str, body: bytes) -> bytes:
         """The JSON answer to a `PredictRequest` in JSON."""
         asked: PredictRequest = wire.decode(body, PredictRequest)
-        return _ENCODE(PredictAnswer(self.predict(name, asked.rows, asked.at)))
+        texts = [bytes(raw) for raw in asked.rows]
+        return _ENCODE(PredictAnswer(self.answer(self.routing.find(name), rows_of(texts), asked.at, texts)))
 
     def label(self, name: str, labels: Sequence[OutcomeIn]) -> LabelsAnswer:
         """Take labels for an endpoint's predictions: all of them, or none."""
@@ -124,3 +127,14 @@ class ServingEngine:
 
     def _load(self, deployment: Deployment) -> LiveVariant:
         return LiveVariant(deployment, self._models.load(deployment.version), self._machine.monotonic)
+
+
+def rows_of(texts: Sequence[bytes]) -> list[dict[str, Any]]:
+    """Rows from their JSON. Raises `Invalid` naming the row."""
+    rows = []
+    for index, text in enumerate(texts):
+        try:
+            rows.append(_ROW(text))
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            rows.append(wire.decode(text, dict[str, Any], f"rows[{index}]"))  # says what is wrong
+    return rows

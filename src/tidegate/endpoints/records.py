@@ -1,6 +1,6 @@
 """What the room speaks of: endpoints, the deployments behind them, and what a prediction and a label look like."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -75,9 +75,9 @@ class PredictAnswer(msgspec.Struct, frozen=True, gc=False):
 
 
 class PredictRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Rows to be answered, and, where they are not of now, the business time of each."""
+    """Rows to be answered, each still JSON text, and, where they are not of now, the business time of each."""
 
-    rows: list[dict[str, Any]]
+    rows: list[msgspec.Raw]
     at: list[Instant] | None = None
 
 

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import repeat
+from math import isfinite
 from typing import Any, Final
 
 import msgspec
@@ -9,6 +11,7 @@ import numpy as np
 
 from tidegate.endpoints.records import Deployment, PredictionOut
 from tidegate.endpoints.rules import spelling
+from tidegate.kernel.errors import Internal
 from tidegate.models.loading import LoadedModel
 from tidegate.predictions.records import PredictionRow, Source
 
@@ -28,12 +31,27 @@ class Answered(msgspec.Struct, frozen=True, gc=False):
 class LiveVariant:
     """Answers rows with one deployment's model: every answer and every logged row names that deployment."""
 
-    __slots__ = ("_classes", "_encode", "_predict", "_source", "deployment", "platform", "signature", "slow")
+    __slots__ = (
+        "_classes",
+        "_clock",
+        "_encode",
+        "_model",
+        "_predict",
+        "_source",
+        "_variant",
+        "deployment",
+        "platform",
+        "signature",
+        "slow",
+    )
 
     def __init__(self, deployment: Deployment, model: LoadedModel, clock: Callable[[], float]) -> None:
         self.deployment = deployment
         self.signature = model.signature
         self.platform = model.version.runtime
+        self._clock = clock
+        self._model = deployment.version
+        self._variant = deployment.variant
         self._encode = model.encoder.encode
         self._predict = model.predictor.predict
         self._classes = tuple(spelling(label) for label in model.signature.classes)
@@ -45,44 +63,38 @@ class LiveVariant:
             deployment.variant,
             model.signature.classes,
         )
-        self.slow = self._warm_up(model.version.example, clock) > SLOW_SECONDS
+        self.slow = self._warm_up(model.version.example) > SLOW_SECONDS
 
     def answer(
-        self,
-        rows: Sequence[dict[str, Any]],
-        moments: Sequence[int],
-        new_id: Callable[[], str],
-        clock: Callable[[], float],
+        self, rows: Sequence[dict[str, Any]], texts: Sequence[bytes] | None, moments: Sequence[int], ids: Sequence[str]
     ) -> Answered:
-        """Validate, predict, and give each row its id. ``moments`` are microseconds of business time, one a row.
+        """Validate and predict.
 
-        Raises `Invalid` naming the row and the field.
+        ``texts`` are the rows as JSON, where they came so; ``moments`` microseconds of business time; of each, as of
+        ``ids``, one a row. Raises `Invalid` naming the row and the field.
         """
-        started = clock()
+        started = self._clock()
         encoded = self._encode(rows)
         outputs = self._predict(encoded.matrix)
-        latency = int((clock() - started) * 1e6)
-        model, variant, source = self.deployment.version, self.deployment.variant, self._source
-        values = outputs.values
-        tables = outputs.probabilities.tolist() if outputs.probabilities is not None else None
+        latency = int((self._clock() - started) * 1e6)
+        if len(outputs.values) != len(rows):
+            raise Internal(f"{self._model} answered {len(outputs.values)} values to {len(rows)} rows")
+        shares_of = outputs.probabilities.tolist() if outputs.probabilities is not None else repeat(None)
+        surprises = self._surprises(rows) if encoded.unknown or encoded.missing else repeat((None, None))
+        if texts is None:
+            texts = [_JSON(row) for row in rows]
+        model, variant, source, classes = self._model, self._variant, self._source, self._classes
         answers: list[PredictionOut] = []
         log: list[PredictionRow] = []
-        surprises = self._surprises(rows) if encoded.unknown or encoded.missing else None
-        for index, row in enumerate(rows):
-            value: Any = values[index]
+        for one, moment, text, value, shares, (unknown, missing) in zip(
+            ids, moments, texts, outputs.values, shares_of, surprises, strict=False
+        ):
             status = "ok"
-            shares = tables[index] if tables is not None else None
-            if (type(value) is float and not math.isfinite(value)) or (shares and not math.isfinite(sum(shares))):
+            if (type(value) is float and not isfinite(value)) or (shares is not None and not isfinite(sum(shares))):
                 value, shares, status = None, None, "not_finite"
-            unknown, missing = surprises[index] if surprises is not None else (None, None)
-            prediction_id = new_id()
-            named = dict(zip(self._classes, shares, strict=True)) if shares is not None else None
-            answers.append(PredictionOut(prediction_id, value, named, model, variant))
-            log.append(
-                PredictionRow(
-                    prediction_id, moments[index], source, _JSON(row), value, shares, latency, status, unknown, missing
-                )
-            )
+            named = dict(zip(classes, shares, strict=True)) if shares is not None else None
+            answers.append(PredictionOut(one, value, named, model, variant))
+            log.append(PredictionRow(one, moment, source, text, value, shares, latency, status, unknown, missing))
         return Answered(answers, log)
 
     def _surprises(self, rows: Sequence[dict[str, Any]]) -> list[tuple[dict[str, int] | None, dict[str, int] | None]]:
@@ -90,16 +102,16 @@ class LiveVariant:
         alone = (self._encode([row]) for row in rows)
         return [(one.unknown or None, one.missing or None) for one in alone]
 
-    def _warm_up(self, example: Sequence[dict[str, Any]], clock: Callable[[], float]) -> float:
+    def _warm_up(self, example: Sequence[dict[str, Any]]) -> float:
         """Seconds that the example takes, at best, once the runtime has prepared itself."""
         if not example:
             return 0.0
         matrix = self._encode(example).matrix
         best = math.inf
         for _ in range(WARM_UPS):
-            started = clock()
+            started = self._clock()
             self._predict(matrix)
-            best = min(best, clock() - started)
+            best = min(best, self._clock() - started)
         return best
 
 

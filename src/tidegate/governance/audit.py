@@ -48,8 +48,8 @@ class AuditLog(Service):
     def verify(self, *, known_head: str = "") -> ChainReport:
         """Recompute every hash of the chain from the beginning.
 
-        It finds rows that were changed, inserted, moved, or removed before the last one. Rows cut off at the end are
-        found with `known_head`, a head noted elsewhere after an earlier verification.
+        It finds rows that were changed, inserted, moved or removed. Who may write the whole catalog could write the
+        chain anew: that is found with `known_head`, a head noted elsewhere after an earlier verification.
         """
         if known_head and len(known_head) != 64:
             raise Invalid(
@@ -61,6 +61,6 @@ class AuditLog(Service):
                 intact=False,
                 rows=report.rows,
                 head=report.head,
-                message=f"every row holds, but none has the hash {known_head}: rows were cut off or written anew",
+                message=f"every row holds, but none has the hash {known_head}: the chain was written anew",
             )
         return report

@@ -66,12 +66,12 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
 class ChainReport(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a verification. ``head`` is the hash of the last row that holds.
 
-    Note it elsewhere: rows cut off at the end are only found by who knows an earlier head.
+    Note it elsewhere: a chain that was written anew as a whole is only found by who knows an earlier head.
     """
 
     intact: bool
     rows: int
     head: str
     broken_at: int | None = None
-    """The position of the first row that does not hold."""
+    """The position of the first row that does not hold, or is missing at the end."""
     message: str

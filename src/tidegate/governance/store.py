@@ -1,5 +1,6 @@
 """The tables of people, roles and tokens, and the queries on the audit chain."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -51,9 +52,10 @@ class SqlPeople:
         self._catalog.serialise()
 
     def person(self, name: str) -> Person | None:
-        """The person of this name, in one query."""
-        found = self._people(people.c.name == name, 1)
-        return found[0] if found else None
+        """The person of this name, in one query that is built once: every operation asks it."""
+        with self._catalog.connect() as connection:
+            rows = connection.execute(_PERSON, {"asked": name}).all()
+        return _person(rows) if rows else None
 
     def page(self, after: str, limit: int) -> list[Person]:
         """People but `local`, by name, those after this one."""
@@ -98,7 +100,7 @@ class SqlPeople:
     def token(self, digest: str) -> tuple[str, Token] | None:
         """The kept digest and what is known of the token."""
         with self._catalog.connect() as connection:
-            row = connection.execute(sa.select(tokens).where(tokens.c.digest == digest)).one_or_none()
+            row = connection.execute(_TOKEN, {"asked": digest}).one_or_none()
         return None if row is None else (row.digest, _token(row))
 
     def end_token(self, info: Token) -> None:
@@ -119,15 +121,7 @@ class SqlPeople:
         held: dict[str, list[Any]] = {}
         for row in rows:
             held.setdefault(row.name, []).append(row)
-        return [
-            Person(
-                name=name,
-                roles=in_order(row.role for row in its if row.role is not None),
-                created_at=from_micros(its[0].created_at),
-                created_by=its[0].created_by,
-            )
-            for name, its in held.items()
-        ]
+        return [_person(its) for its in held.values()]
 
 
 class SqlAuditSource:
@@ -150,7 +144,7 @@ class SqlAuditSource:
     def verify(self) -> ChainReport:
         """Every hash recomputed from the beginning."""
         found = self._chain.verify()
-        where = f"the row at position {found.broken_at} does not follow from those before it"
+        where = f"the chain breaks at position {found.broken_at}"
         return ChainReport(
             intact=found.intact,
             rows=found.rows,
@@ -164,6 +158,23 @@ class SqlAuditSource:
         query = sa.select(audit.c.position).where(audit.c.hash == head).limit(1)
         with self._catalog.connect() as connection:
             return connection.execute(query).first() is not None
+
+
+_PERSON = (
+    sa.select(people, roles.c.role)
+    .select_from(people.outerjoin(roles, roles.c.person == people.c.name))
+    .where(people.c.name == sa.bindparam("asked"))
+)
+_TOKEN = sa.select(tokens).where(tokens.c.digest == sa.bindparam("asked"))
+
+
+def _person(rows: Sequence[sa.Row[Any]]) -> Person:
+    return Person(
+        name=rows[0].name,
+        roles=in_order(row.role for row in rows if row.role is not None),
+        created_at=from_micros(rows[0].created_at),
+        created_by=rows[0].created_by,
+    )
 
 
 def _token(row: sa.Row[Any]) -> Token:

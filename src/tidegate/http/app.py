@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 
 from tidegate.http import meter
 from tidegate.http.objects import ObjectRoutes
@@ -60,10 +60,12 @@ class Application:
             *operation_routes(space.services, space.dispatcher, self.identify, body_bytes),
             *more,
         ]
-        return Starlette(
+        built = Starlette(
             routes=routes,
             exception_handlers={TidegateError: error_response, HTTPException: _http_error, Exception: _fault},
         )
+        built.router.redirect_slashes = False  # a redirect would go to whatever host the request names
+        return built
 
     async def identify(self, request: Request) -> Call:
         """Who calls. The look-up of a token reads the catalog, so it runs in a thread."""
@@ -114,9 +116,20 @@ async def _http_error(request: Request, error: Exception) -> Response:
         return await error_response(
             request, NotFound(f"there is nothing at {request.url.path[:200]}; see /openapi.json")
         )
+    if status == 405:
+        return _wrong_method(request)
     detail = error.detail if isinstance(error, HTTPException) else str(error)
     wrong = Invalid(f"{request.method} {request.url.path[:200]}: {detail}; see /openapi.json")
     return Response(wire.encode(to_wire(wrong)), status, media_type="application/json")
+
+
+def _wrong_method(request: Request) -> Response:
+    """405 with every method that the path takes, on whatever route each of them stands."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    fitting = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    allowed = ", ".join(sorted({method for route in fitting for method in route.methods or ()}))
+    wrong = Invalid(f"{request.url.path[:200]} takes {allowed}, not {request.method}; see /openapi.json")
+    return Response(wire.encode(to_wire(wrong)), 405, {"allow": allowed}, "application/json")
 
 
 async def _fault(_request: Request, error: Exception) -> Response:

@@ -3,7 +3,6 @@
 Several may serve one port: each has a socket of its own (SO_REUSEPORT), and the kernel spreads connections.
 """
 
-import asyncio
 import logging
 
 import msgspec
@@ -15,6 +14,7 @@ from tidegate.http.address import LOOPBACK, listen
 from tidegate.http.app import Application
 from tidegate.http.identity import HeaderAuthenticator
 from tidegate.http.meter import PrometheusMeter, PrometheusServingMeter
+from tidegate.http.protocol import Protocol
 from tidegate.kernel.settings import Settings
 from tidegate.loop.supervisor import end_with_parent, read_message
 from tidegate.workspace import LocalWorkspace, open_local
@@ -43,6 +43,23 @@ def application(workspace: LocalWorkspace) -> HotPath:
     )
 
 
+def configuration(app: HotPath) -> uvicorn.Config:
+    """How uvicorn serves an application of ours."""
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        lifespan="off",
+        loop="uvloop",
+        http=Protocol,
+        ws="none",
+        timeout_graceful_shutdown=5,
+        backlog=BACKLOG,
+    )
+
+
 def main() -> None:
     """Serve until SIGTERM, or until the supervisor is gone."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -52,19 +69,7 @@ def main() -> None:
         workspace.engine.start()
         bound = listen(settings.host, settings.port)
         bound.listen(BACKLOG)
-        config = uvicorn.Config(
-            application(workspace),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            lifespan="off",
-            loop="uvloop",
-            http="httptools",
-            timeout_graceful_shutdown=5,
-            backlog=BACKLOG,
-        )
-        asyncio.run(uvicorn.Server(config).serve(sockets=[bound]))
+        uvicorn.Server(configuration(application(workspace))).run(sockets=[bound])
 
 
 if __name__ == "__main__":

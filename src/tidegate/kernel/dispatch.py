@@ -52,7 +52,7 @@ class Memory(Protocol):
     """Answers by idempotency key, written in the transaction that they belong to."""
 
     def recall(self, actor: str, key: str) -> Remembered | None:
-        """What was answered under this key before."""
+        """What was answered under this key before, or None, and the key is ours until the transaction ends."""
         ...
 
     def remember(self, actor: str, key: str, remembered: Remembered) -> None:
@@ -116,11 +116,9 @@ class Dispatcher:
         code = "ok"
         call_token, inside_token = current.set(call), _inside.set(True)
         try:
-            self.authorise(operation, call)
-            return self._run_authorised(operation, service, request, call)
+            return self._run_audited(operation, service, request, call)
         except TidegateError as error:
             code = error.code
-            self._audit_refusal(operation, request, call, error)
             raise
         except Exception as error:
             code = "internal"
@@ -151,6 +149,14 @@ class Dispatcher:
                 role=role,
             )
 
+    def _run_audited(self, operation: Operation, service: Service, request: msgspec.Struct, call: Call) -> Any:
+        try:
+            self.authorise(operation, call)
+            return self._run_authorised(operation, service, request, call)
+        except TidegateError as error:
+            self._audit_refusal(operation, request, call, error)
+            raise
+
     def _run_authorised(self, operation: Operation, service: Service, request: msgspec.Struct, call: Call) -> Any:
         if not operation.transaction:
             return operation.invoke(service, request)
@@ -159,7 +165,7 @@ class Dispatcher:
         def work() -> Any:
             known = self._recall(operation, request, call)
             if known is not None:
-                return known
+                return wire.decode(known.answer, operation.returns, "remembered answer")
             answer = operation.invoke(service, request)
             if change:
                 self._audit.append(_entry(operation, request, call, "ok"))
@@ -168,7 +174,7 @@ class Dispatcher:
 
         return self._transactions.write(work, durable=change)
 
-    def _recall(self, operation: Operation, request: msgspec.Struct, call: Call) -> Any | None:
+    def _recall(self, operation: Operation, request: msgspec.Struct, call: Call) -> Remembered | None:
         if call.idempotency_key is None:
             return None
         known = self._memory.recall(call.actor, call.idempotency_key)
@@ -179,7 +185,7 @@ class Dispatcher:
                 f"idempotency key {call.idempotency_key} was used for another request ({known.operation}); "
                 "a key belongs to one request: make a new one"
             )
-        return wire.decode(known.answer, operation.returns, "remembered answer")
+        return known
 
     def _remember(self, operation: Operation, request: msgspec.Struct, call: Call, answer: object) -> None:
         if call.idempotency_key is not None:
@@ -196,14 +202,19 @@ class Dispatcher:
 
 def _entry(operation: Operation, request: msgspec.Struct, call: Call, outcome: str, detail: str = "") -> Journalled:
     return Journalled(
-        actor=call.actor,
+        actor=_clip(call.actor, 128),
         operation=f"{operation.room}.{operation.name}",
-        subject="/".join(str(getattr(request, name)) for name in operation.path_fields),
+        subject=_clip("/".join(str(getattr(request, name)) for name in operation.path_fields), 512),
         outcome=outcome,
-        request_id=call.request_id,
+        request_id=_clip(call.request_id, 64),
         request_digest=_digest(request),
-        detail=detail,
+        detail=_clip(detail, 4096),
     )
+
+
+def _clip(text: str, length: int) -> str:
+    """As much of a stranger's text as a row holds; what is refused has not been checked."""
+    return text[:length].replace("\x00", "\ufffd")
 
 
 def _digest(request: msgspec.Struct) -> str:

@@ -11,7 +11,7 @@ import threading
 from datetime import datetime
 from typing import NamedTuple
 
-from tidegate.kernel.clock import BusinessClock, from_micros
+from tidegate.kernel.clock import BusinessClock, from_micros, to_micros
 from tidegate.kernel.errors import Invalid
 
 _COUNTER_BITS = 26
@@ -49,7 +49,7 @@ class IdFactory:
 
     def new(self, at: datetime | None = None) -> str:
         """A new id, dated `at` (the clock's now by default), greater than every earlier one."""
-        millis = int((self._clock.now() if at is None else at).timestamp() * 1000)
+        millis = to_micros(self._clock.now() if at is None else at) // 1000
         with self._lock:
             if millis > self._millis:
                 self._millis, self._counter = millis, 0

@@ -13,10 +13,14 @@ _JSON = msgspec.json.Encoder()
 
 def encode(value: object, kind: Any = None) -> bytes:
     """JSON of a record. `kind` is its declared type; where that holds a `Real`, NaN and infinities survive."""
-    if kind is not None and _holds_real(kind):
-        value = _spell_reals(msgspec.to_builtins(value, enc_hook=_plain))
-        return _JSON.encode(value)
-    return msgspec.json.encode(value, enc_hook=_plain)
+    try:
+        if kind is not None and _holds_real(kind):
+            return _JSON.encode(_spell_reals(msgspec.to_builtins(value, enc_hook=_plain)))
+        return msgspec.json.encode(value, enc_hook=_plain)
+    except UnicodeEncodeError as error:
+        raise Invalid(f"text that is not valid Unicode cannot be sent: {error}") from error
+    except RecursionError as error:
+        raise Invalid("what was given is nested too deeply to be sent") from error
 
 
 def decode(raw: bytes | str, kind: Any, what: str = "body") -> Any:
@@ -37,6 +41,8 @@ def convert(value: object, kind: Any, what: str = "arguments", *, strict: bool =
         return msgspec.convert(value, kind, strict=strict, dec_hook=_build)
     except msgspec.ValidationError as error:
         raise invalid_field(error, what) from error
+    except RecursionError as error:
+        raise Invalid(f"the {what} are nested too deeply") from error
 
 
 def invalid_field(error: msgspec.ValidationError, what: str) -> Invalid:
@@ -79,7 +85,7 @@ def _spell_reals(tree: Any) -> Any:
         return real_to_wire(tree)
     if isinstance(tree, dict):
         return {key: _spell_reals(value) for key, value in tree.items()}
-    if isinstance(tree, list):
+    if isinstance(tree, list | tuple):
         return [_spell_reals(value) for value in tree]
     return tree
 

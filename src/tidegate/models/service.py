@@ -147,8 +147,8 @@ class Models(Service):
         """Keep a fitted model as a version of this name.
 
         ``inputs`` are its training rows: they give the signature, the example, the rows on which ONNX is verified,
-        and the lineage. ``run`` is the run that made it, or its id. The same model from the same rows and run gives
-        the version that exists. Raises `Refused` for a model that no format keeps safely.
+        and the lineage. ``run`` is the run that made it, or its id. The same files from the same rows and run give the
+        version that exists. Raises `Refused` for a model that no format keeps safely.
         """
         check_name(name, "model")
         manifest = manifest_of(

@@ -101,7 +101,7 @@ class SqlModels:
 
     def numbered(self, name: str, number: int) -> ModelVersion | None:
         """The version of that number."""
-        return self._one(_of(name).where(versions.c.number == number)) if number < 2**31 else None
+        return self._one(_of(name).where(versions.c.number == number)) if 0 < number < 2**31 else None
 
     def aliased(self, name: str, alias: str) -> ModelVersion | None:
         """The version that the alias points at."""

@@ -27,6 +27,14 @@ _CHUNK = 10_000
 """So many decoded rows live at a time: the garbage collector walks over all of them."""
 
 
+def decode_any(payload: bytes) -> PredictionRow | LabelRow:
+    """A record of either topic: where a prediction says who answered, a label has its value."""
+    try:
+        return decode_prediction(payload)
+    except msgspec.ValidationError:
+        return decode_label(payload)
+
+
 class PredictionCodec:
     """Predictions, sorted by endpoint and id."""
 

@@ -6,12 +6,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidegate.kernel.errors import NotFound
+from tidegate.kernel.errors import NotFound, Unavailable
 from tidegate.kernel.ids import parse_id
 from tidegate.kernel.objects import ObjectPlane
 from tidegate.predictions.codecs import (
     LabelCodec,
     PredictionCodec,
+    decode_any,
     decode_label,
     decode_prediction,
     label_of,
@@ -21,14 +22,15 @@ from tidegate.predictions.codecs import (
 )
 from tidegate.predictions.records import LABELS, PREDICTIONS, EndpointCount, LabelRow, Prediction, PredictionRow
 from tidegate.predictions.rules import distinct_labels, told
+from tidegate.predictions.seeking import records_of
 from tidegate.storage.journal import JournalReader, JournalSnapshot, SealedSegment
 from tidegate.storage.journal.index import SegmentIndex
 
 if TYPE_CHECKING:
     import polars as pl
 
-_HEAD = 40
-"""An id stands within so many bytes of the beginning of a record."""
+
+_TRIES = 5
 
 
 class PredictionReader:
@@ -43,18 +45,20 @@ class PredictionReader:
     """
 
     def __init__(self, folder: Path, index: SegmentIndex, objects: ObjectPlane) -> None:
+        self._folder = folder
         self._reader = JournalReader(folder, index, objects)
         self._counts: dict[tuple[str, str], Counter[str]] = {}
 
     def get(self, prediction_id: str) -> Prediction:
         """One prediction with its labels. Raises `NotFound`, `Invalid` when the text is no id."""
         writer = parse_id(prediction_id, "prediction").writer
-        with self._reader.snapshot() as snapshot:
-            row = self._find(snapshot, prediction_id, writer)
-            if row is None:
-                raise NotFound(f"there is no prediction {prediction_id}", prediction_id=prediction_id)
-            labels = self._labels_of(snapshot, prediction_id)
-        return told(row, [label for label in labels if label.endpoint == row.source.endpoint])
+        for _ in range(_TRIES):
+            try:
+                with self._reader.snapshot() as snapshot:
+                    return self._told(snapshot, prediction_id, writer)
+            except FileNotFoundError:  # sealed since the snapshot: look again
+                continue
+        raise Unavailable(f"segments were sealed again and again while {prediction_id} was looked up; try again")
 
     def scan(
         self, endpoint: str | None = None, *, since: datetime | None = None, until: datetime | None = None
@@ -105,24 +109,25 @@ class PredictionReader:
         columns = fresh.columns
         return pl.concat([*(open_parquet(self._reader, part).select(columns) for part in parts), fresh.lazy()])
 
-    def _find(self, snapshot: JournalSnapshot, prediction_id: str, writer: int) -> PredictionRow | None:
-        needle = prediction_id.encode()
-        for _, payload in snapshot.scan(PREDICTIONS, writer=writer):
-            if payload.find(needle, 0, _HEAD) >= 0:
-                return decode_prediction(payload)
-        for part in snapshot.sealed(PREDICTIONS, writer=writer, holding=prediction_id):
-            found = self._rows(part, "id", prediction_id)
-            if found:
-                return prediction_of(found[0])
-        return None
-
-    def _labels_of(self, snapshot: JournalSnapshot, prediction_id: str) -> list[LabelRow]:
-        needle = prediction_id.encode()
-        scanned = (payload for _, payload in snapshot.scan(LABELS))
-        found = [decode_label(payload) for payload in scanned if payload.find(needle, 0, _HEAD) >= 0]
+    def _told(self, snapshot: JournalSnapshot, prediction_id: str, writer: int) -> Prediction:
+        row: PredictionRow | None = None
+        labels: list[LabelRow] = []
+        for info in snapshot.segments():
+            for payload in records_of(self._folder, info.segment, prediction_id):
+                record = decode_any(payload)
+                if isinstance(record, LabelRow):
+                    labels.append(record)
+                else:
+                    row = record
+        parts = snapshot.sealed(PREDICTIONS, writer=writer, holding=prediction_id) if row is None else []
+        found = [columns for part in parts for columns in self._rows(part, "id", prediction_id)]
+        if found:
+            row = prediction_of(found[0])
+        if row is None:
+            raise NotFound(f"there is no prediction {prediction_id}", prediction_id=prediction_id)
         for part in snapshot.sealed(LABELS, holding=prediction_id):
-            found += map(label_of, self._rows(part, "prediction_id", prediction_id))
-        return distinct_labels(found)
+            labels += map(label_of, self._rows(part, "prediction_id", prediction_id))
+        return told(row, distinct_labels(label for label in labels if label.endpoint == row.source.endpoint))
 
     def _rows(self, part: SealedSegment, column: str, wanted: str) -> list[dict[str, Any]]:
         import polars as pl

@@ -3,20 +3,42 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Literal, Protocol, Self
 
 from tidegate.data.records import DatasetVersion, Origin
 from tidegate.data.rows import Rows
 from tidegate.kernel.errors import Invalid, NotFound, TidegateError
 from tidegate.kernel.objects import ObjectPlane
-from tidegate.runs.records import Artifact, Metric, Run
+from tidegate.runs.records import Artifact, Logged, Metric, Run, Value
 from tidegate.runs.rules import check_artifact_name, spelt_params, told
-
-if TYPE_CHECKING:
-    from tidegate.runs.service import Runs
 
 PIECE = 1024 * 1024
 """Bytes of a file that are read at a time."""
+
+
+class RunBook(Protocol):
+    """The operations of `Runs` by which a run is told."""
+
+    def get(self, run_id: str) -> Run:
+        """The run as it stands."""
+        ...
+
+    def log(
+        self,
+        run_id: str,
+        *,
+        params: dict[str, Value] = ...,
+        metrics: tuple[Metric, ...] = ...,
+        tags: dict[str, str] = ...,
+        inputs: tuple[str, ...] = ...,
+        artifacts: tuple[Artifact, ...] = ...,
+    ) -> Logged:
+        """Tell it more."""
+        ...
+
+    def finish(self, run_id: str, *, status: Literal["finished", "failed"] = ..., error: str = ...) -> Run:
+        """End it."""
+        ...
 
 
 class ActiveRun:
@@ -25,7 +47,7 @@ class ActiveRun:
     Left without an error the run is finished, with one it is failed and keeps the error's text, and the error goes on.
     """
 
-    def __init__(self, run: Run, runs: "Runs", objects: ObjectPlane) -> None:
+    def __init__(self, run: Run, runs: RunBook, objects: ObjectPlane) -> None:
         self.id = run.id
         """The run's id."""
         self.experiment = run.experiment

@@ -81,12 +81,11 @@ class AuditChain:
         self._catalog.serialise()
         at = self._clock.now()
         with self._catalog.connect() as connection:
-            head = connection.execute(_HEAD).one_or_none()
-            previous, rows = (GENESIS, 0) if head is None else (head.hash, head.rows)
+            rows, previous = self._head()
             sealed = _hash(previous, to_micros(at), entry)
             row = {"at": to_micros(at), "previous": previous, "hash": sealed, **msgspec.structs.asdict(entry)}
             connection.execute(_APPEND, row)
-            connection.execute(_FIRST if head is None else _NEXT, {"rows": rows + 1, "hash": sealed})
+            connection.execute(_NEXT if rows else _FIRST, {"rows": rows + 1, "hash": sealed})
 
     def rows(self, after: int = 0, limit: int = 1000, subject: str | None = None) -> list[AuditRow]:
         """Rows in order, after a position."""
@@ -99,12 +98,8 @@ class AuditChain:
     def verify(self) -> ChainReport:
         """Recompute every hash from the beginning."""
         previous, count, position = GENESIS, 0, 0
-        with self._catalog.connect() as connection:
-            head = connection.execute(_HEAD).one_or_none()
-        expected, last = (0, GENESIS) if head is None else (head.rows, head.hash)
         while True:
-            if count == expected and previous != last:
-                return ChainReport(rows=count, intact=False, broken_at=position, head=previous)
+            head = self._head()  # before the rows, so that it counts none that they lack
             batch = self.rows(position)
             for row in batch:
                 entry = Journalled(
@@ -120,10 +115,13 @@ class AuditChain:
                     return ChainReport(rows=count, intact=False, broken_at=row.position, head=previous)
                 previous, count, position = row.hash, count + 1, row.position
             if not batch:
-                whole = count >= expected
-                return ChainReport(
-                    rows=count, intact=whole, broken_at=None if whole else position + 1, head=previous
-                )
+                whole = head == (count, previous)
+                return ChainReport(rows=count, intact=whole, broken_at=None if whole else position + 1, head=previous)
+
+    def _head(self) -> tuple[int, str]:
+        with self._catalog.connect() as connection:
+            head = connection.execute(_HEAD).one_or_none()
+        return (0, GENESIS) if head is None else (head.rows, head.hash)
 
 
 _HEAD = sa.select(heads)

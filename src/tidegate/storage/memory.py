@@ -1,5 +1,6 @@
 """Answers by idempotency key, written in the transaction that they answer for."""
 
+import msgspec
 import sqlalchemy as sa
 
 from tidegate.kernel.clock import MachineClock, to_micros
@@ -27,32 +28,35 @@ class AnswerMemory:
         self._machine = machine
 
     def recall(self, actor: str, key: str) -> Remembered | None:
-        """What was answered under this key before."""
+        """What was answered under this key before, or None, and the key is ours until the transaction ends.
+
+        Another transaction that has the key is waited for: two replicas never do the same request at once.
+        """
+        claim = self._catalog.insert(answers).values(
+            actor=actor, key=key, operation="", request_digest="", answer=b"", written_at=self._now()
+        )
         query = sa.select(answers).where(answers.c.actor == actor, answers.c.key == key)
         with self._catalog.connect() as connection:
-            row = connection.execute(query).one_or_none()
-        return None if row is None else Remembered(row.operation, row.request_digest, row.answer)
+            if connection.execute(claim.on_conflict_do_nothing()).rowcount == 1:
+                return None
+            row = connection.execute(query).one()
+        return Remembered(row.operation, row.request_digest, row.answer)
 
     def remember(self, actor: str, key: str, remembered: Remembered) -> None:
-        """Keep the answer, inside the ambient transaction."""
+        """Keep the answer under the key that `recall` has taken, inside the same transaction."""
+        kept = {"written_at": self._now(), **msgspec.structs.asdict(remembered)}
         with self._catalog.connect() as connection:
-            connection.execute(
-                answers.insert().values(
-                    actor=actor,
-                    key=key,
-                    operation=remembered.operation,
-                    request_digest=remembered.request_digest,
-                    answer=remembered.answer,
-                    written_at=to_micros(self._machine.wall()),
-                )
-            )
+            connection.execute(answers.update().where(answers.c.actor == actor, answers.c.key == key).values(kept))
 
     def forget(self, older_than_seconds: float) -> int:
         """Drop answers older than this (machine time); returns how many."""
-        limit = to_micros(self._machine.wall()) - int(older_than_seconds * 1e6)
+        limit = self._now() - int(older_than_seconds * 1e6)
 
         def work() -> int:
             with self._catalog.connect() as connection:
                 return connection.execute(answers.delete().where(answers.c.written_at < limit)).rowcount
 
         return self._catalog.write(work, durable=False)
+
+    def _now(self) -> int:
+        return to_micros(self._machine.wall())

@@ -115,7 +115,9 @@ def test_register_takes_only_what_is_stored_and_whole(workspace: Workspace) -> N
     with pytest.raises(Conflict, match="changed while"):
         register("new", manifest=Manifest(columns, version.fragments), contract=version.contract, revision=1)
     assert [one.name for one in workspace.data.list().items] == ["flights"]
-    again = register("flights", manifest=Manifest(columns, version.fragments), contract=version.contract, revision=1)
+    again = workspace.data.register(
+        "flights", manifest=Manifest(columns, version.fragments), contract=version.contract, revision=1
+    )
     assert again == version
     assert digest_of(Manifest(columns, version.fragments)) == version.digest
 

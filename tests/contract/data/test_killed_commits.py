@@ -6,13 +6,14 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from polars.testing import assert_frame_equal
 
 from tests.contract.data.seeded_flights import flights
 from tidegate.workspace import open_workspace
 
 ROOT = Path(__file__).resolve().parents[3]
-KILLS = 5
+KILLS = 3
 
 
 def commit_until_killed(home: Path, first: int, seconds: float) -> list[tuple[int, str, int]]:
@@ -28,6 +29,7 @@ def commit_until_killed(home: Path, first: int, seconds: float) -> list[tuple[in
     return [(int(number), digest, int(seed)) for number, digest, seed in whole]
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_commits(tmp_path: Path) -> None:
     home = tmp_path / "home"
     acknowledged: list[tuple[int, str, int]] = []

@@ -7,8 +7,8 @@ import polars as pl
 from sklearn.linear_model import LogisticRegression
 
 from tidegate.data.rows import Rows
-from tidegate.kernel.ids import IdFactory
 from tidegate.kernel.clock import SystemClock
+from tidegate.kernel.ids import IdFactory
 from tidegate.kernel.schema import Column
 from tidegate.models.records import Manifest, ModelVersion
 from tidegate.models.signature import Signature

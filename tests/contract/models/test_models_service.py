@@ -46,7 +46,7 @@ def test_every_kind_of_reference_finds_its_version(workspace: Workspace) -> None
 
 def test_a_digest_prefix_that_means_two_versions_is_refused(home: Home) -> None:
     registered(home.workspace, "late", b"1")
-    store_of = home.inside.models._store  # noqa: SLF001 - a digest cannot be forged from outside
+    store_of = home.inside.models._store
     version = home.workspace.models.get("late", 1)
     twin = msgspec.structs.replace(version, number=2, digest=version.digest[:20] + "0" * 44)
     home.inside.storage.catalog.write(lambda: store_of.add(twin))
@@ -110,7 +110,7 @@ def test_production_is_guarded_until_everything_is_there(home: Home) -> None:
         "production asks for 1 approval(s), there are 0",
     ]
     workspace.models.attest("late", 1, kind="gate:quality", verdict="pass", policy_digest="ab" * 32)
-    workspace.people.add("rita", "approver")
+    workspace.people.add("rita", role="approver")
     home.acting("rita").approvals.approve(version, reason="looked")
     assert workspace.models.promote("late", 1, to="production").stage == "production"
     assert workspace.models.get("late", 1).stage == "production"
@@ -129,7 +129,7 @@ def test_production_is_guarded_until_everything_is_there(home: Home) -> None:
 def test_other_stages_are_free_and_standing_still_is_a_conflict(workspace: Workspace) -> None:
     registered(workspace, "late")
     for stage in ("staging", "archived", "development"):
-        assert workspace.models.promote("late", 1, to=stage).stage == stage  # type: ignore[arg-type]
+        assert workspace.models.promote("late", 1, to=stage).stage == stage
     with pytest.raises(Conflict, match="is in development already"):
         workspace.models.promote("late", 1, to="development")
     with pytest.raises(NotFound):
@@ -151,7 +151,7 @@ def test_an_admin_sets_what_a_stage_asks_for(home: Home) -> None:
     workspace.models.promote("late", 1, to="production")
     with pytest.raises(Invalid):
         workspace.models.set_policy("late", "staging", policy=StagePolicy(approvals=-1))
-    workspace.people.add("max", "maintainer")
+    workspace.people.add("max", role="maintainer")
     with pytest.raises(Forbidden, match="role admin"):
         home.acting("max").models.set_policy("late", "production", policy=StagePolicy())
 

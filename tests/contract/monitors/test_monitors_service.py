@@ -75,4 +75,4 @@ def test_set_window_computes_earlier_windows_anew(home: "Home") -> None:
     with pytest.raises(Invalid, match="outside"):
         monitors.set_window("late", seconds=1)
     with pytest.raises(Invalid):
-        monitors.set_window("no/name", seconds=3600)
+        monitors.set_window(" no name", seconds=3600)

@@ -6,8 +6,8 @@ import pytest
 
 from tests.integration.http.served_home import ENDPOINT, ServedHome, log_version
 from tidegate.http.meter import PrometheusMeter
-from tidegate.kernel.settings import Settings
 from tidegate.http.thread import serving
+from tidegate.kernel.settings import Settings
 from tidegate.workspace import open_local
 
 

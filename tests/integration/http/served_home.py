@@ -3,13 +3,15 @@
 import hashlib
 import http.client
 import json
-import sqlite3
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import sqlalchemy as sa
 
 from tests.contract.endpoints.serving_home import Trained
 from tests.contract.models.fitted_models import fitted
 from tidegate.models.records import StagePolicy
+from tidegate.storage.schema import metadata
 from tidegate.workspace import LocalWorkspace, Workspace
 
 ENDPOINT = "late"
@@ -17,7 +19,7 @@ JSON = {"content-type": "application/json"}
 
 
 class Reply(NamedTuple):
-    """What a server answered."""
+    """What a server answered; names of headers are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -37,9 +39,7 @@ class ServedHome:
         self.port = int(url.rpartition(":")[2])
         self._folder = Path(workspace.settings.home)
 
-    def ask(
-        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
-    ) -> Reply:
+    def ask(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Reply:
         """One request on a connection of its own; a body is JSON unless the headers say otherwise."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         given = headers if headers is not None else (JSON if body is not None else {})
@@ -56,8 +56,9 @@ class ServedHome:
 
     def kept(self) -> dict[str, str]:
         """A digest of every table of the catalog, of every file of the journal, and the names of all objects."""
-        self.inside.writer.sync()
-        found = {f"table {name}": digest for name, digest in self._tables()}
+        with self.inside.storage.catalog.connect() as reader:
+            rows = {each.name: sorted(map(repr, reader.execute(sa.select(each)))) for each in metadata.sorted_tables}
+        found = {f"table {name}": hashlib.sha256(repr(all_).encode()).hexdigest() for name, all_ in rows.items()}
         for path in sorted((self._folder / "journal").rglob("*")):
             if path.is_file():
                 found[f"journal {path.name}"] = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -66,17 +67,9 @@ class ServedHome:
 
     def leftovers(self) -> list[str]:
         """Files below the objects that are no objects: what an upload that broke off would leave."""
-        objects = self._folder / "objects"
         known = set(self.inside.storage.objects.list())
-        return [str(path.relative_to(objects)) for path in objects.rglob("*") if path.is_file() and path.name not in known]
-
-    def _tables(self) -> list[tuple[str, str]]:
-        with sqlite3.connect(f"file:{self._folder / 'catalog.db'}?mode=ro", uri=True) as reader:
-            names = [name for (name,) in reader.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            return [
-                (name, hashlib.sha256(repr(sorted(map(repr, reader.execute(f'SELECT * FROM "{name}"')))).encode()).hexdigest())
-                for name in sorted(names)
-            ]
+        files = [path for path in (self._folder / "objects").rglob("*") if path.is_file()]
+        return [str(path) for path in files if path.name not in known]
 
 
 def log_version(workspace: Workspace, name: str, recipe: str = "linear, no nulls") -> str:

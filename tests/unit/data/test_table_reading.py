@@ -26,8 +26,7 @@ def test_truncated_parquet_is_refused(tmp_path: Path, keep: float) -> None:
     path = tmp_path / "t.parquet"
     pl.DataFrame({"a": range(5000), "b": [str(x) for x in range(5000)]}).write_parquet(path)
     raw = path.read_bytes()
-    end = int(keep * len(raw)) if isinstance(keep, float) else keep
-    path.write_bytes(raw[:end])
+    path.write_bytes(raw[: int(keep * len(raw)) if 0 < keep < 1 else int(keep)])
     with pytest.raises(Invalid, match=r"t\.parquet"):
         read_table(path)
 
@@ -126,3 +125,11 @@ def test_what_is_not_spelt_as_the_contract_asks_is_named_by_its_rows(
     (violation,) = typed(pl.DataFrame({"x": spelt}), contract).violations
     assert violation.rows == rows
     assert "expected" in violation.message
+
+
+def test_a_pandas_frame_is_read_with_nan_as_null() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1.0, None], "b": ["x", None]})
+    assert read_table(frame).frame.rows() == [(1.0, "x"), (None, None)]
+    with pytest.raises(Invalid, match="two columns named 'a'"):
+        read_table(pandas.DataFrame([[1, 2]], columns=["a", "a"]))

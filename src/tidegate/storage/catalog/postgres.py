@@ -53,6 +53,7 @@ class PostgresDialect:
         return sa.create_engine(
             url,
             isolation_level="AUTOCOMMIT",
+            execution_options={"preserve_rowcount": True},  # else an INSERT's is lost, and `on conflict` is not told
             connect_args=_OPTIONS,
             pool_size=pool_size,
             max_overflow=32,
