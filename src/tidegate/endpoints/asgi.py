@@ -58,7 +58,8 @@ class HotPath:
         self._admission = Admission(authenticator, authorise, machine)
         self._pace = Pace(engine)
         self._meter = meter
-        self._machine = machine
+        self._now = machine.monotonic
+        self._knows = engine.routing.knows
         self._body_bytes = body_bytes
         self._work: dict[str, Callable[[str, bytes], bytes]] = {
             "predict": engine.predict_bytes,
@@ -77,14 +78,14 @@ class HotPath:
         await self._next(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, target: tuple[str, str]) -> None:
-        started = self._machine.monotonic()
+        started = self._now()
         name, action = target
         code = "ok"
         try:
             body = await self._answer(scope, receive, name, action)
             status, headers = 200, [_JSON]
         except Disconnected:
-            self._meter.observe(name, action, "disconnected", self._machine.monotonic() - started)
+            self._observe(name, action, "disconnected", started)
             return
         except Exception as error:  # noqa: BLE001 - the edge: whatever fails is answered in one form
             failed = named(error, f"POST {scope['path'][:200]}")
@@ -93,8 +94,11 @@ class HotPath:
         headers.append((b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
-        endpoint = "" if code == "not_found" else name
-        self._meter.observe(endpoint, action, code, self._machine.monotonic() - started)
+        self._observe(name, action, code, started)
+
+    def _observe(self, name: str, action: str, code: str, started: float) -> None:
+        endpoint = name if self._knows(name) else ""  # a name that anybody may invent counts as one
+        self._meter.observe(endpoint, action, code, self._now() - started)
 
     async def _answer(self, scope: Scope, receive: Receive, name: str, action: str) -> bytes:
         headers = text_headers(scope)

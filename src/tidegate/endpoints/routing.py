@@ -113,9 +113,9 @@ class RoutingTable:
         route = self._table.get(name)
         return isinstance(route, Route) and route.stable.slow
 
-    def names(self) -> list[str]:
-        """The endpoints of the table."""
-        return sorted(self._table)
+    def knows(self, name: str) -> bool:
+        """Whether the endpoint is in the table."""
+        return name in self._table
 
     def expect_change(self) -> None:
         """A transaction of this process is about to change what is served."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import uvicorn
 
 from tidegate.http.address import listen, wait_ready
-from tidegate.http.server import application
+from tidegate.http.server import application, configuration
 from tidegate.kernel.errors import Unavailable
 from tidegate.workspace import LocalWorkspace
 
@@ -17,8 +17,7 @@ def serving(workspace: LocalWorkspace) -> Iterator[str]:
     """The address of a real server over this workspace, in a thread, for as long as the block runs."""
     bound = listen("127.0.0.1", 0)
     bound.listen(128)
-    config = uvicorn.Config(application(workspace), log_config=None, access_log=False, lifespan="off", http="httptools")
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(configuration(application(workspace)))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{bound.getsockname()[1]}"

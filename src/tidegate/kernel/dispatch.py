@@ -204,12 +204,21 @@ def _entry(operation: Operation, request: msgspec.Struct, call: Call, outcome: s
     return Journalled(
         actor=_clip(call.actor, 128),
         operation=f"{operation.room}.{operation.name}",
-        subject=_clip("/".join(str(getattr(request, name)) for name in operation.path_fields), 512),
+        subject=_clip(_subject(operation, request), 512),
         outcome=outcome,
         request_id=_clip(call.request_id, 64),
         request_digest=_digest(request),
         detail=_clip(detail, 4096),
     )
+
+
+_SUBJECTS = ("reference", "version", "plan_id")
+"""Arguments that say what a call is about, where the path does not."""
+
+
+def _subject(operation: Operation, request: msgspec.Struct) -> str:
+    names = operation.path_fields or [name for name in _SUBJECTS if name in operation.parameters][:1]
+    return "/".join(str(getattr(request, name)) for name in names)
 
 
 def _clip(text: str, length: int) -> str:

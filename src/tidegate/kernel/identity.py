@@ -11,9 +11,9 @@ class Authenticator(Protocol):
 
     Laws:
 
-    1. Headers without `authorization`, `tidegate-time` and `tidegate-deadline` are judged in memory: the answer may
-       be asked for on an event loop. With one of them it may read or write the catalog.
-    2. A token alone decides who the actor is: an edge may remember the actor of a token, for at most one second.
+    1. Who the actor is depends on `authorization`, `host`, `origin` and `sec-fetch-site` alone: an edge may remember
+       the actor of these four, for at most one second.
+    2. It may read or write the catalog: an edge calls it in a thread, or in a place that may wait.
     """
 
     def identify(self, headers: Mapping[str, str]) -> Call:

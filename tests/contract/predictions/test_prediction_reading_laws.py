@@ -1,6 +1,7 @@
 """Laws of `PredictionReader`: the same answers before and after sealing, from whichever process."""
 
 import math
+from collections.abc import Callable
 from datetime import timedelta
 
 import polars as pl
@@ -60,7 +61,7 @@ def test_law_1_a_prediction_reads_the_same_before_and_after_sealing(logged: Logg
     assert numbers[rows[3].id] == -math.inf
 
 
-def test_law_1_every_row_once_while_segments_are_sealed(tmp_path: object, logged: LoggedHome) -> None:
+def test_law_1_every_row_once_while_segments_are_sealed(logged: LoggedHome) -> None:
     ids: list[str] = []
     other = PredictionLog(logged.new_writer(), logged.clock)
     for turn in range(6):
@@ -93,7 +94,10 @@ def test_law_2_a_look_up_opens_one_object(logged: LoggedHome) -> None:
 @pytest.mark.parametrize("sealed", ["neither", "first", "both", "together"])
 def test_law_3_a_label_joins_wherever_both_are_kept(logged: LoggedHome, label_first: bool, sealed: str) -> None:
     row, unlabelled = logged.row(), logged.row()
-    steps = [lambda: logged.label(row.id, "on time"), lambda: logged.predict(row, unlabelled)]
+    steps: list[Callable[[], object]] = [
+        lambda: logged.label(row.id, "on time"),
+        lambda: logged.predict(row, unlabelled),
+    ]
     for number, step in enumerate(steps if label_first else steps[::-1]):
         step()
         if sealed == "both" or (sealed == "first" and number == 0) or (sealed == "together" and number == 1):
@@ -118,6 +122,20 @@ def test_law_3_the_label_that_holds_is_the_same_everywhere(logged: LoggedHome) -
     assert found.label.value == "on time"
     assert len(found.labels) == 3
     assert logged.reader.scan().collect()["label"].to_list() == ['"on time"']
+
+
+def test_a_look_up_finds_every_record_of_a_large_file(logged: LoggedHome) -> None:
+    """Ids across the borders of the pieces that a file is read in, and ids that stand inside inputs."""
+    rows = [logged.row() for _ in range(12)]
+    decoy = PredictionRow(logged.log.ids.new(), 0, LATE, rows[7].id.encode() * 30_000, "late")
+    for row in rows:
+        logged.predict(row, *([PredictionRow(decoy.id, 0, LATE, decoy.inputs, None)] if row is rows[9] else []))
+        logged.log.append([PredictionRow(logged.log.ids.new(), 0, LATE, b"x" * 999_983, "late")])
+        logged.label(row.id, "on time")
+    for row in rows:
+        found = logged.reader.get(row.id)
+        assert found.label is not None
+        assert (found.id, len(found.labels)) == (row.id, 1)
 
 
 def test_a_scan_is_of_an_endpoint_and_a_time(logged: LoggedHome) -> None:

@@ -1,5 +1,7 @@
 """The figures of a window against numbers worked out by hand."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from tidegate.monitors.rules import Sample, figures_of
 NAN = float("nan")
 
 
-def sample(rows: list[tuple[bool, bool, bool, float, float, float, float, float]]) -> Sample:
+def sample(rows: Sequence[tuple[bool, bool, bool, float, float, float, float, float]]) -> Sample:
     """Rows as the columns of a sample."""
     columns = [np.array(column) for column in zip(*rows, strict=True)]
     return Sample(*columns[:3], *(column.astype(float) for column in columns[3:]))

@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from tidegate.kernel.errors import Invalid, Refused, Unavailable
+from tidegate.models.formats.canonical import canonical
 from tidegate.models.formats.conversion import to_onnx
 from tidegate.models.formats.parts import prepare_for_serving, text_encoders
 from tidegate.models.formats.protocol import Matrix, OnnxResult, Outputs, Predictor, Saved
@@ -193,7 +194,7 @@ def _check_kind(model: object, signature: Signature) -> None:
 
 def _dump(model: object) -> bytes:
     try:
-        content: bytes = _skops_io().dumps(model)
+        content = canonical(_skops_io().dumps(model))
     except Exception as error:  # a foreign object may fail in any way while it is taken apart
         raise Refused(f"{type(model).__name__} cannot be kept: {error}") from error
     return content
