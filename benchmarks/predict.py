@@ -47,7 +47,7 @@ class Trained(NamedTuple):
 
     X: Any
     digest: str = "0" * 64
-    lineage: tuple[object, ...] = ()
+    lineage: tuple[Any, ...] = ()
 
 
 def prepare(home: Path) -> Path:
@@ -240,9 +240,10 @@ def measure(folder: Path, seconds: float) -> dict[str, Any]:
     mine, limit = ask(ports[0])["predictions"][0], ask(ports[1])["predictions"][0]
     assert mine["value"] == limit["value"]
     assert abs(mine["probabilities"]["late"] - limit["probabilities"]["late"]) < 1e-6
-    load = (lambda port, rows: wrk(port, rows, seconds, folder)) if shutil.which("wrk") else (
-        lambda port, rows: client(port, rows, seconds)
-    )  # fmt: skip
+
+    def load(port: int, rows: int) -> Load:
+        return wrk(port, rows, seconds, folder) if shutil.which("wrk") else client(port, rows, seconds)
+
     found: dict[str, Any] = {"client": "wrk" if shutil.which("wrk") else "ours", "ready_seconds": ready}
     try:
         for rows in (1, 32):
@@ -256,7 +257,7 @@ def measure(folder: Path, seconds: float) -> dict[str, Any]:
                 middle = statistics.median_low([turn[index].rate for turn in rounds])
                 found[f"{name}, {rows} rows"] = next(t[index] for t in rounds if t[index].rate == middle)._asdict()
             found[f"ratio, {rows} rows"] = statistics.median(turn[0].rate / turn[1].rate for turn in rounds)
-            found[f"cpu ratio, {rows} rows"] = statistics.median(turn[1].cpu / turn[0].cpu for turn in rounds)
+            found[f"cpu ratio, {rows} rows"] = min(turn[1].cpu for turn in rounds) / min(turn[0].cpu for turn in rounds)
         found["resident_megabytes"] = dict(zip(("ours", "limit"), map(resident_megabytes, servers), strict=True))
     finally:
         for server in servers:

@@ -120,6 +120,10 @@ class TidegateProcess:
         until(announced, "the server became ready")
         self.port = int((self.address() or {})["url"].rpartition(":")[2])
 
+    def log_to(self, file: Path) -> None:
+        """Where it shall say what it says; beside its home unless this is called."""
+        self._log = file
+
     def address(self) -> dict[str, Any] | None:
         """What it wrote about itself."""
         try:

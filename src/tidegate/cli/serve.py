@@ -1,22 +1,25 @@
 """`tidegate serve`: a supervisor over the serving processes and the controller process."""
 
+import fcntl
 import json
 import os
 import shutil
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 import msgspec
 
 from tidegate.kernel.clock import SystemClock
-from tidegate.kernel.errors import Invalid, Refused
+from tidegate.kernel.errors import Conflict, Invalid, Refused
 from tidegate.kernel.settings import Settings, find_home, resolve
 
 _READY_SECONDS = 60.0
+_ORPHAN_SECONDS = 15.0
 ADDRESS_FILE = "server.json"
+LOCK_FILE = "serve.lock"
 
 PINNED_THREADS = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"), "1"
@@ -39,12 +42,33 @@ def serve(simulated_clock: bool, **arguments: Any) -> None:
     """
     settings = resolve(arguments).settings
     settings = msgspec.structs.replace(settings, home=str(find_home(settings)), url="")
+    _check_reach(settings)
+    held = _hold(Path(settings.home), simulated_clock)
+    address = Path(settings.home) / ADDRESS_FILE
+    orphaned = address.exists()  # whoever wrote it was killed: its children may still drain
+    address.unlink(missing_ok=True)
     _prepare(settings, simulated_clock)
-    from tidegate.http.address import listen
-    from tidegate.loop.supervisor import Spawn, Supervisor
+    from tidegate.http.address import reserve
+    from tidegate.loop.supervisor import Supervisor
 
-    reserved = listen(settings.host, settings.port)  # holds the port while processes come and go
+    reserved = reserve(settings.host, settings.port, _ORPHAN_SECONDS if orphaned else 0.0)
     settings = msgspec.structs.replace(settings, port=reserved.getsockname()[1])
+    supervisor = Supervisor(_spawns(settings), SystemClock())
+    failed = threading.Event()
+    threading.Thread(target=_announce, args=(settings, supervisor, failed), daemon=True).start()
+    try:
+        supervisor.run()
+    finally:
+        address.unlink(missing_ok=True)
+        reserved.close()
+        held.close()
+    sys.exit(1 if failed.is_set() else 0)
+
+
+def _spawns(settings: Settings) -> list[Any]:
+    """The processes to keep alive."""
+    from tidegate.loop.supervisor import Spawn
+
     metrics = Path(settings.home) / "metrics"
     shutil.rmtree(metrics, ignore_errors=True)
     environment = dict(PINNED_THREADS)
@@ -57,19 +81,11 @@ def serve(simulated_clock: bool, **arguments: Any) -> None:
         for number in range(1, settings.workers + 1)
     ]
     controllers = [sys.executable, "-m", "tidegate.workspace.controlling"]
-    spawns.append(Spawn("controllers", controllers, dict(PINNED_THREADS), message))
-    supervisor = Supervisor(spawns, SystemClock())
-    announce = threading.Thread(target=_announce, args=(settings, supervisor), daemon=True)
-    announce.start()
-    try:
-        supervisor.run()
-    finally:
-        (Path(settings.home) / ADDRESS_FILE).unlink(missing_ok=True)
-        reserved.close()
+    return [*spawns, Spawn("controllers", controllers, dict(PINNED_THREADS), message)]
 
 
-def _prepare(settings: Settings, simulated_clock: bool) -> None:
-    """Refuse what must not be served, and make the home before any process needs it."""
+def _check_reach(settings: Settings) -> None:
+    """Refuse to be reached by others without knowing who they are."""
     from tidegate.http.address import LOOPBACK
 
     if settings.host not in LOOPBACK and settings.auth != "token":
@@ -77,38 +93,53 @@ def _prepare(settings: Settings, simulated_clock: bool) -> None:
             f"{settings.host} can be reached by others, and this home asks nobody who they are. Add people with "
             "'tidegate people add NAME --role admin', then serve with --auth token"
         )
-    address = Path(settings.home) / ADDRESS_FILE
-    if address.exists():
-        other = json.loads(address.read_text())
-        if _alive(other["pid"]):
-            raise Invalid(f"this home is served already, at {other['url']} by process {other['pid']}")
+
+
+def _hold(home: Path, simulated_clock: bool) -> IO[str]:
+    """The lock of the one server of a home; the kernel frees it, however that server ends."""
+    if simulated_clock and (home / "catalog.db").exists():
+        raise Invalid("--simulated-clock decides when a home is created, and this one exists; choose another --home")
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        held = (home / LOCK_FILE).open("w")
+    except OSError as error:
+        raise Invalid(f"home {home} cannot be written ({error.strerror}); choose another with --home") from error
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        held.close()
+        other = _address(home)
+        where = f"at {other['url']} by process {other['pid']}" if other else "by a server that is still starting"
+        raise Conflict(f"the home {home} is served already, {where}; stop that one first, or choose another") from error
+    return held
+
+
+def _address(home: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads((home / ADDRESS_FILE).read_text())
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def _prepare(settings: Settings, simulated_clock: bool) -> None:
+    """Make the home before any process needs it, and say here what is wrong with it."""
     from tidegate.workspace import open_local
 
-    existed = (Path(settings.home) / "catalog.db").exists()
-    if simulated_clock and existed:
-        raise Invalid("--simulated-clock decides when a home is created, and this one exists; choose another --home")
     with open_local(settings, simulated_clock or None) as workspace:
         workspace.check_ready()
 
 
-def _announce(settings: Settings, supervisor: Any) -> None:
+def _announce(settings: Settings, supervisor: Any, failed: threading.Event) -> None:
     from tidegate.http.address import url_of, wait_ready
 
     url = url_of(settings)
     if not wait_ready(url, _READY_SECONDS):
         click.echo(f"error: the server at {url} was not ready within {_READY_SECONDS:.0f} s; see above", err=True)
+        failed.set()
         supervisor.stop()
         return
-    address = Path(settings.home) / ADDRESS_FILE
-    address.write_text(json.dumps({"pid": os.getpid(), "url": url, "processes": supervisor.pids()}))
+    written = Path(settings.home) / (ADDRESS_FILE + ".new")
+    written.write_text(json.dumps({"pid": os.getpid(), "url": url, "processes": supervisor.pids()}))
+    written.rename(Path(settings.home) / ADDRESS_FILE)
     click.echo(f"Tidegate serves {settings.home} at {url}")
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -1,16 +1,18 @@
-"""The object plane over HTTP: streamed, verified on both sides."""
+"""The object plane over HTTP: streamed, verified on both sides, taken up again where a connection broke."""
 
 import tempfile
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
-import blake3
 import httpx2
 import msgspec
+from blake3 import blake3
 
-from tidegate.client.transport import HttpTransport, error_of
-from tidegate.kernel.errors import Internal, NotFound, Unavailable
-from tidegate.kernel.objects import Digest, ObjectInfo, parse_digest
+from tidegate.client.transport import TRIES, HttpTransport, pause
+from tidegate.kernel.errors import Internal, NotFound, TidegateError, Unavailable
+from tidegate.kernel.objects import Digest, ObjectInfo, parse_digest, parse_range
+from tidegate.storage.objects.fingerprint import Fingerprint, check_intact, parse_expected, pieces_of
 
 _PIECE = 1 << 20
 
@@ -23,55 +25,82 @@ class RemoteObjects:
 
     def put(self, data: bytes | Iterable[bytes], *, expect: str | None = None) -> ObjectInfo:
         """Store the bytes. A stream is spooled first, since its address is its digest."""
-        pieces = [data] if isinstance(data, bytes) else data
-        hasher = blake3.blake3()
+        expected = parse_expected(expect)
+        fingerprint = Fingerprint()
         with tempfile.SpooledTemporaryFile(max_size=8 * _PIECE) as spool:
-            for piece in pieces:
-                hasher.update(piece)
+            for piece in pieces_of(data):
+                fingerprint.update(piece)
                 spool.write(piece)
-            digest = expect if expect is not None else hasher.hexdigest()
-            spool.seek(0)
-            body = iter(lambda: spool.read(_PIECE), b"")
-            answer = self._transport.send("PUT", _path(digest), again=False, content=body)
+
+            def body() -> Iterator[bytes]:
+                spool.seek(0)
+                return iter(lambda: spool.read(_PIECE), b"")
+
+            found = fingerprint.info()
+            headers = {"content-length": str(found.size)}
+            answer = self._transport.send("PUT", _path(expected or found.digest), content=body, headers=headers)
         return msgspec.json.decode(answer, type=ObjectInfo)
 
     def get(self, digest: str) -> bytes:
         """The whole object, verified here again."""
-        content = self._transport.send("GET", _path(digest))
-        if blake3.blake3(content).hexdigest() != digest:
-            raise Internal(f"object {digest} arrived damaged", digest=digest)
-        return content
+        return b"".join(self.stream(digest))
 
     def stream(self, digest: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """The object from byte `start`, in pieces."""
-        if length == 0:
-            self.stat(digest)
+        """The object from byte `start`, in pieces of at most a mebibyte; verified here when it is the whole."""
+        info = self.stat(digest)
+        first, end = parse_range(info.size, start, length, f"object {digest}")
+        if first == end:
             return iter(())
-        last = "" if length is None else str(start + length - 1)
-        headers = {"range": f"bytes={start}-{last}"} if start or length is not None else {}
-        return self._pieces(digest, headers)
+        if (first, end) != (0, info.size):
+            return self._pieces(info.digest, first, end, whole=False)
+        return self._verified(info.digest, self._pieces(info.digest, 0, info.size, whole=True))
 
-    def _pieces(self, digest: str, headers: dict[str, str]) -> Iterator[bytes]:
-        try:
-            with self._transport.stream("GET", _path(digest), headers=headers) as response:
-                if response.status_code >= 400:
-                    raise error_of(response.status_code, response.read(), self._transport.url)
-                yield from response.iter_bytes(_PIECE)
-        except httpx2.TransportError as error:
-            raise Unavailable(f"object {digest}: the connection broke off ({type(error).__name__})") from error
+    def _verified(self, digest: Digest, pieces: Iterator[bytes]) -> Generator[bytes]:
+        found, held = blake3(), b""
+        for piece in pieces:
+            if held:
+                yield held
+            found.update(piece)
+            held = piece
+        check_intact(digest, found.hexdigest(), self._transport.url)
+        yield held
+
+    def _pieces(self, digest: Digest, first: int, end: int, *, whole: bool) -> Generator[bytes]:
+        """Bytes from `first` to before `end`; a connection that breaks is made anew, from the byte that is missing."""
+        failures = 0
+        while first < end:
+            headers = {} if whole and first == 0 else {"range": f"bytes={first}-{end - 1}"}
+            try:
+                with self._transport.stream("GET", _path(digest), headers) as response:
+                    for piece in response.iter_bytes(_PIECE):
+                        first += len(piece)
+                        failures = 0
+                        yield piece
+                if first < end:
+                    raise Internal(f"object {digest}: {self._transport.url} sent fewer bytes than were asked for")
+            except httpx2.TransportError as error:
+                failures += 1
+                if failures == TRIES:
+                    raise self._broken(digest, error) from error
+                time.sleep(pause(failures))
 
     def stat(self, digest: str) -> ObjectInfo:
         """Size and SHA-256 of an object, from its headers."""
-        try:
-            with self._transport.stream("HEAD", _path(digest)) as response:
-                if response.status_code == 404:
-                    raise NotFound(f"there is no object {digest}", digest=digest)
-                if response.status_code >= 400:
-                    raise error_of(response.status_code, b"", self._transport.url)
-                headers = response.headers
-                return ObjectInfo(Digest(digest), headers.get("tidegate-sha256", ""), int(headers["content-length"]))
-        except httpx2.TransportError as error:
-            raise Unavailable(f"the server does not answer ({type(error).__name__})") from error
+        path = _path(digest)
+        for attempt in range(1, TRIES + 1):
+            try:
+                with self._transport.stream("HEAD", path) as response:
+                    headers = response.headers
+                    size = int(headers["content-length"])
+                    return ObjectInfo(Digest(digest), headers.get("tidegate-sha256", ""), size)
+            except httpx2.TransportError as error:
+                if attempt == TRIES:
+                    raise self._broken(digest, error) from error
+                time.sleep(pause(attempt))
+            except TidegateError:  # the answer to HEAD has no body that says more
+                self._transport.send("GET", path, headers={"range": "bytes=0-0"})
+                raise
+        raise AssertionError("unreachable")
 
     def exists(self, digest: str) -> bool:
         """Whether the object is there."""
@@ -85,6 +114,10 @@ class RemoteObjects:
         """There are no local files of a remote store."""
         parse_digest(digest)
         return None
+
+    def _broken(self, digest: str, error: httpx2.TransportError) -> Unavailable:
+        url = self._transport.url
+        return Unavailable(f"object {digest}: the server at {url} does not answer ({type(error).__name__})")
 
 
 def _path(digest: str) -> str:

@@ -63,7 +63,7 @@ def _commit(ws: Workspace, say: Say) -> tuple[Rows, str]:
     say("done", f"{_named(raw)} and {_named(weather)} are committed")
     joined = flights.learning()
     inputs = ws.data.commit(INPUTS, joined, note="the newest weather that was an hour old at departure")
-    say("done", f"{_named(inputs)}: each with the newest weather that was an hour old at departure")
+    say("done", f"{_named(inputs)}: with the newest weather that was an hour old at departure")
     try:
         ws.data.commit(INPUTS, flights.damaged(joined))
     except Invalid as error:
@@ -80,10 +80,8 @@ def _commit(ws: Workspace, say: Say) -> tuple[Rows, str]:
 
 
 def _fit(ws: Workspace, train: Rows, held_out: Rows, say: Say) -> tuple[ModelVersion, DemoModel]:
-    try:
-        from sklearn.ensemble import HistGradientBoostingClassifier
-    except ImportError as error:
-        raise Invalid("the demo trains with scikit-learn: pip install 'tidegate[sklearn]'") from error
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
     with ws.runs.start(MODEL, params=PARAMS, inputs=["flights", "weather"]) as run:
         model = HistGradientBoostingClassifier(**PARAMS).fit(train.X, train.y)
         area = auc_interval(held_out.y, model.predict_proba(held_out.X)[:, 1])

@@ -3,6 +3,7 @@
 import json
 import time
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 from tidegate.demo.learning import APPROVER, AUTHOR, learn
@@ -12,7 +13,7 @@ from tidegate.demo.server import DemoServer
 from tidegate.demo.serving import ENDPOINT, explain, quality, serve, trips
 from tidegate.demo.telling import Say
 from tidegate.kernel import wire
-from tidegate.kernel.errors import Invalid
+from tidegate.kernel.errors import Invalid, Unavailable
 from tidegate.loop.records import Why
 from tidegate.workspace import open_workspace
 
@@ -20,8 +21,10 @@ from tidegate.workspace import open_workspace
 def run_demo(home: Path, say: Say, *, keep: bool = False) -> DemoReport:
     """Everything, computed now. Makes the home; stops the server again unless ``keep``.
 
-    Raises `Invalid` where the home exists already.
+    Raises `Invalid` where the home exists already, `Unavailable` without scikit-learn.
     """
+    if find_spec("sklearn") is None or find_spec("skl2onnx") is None:
+        raise Unavailable("the demo trains with scikit-learn and needs the extra: pip install 'tidegate[sklearn]'")
     if (home / "catalog.db").exists():
         raise Invalid(f"there is a home at {home} already, and the demo makes its own: give --home a new folder")
     home.mkdir(parents=True, exist_ok=True)
@@ -46,8 +49,8 @@ def _run(home: Path, server: DemoServer, say: Say) -> DemoReport:
         traffic, restarts = serve(ws, server, flown, say)
         log = ws.predictions.scan(ENDPOINT).collect().to_dicts()
         found = reconcile(log, flown, traffic.answers, traffic.labels)
-        told = f"{found.acknowledged:,} predictions and {len(traffic.labels):,} labels acknowledged, each looked up"
-        say("done", f"{told}: {found.lost} lost, {found.doubled} doubled ({traffic.retried_rows} were asked for again)")
+        told = f"{found.acknowledged:,} predictions and {len(traffic.labels):,} labels acknowledged and looked up"
+        say("done", f"{told}: {found.lost} lost, {found.doubled} doubled ({traffic.retried_rows} asked again)")
         windows = quality(ws, found.acknowledged + found.unacknowledged, len(traffic.labels), say)
     why = explain(server, traffic, flown, say)
     landed = sum(trip.late is not None for trip in flown)

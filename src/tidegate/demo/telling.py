@@ -19,11 +19,11 @@ _MARKS: dict[Mark, tuple[str, str, str]] = {
     "refused": ("✓", "+", "green"),
     "killed": ("✗", "x", "red"),
 }
-_WIDTH = 108
+_WIDTH = 118
 
 
 def line_of(mark: Mark, text: str, paint: Paint, *, unicode: bool = True) -> str:
-    """The lines of one step, at most 108 characters wide."""
+    """The lines of one step, at most 118 characters wide."""
     if mark == "chapter":
         return f"\n{paint(text, 'bold')}"
     if mark == "plain":

@@ -7,7 +7,6 @@ from typing import Final, TypeVar
 from tidegate.kernel.clock import MachineClock
 from tidegate.kernel.context import Call
 from tidegate.kernel.identity import Authenticator
-from tidegate.kernel.ids import random_id
 from tidegate.kernel.operation import Operation
 
 MEMORY_SECONDS: Final = 1.0
@@ -26,7 +25,7 @@ Authorise = Callable[[Operation, Call], None]
 
 
 class Admission:
-    """Admits calls on an event loop: the same rules as the dispatcher's, each answer kept for `MEMORY_SECONDS`.
+    """Admits requests on an event loop: the same rules as the dispatcher's, each answer kept for `MEMORY_SECONDS`.
 
     Only what was granted is remembered; a refusal is always asked for anew.
     """
@@ -38,8 +37,8 @@ class Admission:
         self._actors: dict[Identity, tuple[str, float]] = {}
         self._granted: dict[tuple[str, Operation], float] = {}
 
-    async def admit(self, operation: Operation, headers: Mapping[str, str]) -> Call:
-        """The call, which may run the operation. Raises `Unauthenticated`, `Forbidden`, `Invalid`."""
+    async def admit(self, operation: Operation, headers: Mapping[str, str]) -> str:
+        """The actor, who may run the operation. Raises `Unauthenticated`, `Forbidden`, `Invalid`."""
         get = headers.get
         identity = (get("authorization"), get("host"), get("origin"), get("sec-fetch-site"))
         if "tidegate-time" not in headers and "tidegate-deadline" not in headers:
@@ -47,26 +46,19 @@ class Admission:
             if known is not None and (now := self._now()) < known[1]:
                 until = self._granted.get((known[0], operation))
                 if until is not None and now < until:
-                    return Call(actor=known[0], request_id=_request_id(headers))
+                    return known[0]
         return await asyncio.get_running_loop().run_in_executor(None, self._ask, operation, headers, identity)
 
-    def _ask(self, operation: Operation, headers: Mapping[str, str], identity: Identity) -> Call:
+    def _ask(self, operation: Operation, headers: Mapping[str, str], identity: Identity) -> str:
         call = self._authenticator.identify(headers)
         until = self._now() + MEMORY_SECONDS
         _keep(self._actors, identity, (call.actor, until))
         self._authorise(operation, call)
         _keep(self._granted, (call.actor, operation), until)
-        return call
+        return call.actor
 
 
 def _keep(memory: dict[K, V], key: K, value: V) -> None:
     if len(memory) >= MOST_REMEMBERED:
         memory.clear()
     memory[key] = value
-
-
-def _request_id(headers: Mapping[str, str]) -> str:
-    given = headers.get("x-request-id")
-    if given is None:
-        return random_id()
-    return given if 0 < len(given) <= 128 and given.isascii() and given.isprintable() else random_id()

@@ -121,7 +121,7 @@ def failure(error: TidegateError) -> tuple[int, list[tuple[bytes, bytes]], bytes
     headers = [_JSON]
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    elif error.status in (408, 413):
+    elif error.status == 408:
         headers.append((b"connection", b"close"))
     elif error.status == 503:
         headers.append((b"retry-after", b"1"))

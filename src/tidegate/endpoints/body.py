@@ -22,7 +22,7 @@ class TooLarge(Invalid):
     status = 413
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"the body is larger than {limit:,} bytes; send fewer rows at a time", limit=limit)
+        super().__init__(f"the body is larger than {limit:,} bytes; send less at a time", limit=limit)
 
 
 class UnsupportedMedia(Invalid):

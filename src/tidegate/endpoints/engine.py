@@ -123,7 +123,7 @@ class ServingEngine:
 
     def is_quick(self, name: str, size: int) -> bool:
         """Whether a request of this many bytes may be answered on an event loop without holding it up."""
-        return size <= LARGE_BODY and self.routing.settled(name) and not self.routing.is_slow(name)
+        return size <= LARGE_BODY and self.routing.at_hand(name) is not None
 
     def _load(self, deployment: Deployment) -> LiveVariant:
         return LiveVariant(deployment, self._models.load(deployment.version), self._machine.monotonic)

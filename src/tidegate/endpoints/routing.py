@@ -108,10 +108,12 @@ class RoutingTable:
             raise Unavailable(route.message, **route.details)
         return route
 
-    def is_slow(self, name: str) -> bool:
-        """Whether the endpoint's model takes too long for an event loop."""
+    def at_hand(self, name: str) -> Route | None:
+        """The route, where memory alone answers and the model is quick: for an event loop."""
         route = self._table.get(name)
-        return isinstance(route, Route) and route.stable.slow
+        if isinstance(route, Route) and not route.stable.slow and self.settled(name):
+            return route
+        return None
 
     def knows(self, name: str) -> bool:
         """Whether the endpoint is in the table."""

@@ -1,5 +1,6 @@
 """Where a server listens, and whether it is there yet. Light: the command line imports it."""
 
+import errno
 import socket
 import time
 from urllib.parse import urlsplit
@@ -23,6 +24,30 @@ def listen(host: str, port: int) -> socket.socket:
         bound.close()
         raise Unavailable(f"{host}:{port} cannot be bound ({error.strerror}); choose another --port") from error
     return bound
+
+
+def reserve(host: str, port: int, patience: float = 0.0) -> socket.socket:
+    """`listen` for the first process of a server, which holds the port while others come and go.
+
+    A port that any other program listens on is refused, one of our own kind too; ``patience`` says for how many
+    seconds it may still be so. Raises `Unavailable`.
+    """
+    give_up = time.monotonic() + patience
+    while port and not _is_free(host, port):
+        if time.monotonic() > give_up:
+            raise Unavailable(f"{host}:{port} is in use by another program; choose another --port, or stop that one")
+        time.sleep(0.1)
+    return listen(host, port)
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # without SO_REUSEPORT a listener is in the way
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.errno != errno.EADDRINUSE
+    return True
 
 
 def url_of(settings: Settings) -> str:

@@ -9,10 +9,11 @@ import msgspec
 from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Match, Route
 
+from tidegate.endpoints.body import Disconnected
 from tidegate.http import meter
 from tidegate.http.objects import ObjectRoutes
 from tidegate.http.openapi import openapi
@@ -62,7 +63,13 @@ class Application:
         ]
         built = Starlette(
             routes=routes,
-            exception_handlers={TidegateError: error_response, HTTPException: _http_error, Exception: _fault},
+            exception_handlers={
+                TidegateError: error_response,
+                HTTPException: _http_error,
+                Disconnected: _nobody_left,
+                ClientDisconnect: _nobody_left,
+                Exception: _fault,
+            },
         )
         built.router.redirect_slashes = False  # a redirect would go to whatever host the request names
         return built
@@ -107,6 +114,8 @@ async def error_response(request: Request, error: Exception) -> Response:
     headers = {"www-authenticate": "Bearer"} if error.status == 401 else {}
     if error.status == 503:
         headers["retry-after"] = "1"
+    if error.status == 416:
+        headers["content-range"] = f"bytes */{error.details['size']}"
     return Response(wire.encode(to_wire(error)), error.status, headers, "application/json")
 
 
@@ -130,6 +139,11 @@ def _wrong_method(request: Request) -> Response:
     allowed = ", ".join(sorted({method for route in fitting for method in route.methods or ()}))
     wrong = Invalid(f"{request.url.path[:200]} takes {allowed}, not {request.method}; see /openapi.json")
     return Response(wire.encode(to_wire(wrong)), 405, {"allow": allowed}, "application/json")
+
+
+async def _nobody_left(_request: Request, _error: Exception) -> Response:
+    """The client left before its request was whole: nothing was done, and nobody reads this."""
+    return Response(status_code=400)
 
 
 async def _fault(_request: Request, error: Exception) -> Response:

@@ -1,5 +1,6 @@
 """The object plane: bytes by digest, streamed, in ranges, verified."""
 
+import itertools
 import re
 from collections.abc import AsyncIterator, Iterator
 
@@ -16,7 +17,8 @@ from tidegate.kernel.dispatch import Dispatcher
 from tidegate.kernel.errors import Invalid
 from tidegate.kernel.objects import ObjectInfo, ObjectPlane
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
+_BYTES = "application/octet-stream"
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
 
 
 class OutOfRange(Invalid):
@@ -50,17 +52,21 @@ class ObjectRoutes:
             "content-disposition": f'attachment; filename="{digest}"',
             "x-content-type-options": "nosniff",
         }
-        start, length = _range(request.headers.get("range"), info.size)
-        if length != info.size or start:
-            headers["content-range"] = f"bytes {start}-{start + length - 1}/{info.size}"
-        status = 206 if "content-range" in headers else 200
-        headers["content-length"] = str(length)
         if request.method == "HEAD":
-            return Response(status_code=status, headers=headers)
-        chunks: Iterator[bytes] = await to_thread.run_sync(
-            lambda: iter(self._objects.stream(digest, start=start, length=length) if length else ())
-        )
-        return StreamingResponse(chunks, status_code=status, headers=headers, media_type="application/octet-stream")
+            return Response(headers=headers | {"content-length": str(info.size)}, media_type=_BYTES)
+        start, length = _range(request.headers.get("range"), info.size)
+        status = 200
+        if length != info.size:
+            status = 206
+            headers["content-range"] = f"bytes {start}-{start + length - 1}/{info.size}"
+        headers["content-length"] = str(length)
+        pieces = await to_thread.run_sync(self._begun, digest, start, length)
+        return StreamingResponse(pieces, status_code=status, headers=headers, media_type=_BYTES)
+
+    def _begun(self, digest: str, start: int, length: int) -> Iterator[bytes]:
+        """The pieces; the first is read before the answer begins, so that what is wrong with it can be said."""
+        pieces = iter(self._objects.stream(digest, start=start, length=length))
+        return itertools.chain([next(pieces, b"")], pieces)
 
     async def _put(self, request: Request) -> Response:
         await self._allow(request, "contributor", "store objects")
@@ -89,11 +95,10 @@ def _range(header: str | None, size: int) -> tuple[int, int]:
     if match is None or match.groups() == ("", ""):
         return 0, size  # several ranges, and units we do not know, may be ignored (RFC 9110, 14.2)
     first, last = match.groups()
-    if not first:
-        length = min(int(last), size)
-        return size - length, length
-    start = int(first)
-    end = min(int(last), size - 1) if last else size - 1
-    if start >= size or end < start:
+    if first:
+        start, end = int(first), min(int(last), size - 1) if last else size - 1
+    else:
+        start, end = max(size - int(last), 0), size - 1
+    if start > end:
         raise OutOfRange(f"range {header} lies outside the object's {size} bytes", size=size)
     return start, end - start + 1

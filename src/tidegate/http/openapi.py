@@ -170,16 +170,23 @@ def _errors() -> str:
     return "An error: " + ", ".join(f"`{code}` ({error.status})" for code, error in BY_CODE.items()) + "."
 
 
+def _clean_name(name: str) -> str:
+    """`Page_Run_` becomes `RunPage`; where two rooms have a record of one name, `data.records.X` is `DataX`."""
+    match = _GENERIC.match(name)
+    if match:
+        return f"{match[1]}Page"
+    if "." in name:
+        _, room, *_, last = name.split(".")
+        return f"{room.capitalize()}{last}"
+    return name
+
+
 def _clean(document: dict[str, Any]) -> dict[str, Any]:
-    """`Page_Run_` becomes `RunPage`, everywhere."""
+    """Clean names of schemas, everywhere."""
     text = msgspec.json.encode(document).decode()
-    names: dict[str, Any] = document["components"]["schemas"]
-    for name in names:
-        match = _GENERIC.match(name)
-        if match:
-            text = text.replace(f'"{name}"', f'"{match[1]}Page"').replace(
-                f'schemas/{name}"', f'schemas/{match[1]}Page"'
-            )
+    for name in document["components"]["schemas"]:
+        clean = _clean_name(name)
+        text = text.replace(f'"{name}"', f'"{clean}"').replace(f'schemas/{name}"', f'schemas/{clean}"')
     cleaned: dict[str, Any] = msgspec.json.decode(text)
     for name, schema in cleaned["components"]["schemas"].items():
         schema["title"] = name

@@ -10,6 +10,9 @@ from tidegate.kernel.errors import Invalid, TidegateError, to_wire
 MOST_HEADER_BYTES: Final = 64 << 10
 """So much more than a first piece may arrive before headers are whole; with this parser uvicorn sets no limit."""
 
+MOST_DISCARDED_BYTES: Final = 32 << 20
+"""So much of a body is thrown away after it was refused; then the connection is closed."""
+
 
 class HeadersTooLarge(Invalid):
     """The headers are larger than the server reads."""
@@ -25,6 +28,7 @@ class Protocol(HttpToolsProtocol):
 
     _in_headers = False
     _header_bytes = 0
+    _discarded = 0
     _requests = 0
 
     def data_received(self, data: bytes) -> None:
@@ -39,13 +43,22 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         self._requests += 1
-        self._in_headers, self._header_bytes = True, 0
+        self._in_headers, self._header_bytes, self._discarded = True, 0, 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Its headers are whole."""
         self._in_headers = False
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body; after the answer it is thrown away, so that the client comes to read the answer."""
+        if self.cycle.response_complete:
+            self._discarded += len(body)
+            if self._discarded > MOST_DISCARDED_BYTES:
+                self.transport.close()
+                return
+        super().on_body(body)
 
     def send_400_response(self, msg: str) -> None:
         """What arrived is not HTTP."""

@@ -10,10 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tidegate.endpoints.body import check_json, read_body
 from tidegate.kernel import wire
 from tidegate.kernel.context import Call
 from tidegate.kernel.dispatch import Dispatcher
-from tidegate.kernel.errors import Invalid
+from tidegate.kernel.errors import Invalid, NotFound
 from tidegate.kernel.operation import Operation, Service
 
 PREFIX = "/api/v1"
@@ -42,6 +43,8 @@ def _handler(
 ) -> Handler:
     async def handle(request: Request) -> Response:
         call = await identify(request)
+        if b"%2f" in request.scope["raw_path"].lower():  # it would be taken for two segments
+            raise NotFound(f"there is nothing at {request.scope['raw_path'][:200].decode()}: no name holds a slash")
         body = await read_json(request, body_bytes) if operation.writes else {}
         query = _query(operation, request)
         asked = _merge(operation, request.path_params, query, body)
@@ -57,39 +60,12 @@ def _handler(
 
 async def read_json(request: Request, limit: int) -> dict[str, Any]:
     """The body, a JSON object; an absent body is an empty one. Raises `Invalid`, also for other content types."""
-    raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > limit:
-            raise TooLarge(limit)
+    raw = await read_body(request.receive, request.headers, limit)
     if not raw:
         return {}
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise UnsupportedMedia(kind)
-    decoded: dict[str, Any] = wire.decode(bytes(raw), dict[str, Any])
+    check_json(request.headers)
+    decoded: dict[str, Any] = wire.decode(raw, dict[str, Any])
     return decoded
-
-
-class TooLarge(Invalid):
-    """The body is larger than the server reads."""
-
-    status = 413
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(
-            f"the body is larger than {limit:,} bytes; send less, or put bytes in objects and send their digest",
-            limit=limit,
-        )
-
-
-class UnsupportedMedia(Invalid):
-    """The body is of another content type than JSON."""
-
-    status = 415
-
-    def __init__(self, kind: str) -> None:
-        super().__init__(f"content type {kind or 'missing'!r}: send application/json", field="content-type")
 
 
 def _query(operation: Operation, request: Request) -> dict[str, Any]:

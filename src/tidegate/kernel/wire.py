@@ -50,7 +50,8 @@ def invalid_field(error: msgspec.ValidationError, what: str) -> Invalid:
     text, _, path = str(error).partition(" - at `$")
     field = path.rstrip("`").lstrip(".") if path else ""
     where = f"{what}, field {field}" if field else what
-    return Invalid(f"{where}: {text[:1].lower()}{text[1:]}", field=field or _quoted(text))
+    named = ".".join(part for part in (field, _quoted(text)) if part)
+    return Invalid(f"{where}: {text[:1].lower()}{text[1:]}", **({"field": named} if named else {}))
 
 
 def _quoted(text: str) -> str:

@@ -20,8 +20,8 @@ from tidegate.monitors.records import (
 )
 from tidegate.monitors.touched import KnownWindows, TouchedWindows
 from tidegate.predictions.codecs import label_schema
-from tidegate.predictions.following import Follower, Mark, News
-from tidegate.predictions.records import LABELS, PREDICTIONS
+from tidegate.predictions.following import Follower, News
+from tidegate.predictions.records import LABELS, PREDICTIONS, Mark
 from tidegate.storage.journal.index import SegmentIndex
 
 Fence = Callable[[Any], None]

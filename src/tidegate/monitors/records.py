@@ -6,7 +6,7 @@ import msgspec
 
 from tidegate.kernel.clock import Instant
 from tidegate.kernel.real import Real
-from tidegate.predictions.following import Mark
+from tidegate.predictions.records import Mark
 
 DAY = 86_400
 """Seconds of a window, unless an endpoint has a length of its own."""

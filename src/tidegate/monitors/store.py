@@ -18,7 +18,7 @@ from tidegate.monitors.records import (
     StoredWindow,
     WindowKey,
 )
-from tidegate.predictions.following import Mark
+from tidegate.predictions.records import Mark
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.schema import Micros, table
 

@@ -4,25 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
 from tidegate.kernel.objects import ObjectPlane
 from tidegate.predictions.codecs import CODECS, label_schema, prediction_schema
 from tidegate.predictions.reading import open_parquet
+from tidegate.predictions.records import Mark
 from tidegate.storage.journal import JournalReader, JournalSnapshot, SealedSegment
 from tidegate.storage.journal.index import SegmentIndex
 from tidegate.storage.journal.parquet import NUMBER
 
 if TYPE_CHECKING:
     import polars as pl
-
-
-class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a topic has been read: everything sealed up to `sequence`, and segments up to a record's number."""
-
-    sequence: int = 0
-    numbers: dict[str, int] = {}
-    """The number of the last record read, for segments beyond `sequence` and those that are still files."""
 
 
 class News(NamedTuple):

@@ -109,3 +109,11 @@ class EndpointCount(msgspec.Struct, frozen=True, kw_only=True):
     predictions: int
     labels: int
     """Records of labels, corrections and repeats included."""
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a topic has been read: everything sealed up to `sequence`, and segments up to a record's number."""
+
+    sequence: int = 0
+    numbers: dict[str, int] = {}
+    """The number of the last record read, for segments beyond `sequence` and those that are still files."""

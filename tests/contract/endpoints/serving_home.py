@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.contract.models.fitted_models import fitted
+from tidegate.data.records import Origin
 from tidegate.endpoints.engine import ServingEngine
 from tidegate.endpoints.records import Deployment
 from tidegate.endpoints.service import Endpoints
@@ -43,7 +44,7 @@ class Trained(NamedTuple):
     X: NDArray[np.float32]
     columns: tuple[Column, ...]
     digest: str = "0" * 64
-    lineage: tuple[object, ...] = ()
+    lineage: tuple[Origin, ...] = ()
 
 
 class Roles:
@@ -67,7 +68,7 @@ class Uncounted:
 
 
 class ServingHome:
-    """Everything under one folder. ``refreshes`` of other processes are had by opening the folder twice."""
+    """Everything under one folder; opened a second time it is what another process sees."""
 
     def __init__(self, folder: Path, clock: BusinessClock | None = None) -> None:
         self.machine = SystemClock()

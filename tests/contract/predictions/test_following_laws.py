@@ -7,8 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.contract.predictions.logged_home import LoggedHome
-from tidegate.predictions.following import Mark
-from tidegate.predictions.records import LABELS, PREDICTIONS
+from tidegate.predictions.records import LABELS, PREDICTIONS, Mark
 
 acts = st.lists(
     st.tuples(st.sampled_from(["predict", "label", "both", "roll", "seal", "follow", "restart"]), st.integers(1, 9)),

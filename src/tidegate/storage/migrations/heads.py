@@ -1,3 +1,14 @@
 """The newest revision of each room, so that opening a home need not import Alembic; a test compares them."""
 
-HEADS: dict[str, str] = {}
+HEADS: dict[str, str] = {
+    "data": "data_0001",
+    "endpoints": "endpoints_0001",
+    "events": "events_0001",
+    "gates": "gates_0001",
+    "governance": "governance_0001",
+    "lineage": "lineage_0001",
+    "models": "models_0001",
+    "monitors": "monitors_0001",
+    "runs": "runs_0001",
+    "storage": "storage_0001",
+}

@@ -1,0 +1,101 @@
+"""Reading the catalog: each reader sees one committed snapshot, and waits out a database that is restarting."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from tidegate.kernel.errors import Invalid, Unavailable
+from tidegate.kernel.ids import jitter
+from tidegate.storage.catalog.dialect import Dialect
+
+RETRY_SECONDS = 15.0
+"""How long a lost database is waited for before a caller hears `Unavailable`."""
+
+
+class Snapshots:
+    """Read-only connections, and the pulse of the catalog. Thread-safe."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._pulse_lock = threading.Lock()
+        self._pulse_connection: sa.Connection | None = None
+
+    @contextlib.contextmanager
+    def take(self) -> Iterator[sa.Connection]:
+        """A connection on one committed snapshot."""
+        connection = self._begin()
+        try:
+            yield connection
+        except sa.exc.DBAPIError as error:
+            raise translated(self._dialect, error) from error
+        finally:
+            self._end(connection)
+
+    def pulse(self) -> object:
+        """A value that changes whenever anybody commits."""
+        with self._pulse_lock:
+            try:
+                if self._pulse_connection is None:
+                    self._pulse_connection = self._dialect.reader().connect()
+                return self._dialect.pulse(self._pulse_connection)
+            except sa.exc.DBAPIError as error:
+                discard(self._pulse_connection)
+                self._pulse_connection = None
+                raise translated(self._dialect, error) from error
+
+    def close(self) -> None:
+        """Release the connections."""
+        discard(self._pulse_connection)
+        self._pulse_connection = None
+
+    def _begin(self) -> sa.Connection:
+        give_up = 0.0
+        pause = 0.01
+        while True:
+            connection = None
+            try:
+                connection = self._dialect.reader().connect()
+                self._dialect.control(connection, self._dialect.begin_read)
+            except sa.exc.DBAPIError as error:
+                give_up = give_up or time.monotonic() + RETRY_SECONDS
+                discard(connection)
+                if not self._dialect.lost(error) or time.monotonic() > give_up:
+                    raise translated(self._dialect, error) from error
+                self._dialect.reader().dispose()  # the idle ones are as dead
+            else:
+                return connection
+            time.sleep(pause * jitter())
+            pause = min(pause * 2, 0.5)
+
+    def _end(self, connection: sa.Connection) -> None:
+        try:
+            if not connection.invalidated:
+                self._dialect.control(connection, "ROLLBACK")
+        except sa.exc.DBAPIError:
+            connection.invalidate()
+        finally:
+            connection.close()
+
+
+def translated(dialect: Dialect, error: sa.exc.DBAPIError) -> Exception:
+    """What a caller is told: `Unavailable` for a full disk or a database that does not answer, else the error."""
+    if isinstance(error, sa.exc.DataError):
+        reason = str(error.orig).partition("\n")[0]
+        return Invalid(f"the catalog cannot hold what was given: {reason}; nothing was written")
+    if dialect.full(error):
+        return Unavailable("the disk of the catalog is full; nothing was written. Free some space and try again")
+    if dialect.unanswered(error):
+        reason = str(error.orig).splitlines()[0] if error.orig and str(error.orig) else "no answer"
+        return Unavailable(f"the catalog does not answer ({reason}); nothing was written, try again")
+    return error
+
+
+def discard(connection: sa.Connection | None) -> None:
+    """Close a connection that is of no use any more, so that its pool does not hand it out again."""
+    if connection is not None:
+        with contextlib.suppress(sa.exc.SQLAlchemyError):
+            connection.invalidate()
+            connection.close()

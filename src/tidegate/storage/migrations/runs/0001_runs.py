@@ -1,0 +1,118 @@
+"""The tables of runs."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "runs_0001"
+down_revision: str | None = None
+branch_labels: tuple[str, ...] | None = ("runs",)
+depends_on: tuple[str, ...] | None = None
+
+
+def upgrade() -> None:
+    """Take the step."""
+    _run()
+    _run_artifact()
+    _run_input()
+    _run_metric()
+    _run_metric_latest()
+    _run_param()
+    _run_tag()
+
+
+def _run() -> None:
+    op.create_table(
+        "run",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("experiment", sa.String(length=128), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.Column("actor", sa.String(length=128), nullable=False),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.Column("code", sa.LargeBinary(), nullable=False),
+        sa.Column("environment", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_run")),
+        info={"room": "runs"},
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_run_experiment_id", "run", ["experiment", "id"], unique=False)
+
+
+def _run_artifact() -> None:
+    op.create_table(
+        "run_artifact",
+        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=250), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "name", name=op.f("pk_run_artifact")),
+        info={"room": "runs"},
+        sqlite_autoincrement=True,
+    )
+
+
+def _run_input() -> None:
+    op.create_table(
+        "run_input",
+        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("label", sa.String(length=256), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "digest", "label", name=op.f("pk_run_input")),
+        info={"room": "runs"},
+        sqlite_autoincrement=True,
+    )
+
+
+def _run_metric() -> None:
+    op.create_table(
+        "run_metric",
+        sa.Column("position", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=250), nullable=False),
+        sa.Column("step", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("value", sa.Double(), nullable=True),
+        sa.PrimaryKeyConstraint("position", name=op.f("pk_run_metric")),
+        info={"room": "runs"},
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_run_metric_run", "run_metric", ["run_id", "name", "position"], unique=False)
+
+
+def _run_metric_latest() -> None:
+    op.create_table(
+        "run_metric_latest",
+        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=250), nullable=False),
+        sa.Column("step", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("value", sa.Double(), nullable=True),
+        sa.PrimaryKeyConstraint("run_id", "name", name=op.f("pk_run_metric_latest")),
+        info={"room": "runs"},
+        sqlite_autoincrement=True,
+    )
+
+
+def _run_param() -> None:
+    op.create_table(
+        "run_param",
+        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=250), nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "name", name=op.f("pk_run_param")),
+        info={"room": "runs"},
+        sqlite_autoincrement=True,
+    )
+
+
+def _run_tag() -> None:
+    op.create_table(
+        "run_tag",
+        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=250), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "name", name=op.f("pk_run_tag")),
+        info={"room": "runs"},
+        sqlite_autoincrement=True,
+    )
