@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 WAYS = ("local-sqlite", "wire-sqlite", "http-sqlite", "local-postgres")
 
 
-
 @pytest.fixture(scope="session")
 def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     """A PostgreSQL server of this test process, from the wheel; each database in it is new."""

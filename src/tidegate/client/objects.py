@@ -97,9 +97,10 @@ class RemoteObjects:
                 if attempt == TRIES:
                     raise self._broken(digest, error) from error
                 time.sleep(pause(attempt))
-            except TidegateError:  # the answer to HEAD has no body that says more
+            except TidegateError:  # the answer to HEAD has no body that says more; GET has
                 self._transport.send("GET", path, headers={"range": "bytes=0-0"})
-                raise
+                if attempt == TRIES:
+                    raise
         raise AssertionError("unreachable")
 
     def exists(self, digest: str) -> bool:

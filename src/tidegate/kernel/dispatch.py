@@ -15,7 +15,7 @@ import msgspec
 from tidegate.kernel import wire
 from tidegate.kernel.clock import MachineClock
 from tidegate.kernel.context import Call, Role, covers, current
-from tidegate.kernel.errors import Conflict, Forbidden, Internal, Refused, TidegateError, Unavailable
+from tidegate.kernel.errors import Conflict, Forbidden, Internal, Invalid, Refused, TidegateError, Unavailable
 from tidegate.kernel.operation import Operation, Service
 
 T = TypeVar("T")
@@ -260,7 +260,10 @@ class RemoteInvoker:
     def __call__(self, operation: Operation, service: Service, request: msgspec.Struct) -> Any:
         """The operation's answer, decoded."""
         answer = self._transport.carry(operation, wire.encode(request, operation.request))
-        return wire.decode(answer, operation.returns, f"answer of {operation.room}.{operation.name}")
+        try:
+            return wire.decode(answer, operation.returns, f"answer of {operation.room}.{operation.name}")
+        except Invalid as error:
+            raise Internal(f"{error.message}; are client and server of the same version?") from error
 
 
 class WireTransport:

@@ -1,9 +1,10 @@
 """Runs controllers under a lease: one idempotent step at a time, nothing kept in memory between steps."""
 
+import contextlib
 import functools
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from tidegate.kernel.clock import MachineClock
@@ -34,6 +35,10 @@ class LeaseBook(Protocol):
 
     def acquire(self, name: str, holder: str, seconds: float) -> Held | None:
         """The lease, new or renewed, or None while another holder has it."""
+        ...
+
+    def renew(self, lease: Any, seconds: float) -> bool:
+        """Hold the lease for longer; False when it is lost."""
         ...
 
     def release(self, lease: Any) -> None:
@@ -77,36 +82,54 @@ class ControllerLoop:
 
     def run(self, stop: threading.Event) -> None:
         """Until told to stop. Another holder's death is noticed within the length of a lease."""
-        lease: Held | None = None
-        renew_at = 0.0
-        try:
-            while not stop.is_set():
-                now = self._machine.monotonic()
-                if lease is None or now >= renew_at:
-                    lease, renew_at = self._renew(), now + LEASE_SECONDS / 3
-                pause = RETRY_SECONDS if lease is None else self._round(lease)
-                stop.wait(min(pause, max(renew_at - self._machine.monotonic(), 0.01)))
-        finally:
-            if lease is not None:
-                self._release(lease)
+        while not stop.is_set():
+            lease = self._acquire()
+            if lease is None:
+                stop.wait(RETRY_SECONDS)
+                continue
+            with self._kept(lease):
+                while lease.held() and not stop.is_set():
+                    stop.wait(self._round(lease))
 
     def until_idle(self, limit_seconds: float = 600.0) -> int:
         """Step every controller until none has anything to do; returns the number of steps. For `tick`.
 
         Raises `Conflict` while another process holds the lease.
         """
+        lease = self._leases.acquire(LEASE, self._holder, LEASE_SECONDS)
+        if lease is None:
+            raise Conflict("another process runs the controllers of this home; stop it, or let it do the work")
         steps = 0
         give_up = self._machine.monotonic() + limit_seconds
-        while self._machine.monotonic() < give_up:
-            lease = self._leases.acquire(LEASE, self._holder, LEASE_SECONDS)
-            if lease is None:
-                raise Conflict("another process runs the controllers of this home; stop it, or let it do the work")
-            busy = [controller for controller in self._controllers if controller.step(lease.fence) == 0.0]
-            steps += len(busy)
-            if not busy:
-                self._release(lease)
-                return steps
+        with self._kept(lease):
+            while self._machine.monotonic() < give_up:
+                busy = [controller for controller in self._controllers if controller.step(lease.fence) == 0.0]
+                steps += len(busy)
+                if not busy:
+                    return steps
         raise Unavailable(f"the controllers were still busy after {limit_seconds:.0f} s; call again to go on")
+
+    @contextlib.contextmanager
+    def _kept(self, lease: Held) -> Iterator[None]:
+        """Renew the lease for as long as the block runs, however long a single step takes; then give it back."""
+        done = threading.Event()
+
+        def keep() -> None:
+            while not done.wait(LEASE_SECONDS / 3):
+                try:
+                    if not self._leases.renew(lease, LEASE_SECONDS):
+                        return
+                except TidegateError as error:
+                    log.warning("the lease could not be renewed: %s", error.message)
+
+        keeper = threading.Thread(target=keep, name="lease-keeper", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            done.set()
+            keeper.join()
+            self._release(lease)
 
     def _round(self, lease: Held) -> float:
         for controller in self._controllers:
@@ -125,11 +148,11 @@ class ControllerLoop:
             self._due[controller.name] = self._machine.monotonic() + (RETRY_SECONDS if wanted is None else wanted)
         return max(min(self._due.values()) - self._machine.monotonic(), 0.0)
 
-    def _renew(self) -> Held | None:
+    def _acquire(self) -> Held | None:
         try:
             return self._leases.acquire(LEASE, self._holder, LEASE_SECONDS)
         except TidegateError as error:
-            log.warning("the lease could not be renewed: %s", error.message)
+            log.warning("the lease could not be taken: %s", error.message)
             return None
 
     def _release(self, lease: Held) -> None:

@@ -1,5 +1,6 @@
 """Looks at the code and the environment of the process that trains: git's commit and diff, the installed packages."""
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -19,12 +20,7 @@ _GIT_SECONDS = 20.0
 
 def capture_environment(objects: ObjectPlane) -> Environment:
     """Interpreter, platform, and the installed distributions as an object."""
-    found = {
-        f"{distribution.name.lower().replace('_', '-')}=={distribution.version}"
-        for distribution in importlib.metadata.distributions()
-        if distribution.name
-    }
-    lines = sorted(found)
+    lines = _packages(tuple((folder, _changed(folder)) for folder in sys.path))
     info = objects.put("".join(f"{line}\n" for line in lines).encode())
     return Environment(
         python=platform.python_version(),
@@ -32,6 +28,24 @@ def capture_environment(objects: ObjectPlane) -> Environment:
         packages=len(lines),
         packages_digest=info.digest,
     )
+
+
+@functools.lru_cache(maxsize=1)
+def _packages(_folders: tuple[tuple[str, int], ...]) -> list[str]:
+    """Read anew when a folder has changed, as it does when something is installed: it takes most of a second."""
+    found = set()
+    for distribution in importlib.metadata.distributions():
+        metadata = distribution.metadata
+        if metadata["Name"]:
+            found.add(f"{metadata['Name'].lower().replace('_', '-')}=={metadata['Version']}")
+    return sorted(found)
+
+
+def _changed(folder: str) -> int:
+    try:
+        return Path(folder).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def capture_code(objects: ObjectPlane, folder: Path | None = None, *, diff_limit: int = DIFF_LIMIT) -> Code:

@@ -49,11 +49,13 @@ class Lease:
             # The row stays locked until this write is committed: a takeover waits for it.
             query = sa.select(leases.c.term).where(leases.c.name == self.name).with_for_update(read=True)
             term = connection.execute(query).scalar()
-            if term != self.term or not self.held():
+            if term != self.term:
                 raise Conflict(
                     f"the lease {self.name!r} of term {self.term} has passed to another holder (term {term}); "
                     "this write was refused"
                 )
+            if not self.held():
+                raise Conflict(f"the lease {self.name!r} of term {self.term} ran out; this write was refused")
 
         return check
 
@@ -91,6 +93,26 @@ class Leases:
         if term is None:
             return None
         return Lease(name, holder, term, asked + seconds * (1 - MARGIN), self._machine)
+
+    def renew(self, lease: Lease, seconds: float) -> bool:
+        """Hold the lease for longer, from now; False when it is lost. Its deadline moves only when that is certain."""
+        asked = self._machine.monotonic()
+
+        def work() -> bool:
+            with self._catalog.connect() as connection:
+                now = self._catalog.seconds()
+                kept = leases.update().where(
+                    leases.c.name == lease.name,
+                    leases.c.holder == lease.holder,
+                    leases.c.term == lease.term,
+                    leases.c.expires > now,
+                )
+                return connection.execute(kept.values(expires=now + seconds)).rowcount == 1
+
+        held = self._catalog.write(work, durable=False)
+        if held:
+            lease.deadline = asked + seconds * (1 - MARGIN)
+        return held
 
     def release(self, lease: Lease) -> None:
         """Give the lease back early; harmless when it was lost already. We stop believing in it first."""

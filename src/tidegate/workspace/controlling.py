@@ -20,7 +20,10 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     end_with_parent()
     with open_local(settings) as workspace:
-        workspace.controller_loop.run(stop)
+        if hasattr(workspace.storage.clock, "advance"):
+            stop.wait()  # in a simulated home things happen when `tick` says so, and only then
+        else:
+            workspace.controller_loop.run(stop)
 
 
 if __name__ == "__main__":

@@ -138,3 +138,18 @@ def test_of_many_that_ask_at_once_one_gets_it(catalog: Catalog, replica: Catalog
     with ThreadPoolExecutor(6) as pool:
         won = [lease for lease in pool.map(ask, range(6)) if lease is not None]
     assert [lease.term for lease in won] == [1]
+
+
+def test_law_1_a_renewed_lease_lasts_longer_and_a_lost_one_cannot_be_renewed(
+    catalog: Catalog, replica: Catalog
+) -> None:
+    mine, theirs = Leases(catalog, MACHINE), Leases(replica, MACHINE)
+    lease = held(mine, "a", 0.3)
+    first = lease.deadline
+    assert mine.renew(lease, 30)
+    assert lease.deadline > first
+    assert lease.held()
+    assert theirs.acquire("scheduler", "b", 1) is None
+    mine.release(lease)
+    assert theirs.acquire("scheduler", "b", 30) is not None
+    assert not mine.renew(lease, 30)

@@ -129,15 +129,15 @@ class Load:
         return None
 
 
-def lost(load: Load, home: Path, server: TidegateProcess | None = None) -> list[str]:
+def lost(load: Load, home: Path, server: TidegateProcess | None = None, catalog: str = "") -> list[str]:
     """Acknowledged predictions and labels that are missing, changed or doubled: in the log, and through the API."""
     load.check()
-    found = list(_lost_in_log(load, home))
+    found = list(_lost_in_log(load, home, catalog))
     return found if server is None else [*found, *_lost_in_api(load, server)]
 
 
-def _lost_in_log(load: Load, home: Path) -> Iterator[str]:
-    with open_workspace(home) as workspace:
+def _lost_in_log(load: Load, home: Path, catalog: str) -> Iterator[str]:
+    with open_workspace(home, catalog=catalog) as workspace:
         rows = workspace.predictions.scan(ENDPOINT).collect().to_dicts()
     copies = Counter(row["id"] for row in rows)
     kept = {row["id"]: row for row in rows}

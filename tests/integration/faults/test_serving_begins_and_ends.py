@@ -18,7 +18,9 @@ def test_sigterm_answers_what_has_begun_and_leaves_nothing_behind(server: Tidega
     server.start()
     under = children(server.pid)
     body = json.dumps({"rows": [ROW]}).encode()
-    head = f"POST /api/v1/endpoints/{ENDPOINT}/predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    head = (
+        f"POST /api/v1/endpoints/{ENDPOINT}/predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    )
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
         connection.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body[:5])
         status, _ = server.ask("GET", "/api/v1/version")  # by now the half request has begun, too
@@ -85,7 +87,9 @@ def test_a_server_with_tokens_knows_nobody_without_one(server: TidegateProcess, 
     assert (listed.code, ENDPOINT in listed.out) == (0, True), listed.err
 
 
-def test_a_simulated_clock_is_decided_when_the_home_is_made(server: TidegateProcess, home: Path, tmp_path: Path) -> None:
+def test_a_simulated_clock_is_decided_when_the_home_is_made(
+    server: TidegateProcess, home: Path, tmp_path: Path
+) -> None:
     refused = tidegate("serve", "--home", home, "--port", "0", "--simulated-clock")
     assert refused.code == 1
     assert "--simulated-clock" in refused.err

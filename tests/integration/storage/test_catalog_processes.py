@@ -71,9 +71,7 @@ def test_law_5_four_processes_lose_no_update_and_none_starves(catalog: Catalog, 
                 enough.set()
 
     with ExitStack() as stack:
-        children = [
-            stack.enter_context(child("count", tmp_path, "", f"p{number}", heard=heard)) for number in range(4)
-        ]
+        children = [stack.enter_context(child("count", tmp_path, "", f"p{number}", heard=heard)) for number in range(4)]
         wait_until(lambda: all(one.lines for one in children))
         for one in children:
             one.tell()

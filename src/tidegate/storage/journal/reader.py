@@ -19,8 +19,10 @@ _log = logging.getLogger(__name__)
 
 
 class _Bookmark(NamedTuple):
-    """The last record that was read of a growing file, so that the next reading starts there."""
+    """How far a topic was read in a growing file, so that the next reading starts there."""
 
+    latest: int
+    """The number of the topic's last record up to here."""
     number: int
     offset: int
     topics: dict[int, str]
@@ -41,7 +43,7 @@ class JournalReader:
         self._folder = folder
         self._index = index
         self._objects = objects
-        self._bookmarks: dict[str, _Bookmark] = {}
+        self._bookmarks: dict[tuple[str, str], _Bookmark] = {}
 
     def snapshot(self) -> "JournalSnapshot":
         """Files and sealed segments such that each record is in exactly one of them. Close it (``with``)."""
@@ -57,8 +59,8 @@ class JournalReader:
             for file in files.values():
                 os.close(file.fd)
             raise
-        for segment in set(self._bookmarks).difference(files):
-            self._bookmarks.pop(segment, None)
+        for key in [key for key in list(self._bookmarks) if key[0] not in files]:
+            self._bookmarks.pop(key, None)
         return JournalSnapshot(files, head, self._index, self._bookmarks)
 
     def segments(self) -> list[SegmentInfo]:
@@ -113,7 +115,7 @@ class JournalSnapshot:
     """
 
     def __init__(
-        self, files: dict[str, _OpenFile], head: int, index: SegmentIndex, bookmarks: dict[str, _Bookmark]
+        self, files: dict[str, _OpenFile], head: int, index: SegmentIndex, bookmarks: dict[tuple[str, str], _Bookmark]
     ) -> None:
         self._files = files
         self._head = head
@@ -184,28 +186,30 @@ class JournalSnapshot:
 
     def _scan_file(self, segment: str, file: _OpenFile, topic: str, after: int) -> Iterator[tuple[Position, bytes]]:
         self._check()
-        offset, topics = self._start(segment, file, after)
+        offset, topics, latest = self._start((segment, topic), file, after)
         last: tuple[int, int] | None = None
         try:
             for frame in read_frames(file.fd, file.header.seed, topics, offset):
                 last = frame.number, frame.start
-                if frame.topic == topic and frame.number > after:
-                    yield Position(segment, frame.number), frame.payload
-                    self._check()
+                if frame.topic == topic:
+                    latest = frame.number
+                    if frame.number > after:
+                        yield Position(segment, frame.number), frame.payload
+                        self._check()
         finally:
-            known = self._bookmarks.get(segment)
+            known = self._bookmarks.get((segment, topic))
             if last is not None and (known is None or known.number < last[0]):
-                self._bookmarks[segment] = _Bookmark(*last, topics)
+                self._bookmarks[segment, topic] = _Bookmark(latest, *last, topics)
 
-    def _start(self, segment: str, file: _OpenFile, after: int) -> tuple[int, dict[int, str]]:
+    def _start(self, key: tuple[str, str], file: _OpenFile, after: int) -> tuple[int, dict[int, str], int]:
         """Where to begin: at the bookmark, if its record is still what it was, else at the first record."""
-        mark = self._bookmarks.get(segment)
-        if mark is not None and mark.number <= after:
+        mark = self._bookmarks.get(key)
+        if mark is not None and mark.latest <= after:
             topics = dict(mark.topics)
             frame = next(read_frames(file.fd, file.header.seed, topics, mark.offset), None)
             if frame is not None and frame.number == mark.number:
-                return mark.offset, topics
-        return HEADER_BYTES, {}
+                return mark.offset, topics, mark.latest
+        return HEADER_BYTES, {}, -1
 
     def _check(self) -> None:
         if self._closed:
