@@ -59,7 +59,10 @@ def utc(instant: datetime, what: str = "instant") -> datetime:
     """The instant in UTC. Raises `Invalid` when it is naive."""
     if instant.tzinfo is None:
         raise Invalid(f"{what} {instant.isoformat()} has no time zone; give an aware datetime, for example in UTC")
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:
+        raise Invalid(f"{what} {instant.isoformat()} lies outside the years 1 to 9999 in UTC") from error
 
 
 def to_micros(instant: datetime) -> int:

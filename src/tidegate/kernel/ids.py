@@ -7,6 +7,7 @@ the writer number tells which journal segment holds a prediction, so a look-up o
 
 import os
 import random
+import re
 import threading
 from datetime import datetime
 from typing import NamedTuple
@@ -14,6 +15,8 @@ from typing import NamedTuple
 from tidegate.kernel.clock import BusinessClock, from_micros, to_micros
 from tidegate.kernel.errors import Invalid
 
+_ID = re.compile(r"[0-9a-f]{32}")
+_LAST_MILLIS = 253_402_300_799_999  # the end of the year 9999, the last that a datetime can name
 _COUNTER_BITS = 26
 _COUNTER_LIMIT = 1 << _COUNTER_BITS
 WRITERS = 1 << 16
@@ -71,11 +74,8 @@ def random_id() -> str:
 
 def parse_id(text: str, what: str = "id") -> IdParts:
     """Time, counter and writer of an id. Raises `Invalid` when the text is not one of ours."""
-    try:
-        value = int(text, 16) if len(text) == 32 else -1
-    except ValueError:
-        value = -1
-    if value < 0 or (value >> 76) & 0xF != 7 or (value >> 62) & 0x3 != 2:
+    value = int(text, 16) if _ID.fullmatch(text) else 0
+    if (value >> 76) & 0xF != 7 or (value >> 62) & 0x3 != 2 or value >> 80 > _LAST_MILLIS:
         raise Invalid(f"{what} {text[:64]!r} is not an id: ids are 32 hex digits, as Tidegate returned them")
     counter = ((value >> 64) & 0xFFF) << 14 | (value >> 48) & 0x3FFF
     return IdParts(from_micros((value >> 80) * 1000), counter, (value >> 32) & 0xFFFF)

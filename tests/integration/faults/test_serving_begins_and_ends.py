@@ -70,7 +70,7 @@ def test_a_port_in_use_is_named(server: TidegateProcess, home: Path, tmp_path: P
 
 
 def test_others_may_not_reach_a_home_that_asks_nobody_who_they_are(home: Path) -> None:
-    refused = tidegate("serve", "--home", home, "--host", "0.0.0.0", "--port", "0")
+    refused = tidegate("serve", "--home", home, "--host", "192.0.2.1", "--port", "0")
     assert refused.code == 3
     assert "--auth token" in refused.err
     assert not (home / "server.json").exists()
