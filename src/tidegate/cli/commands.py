@@ -14,6 +14,7 @@ TOP: dict[str, tuple[str, str]] = {
     "status": ("tidegate.cli.top:status", "What is deployed, and how it is doing."),
     "predict": ("tidegate.cli.top:predict", "Ask an endpoint for a prediction."),
     "why": ("tidegate.cli.top:why", "Walk back from a prediction to the data behind it."),
+    "tick": ("tidegate.cli.tick:tick", "Do at once what is due by itself, where no server runs."),
     "demo": ("tidegate.cli.demo:demo", "From raw data to a monitored answer, on real flights."),
     "config": ("tidegate.cli.top:config", "Every setting, its value, and where it came from."),
     "doctor": ("tidegate.cli.doctor:doctor", "Check that this home and this installation are sound."),
@@ -28,11 +29,23 @@ FILES: dict[str, dict[str, tuple[str, str]]] = {
 """Verbs that move bytes, and so are not operations."""
 
 
+_BRIEF, _LEAST = 74, 25
+
+
 def load(target: str) -> click.Command:
     """The command at ``module:name``."""
     module, _, name = target.partition(":")
     command: click.Command = getattr(import_module(module), name)
     return command
+
+
+def brief(line: str) -> str:
+    """A sentence that is short enough for a list, cut at a joint where it is not."""
+    line = line.replace("``", "`")
+    if len(line) <= _BRIEF:
+        return line
+    joint = next((place for place in range(_LEAST, _BRIEF) if line[place] in ",;:" and line[place + 1] == " "), None)
+    return line if joint is None else line[:joint] + "."
 
 
 class Group(click.Group):
@@ -55,7 +68,7 @@ class Group(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in TOP.items()])
         with formatter.section("Rooms (tidegate ROOM --help)"):
-            formatter.write_dl([(name, line) for name, (line, _) in ROOMS.items()])
+            formatter.write_dl([(name, brief(line)) for name, (line, _) in ROOMS.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -88,7 +101,7 @@ class RoomGroup(click.Group):
         lines = {name: line for name, (_, line) in FILES.get(self.name or "", {}).items()}
         lines |= ROOMS[self.name or ""][1]
         with formatter.section("Commands"):
-            formatter.write_dl(list(lines.items()))
+            formatter.write_dl([(name, brief(line)) for name, line in lines.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

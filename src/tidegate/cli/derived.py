@@ -1,5 +1,6 @@
 """A command from an operation: required parameters are arguments, the others options; the answer is printed."""
 
+import re
 import types
 import typing
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from tidegate.kernel.clock import parse_instant
 from tidegate.kernel.errors import Invalid
 from tidegate.kernel.operation import Operation
 from tidegate.workspace import SERVICES
+
+_RAISES = re.compile(r"(?:(?<=\.)\s+|^)Raises `.*?\.(?=\s|$)", re.DOTALL | re.MULTILINE)
 
 
 def verb(operation: Operation) -> str:
@@ -32,10 +35,12 @@ def command_for(room: str, name: str) -> click.Command:
             answer = getattr(workspace.services[room], operation.name)(**asked)
         print_answer(answer, operation.returns, json_output)
 
-    command = click.Command(
-        name, callback=run, help=operation.doc, short_help=operation.doc.partition("\n")[0], params=_params(operation)
-    )
-    return common_options(command)
+    return common_options(click.Command(name, callback=run, help=_help(operation.doc), params=_params(operation)))
+
+
+def _help(doc: str) -> str:
+    """The docstring without what only a programmer asks: which class an error is of."""
+    return _RAISES.sub("", doc.replace("``", "`")).strip()
 
 
 def _params(operation: Operation) -> list[click.Parameter]:
@@ -54,6 +59,8 @@ def _params(operation: Operation) -> list[click.Parameter]:
 
 def _click_type(hint: Any) -> click.ParamType[Any]:
     hint = _bare(hint)
+    if typing.get_origin(hint) in (typing.Union, types.UnionType) and str in typing.get_args(hint):
+        return click.STRING  # a reference, or the record that it names: a command has the reference
     simple: dict[Any, click.ParamType[Any]] = {int: click.INT, float: click.FLOAT, str: click.STRING, bool: click.BOOL}
     if hint in simple:
         return simple[hint]

@@ -1,9 +1,11 @@
 """`tidegate doctor`: checks of this installation and this home, each with what to do about it."""
 
+import shutil
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from tidegate.workspace import LocalWorkspace
 
 EXTRAS = {"sklearn": ("sklearn", "skl2onnx", "skops"), "postgres": ("psycopg",), "s3": ("obstore",)}
+
+
+_LITTLE_ROOM = 1 << 30
 
 
 class Finding(NamedTuple):
@@ -51,7 +56,7 @@ def _installation() -> list[Finding]:
 
 
 def _home(home: str | None) -> list[Finding]:
-    from tidegate.workspace import LocalWorkspace, open_workspace
+    from tidegate.workspace import open_local
 
     settings = resolve({"home": home}).settings
     if settings.url:
@@ -59,14 +64,26 @@ def _home(home: str | None) -> list[Finding]:
     folder = find_home(settings)
     if not settings.catalog and not (folder / "catalog.db").exists():
         return [Finding("home", "note", f"there is none at {folder} yet; the first command that writes makes it")]
-    with open_workspace(str(folder)) as workspace:
-        assert isinstance(workspace, LocalWorkspace)
+    try:
+        workspace = open_local(msgspec.structs.replace(settings, home=str(folder)))
+    except TidegateError as error:
+        return [Finding("home", "fault", error.message)]
+    with workspace:
         return [
             Finding("home", "ok", str(folder)),
+            _room_on_disk(folder),
             _check("catalog", lambda: _catalog(workspace)),
             _check("audit chain", lambda: _audit(workspace)),
             _check("journal chain", lambda: _journal(workspace)),
         ]
+
+
+def _room_on_disk(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    told = f"{free / (1 << 30):,.1f} GB free"
+    if free > _LITTLE_ROOM:
+        return Finding("disk", "ok", told)
+    return Finding("disk", "note", f"{told}; when none is left, predictions and changes are refused")
 
 
 def _check(name: str, run: Callable[[], str]) -> Finding:

@@ -5,13 +5,16 @@ import sys
 import click
 
 from tidegate.cli.commands import Group
-from tidegate.kernel.errors import TidegateError
+from tidegate.kernel.errors import Internal, Invalid, TidegateError
+
+_USAGE, _INTERRUPTED = 2, 130
 
 
 @click.group(
     cls=Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Every command takes --json, --home and --help.",
+    epilog="Every command takes --home and --help, and those that answer take --json. Exit codes: 1 an error, "
+    "2 a wrong command line, 3 refused by a policy, 4 not allowed, 5 not found.",
 )
 @click.version_option(package_name="tidegate", message="%(version)s")
 def cli() -> None:
@@ -24,20 +27,23 @@ def main() -> None:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("interrupted", err=True)
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)
+    except click.UsageError as error:
+        _report_usage(error)
+        sys.exit(_USAGE)
     except click.ClickException as error:
-        error.show()
+        _report(Invalid(error.format_message()))
         sys.exit(error.exit_code)
     except TidegateError as error:
-        report(error)
+        _report(error)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
+    except Exception as error:  # noqa: BLE001 - the edge: a fault of ours is told in one line, too
+        _report(_fault(error))
+        sys.exit(Internal.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def report(error: TidegateError) -> None:
+def _report(error: TidegateError) -> None:
     """The error on standard error: as JSON where ``--json`` was asked for, else as a line."""
     if "--json" in sys.argv:
         from tidegate.kernel import wire
@@ -46,3 +52,24 @@ def report(error: TidegateError) -> None:
         click.echo(wire.encode(to_wire(error)).decode(), err=True)
         return
     click.echo(f"{click.style('error', fg='red', bold=True)}: {error.message}", err=True)
+
+
+def _report_usage(error: click.UsageError) -> None:
+    """What is wrong with the command line, and how it goes."""
+    if "--json" in sys.argv:
+        _report(Invalid(error.format_message()))
+    elif isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+    else:
+        where = error.ctx.command_path if error.ctx is not None else "tidegate"
+        _report(Invalid(f"{error.format_message()} Try '{where} --help'."))
+
+
+def _fault(error: Exception) -> Internal:
+    """A fault of ours, with its traceback put where it can be asked for."""
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="tidegate-fault-", suffix=".txt", delete=False) as file:
+        traceback.print_exception(error, file=file)
+    return Internal(f"a fault of ours ({type(error).__name__}: {error}); what we need to mend it is in {file.name}")

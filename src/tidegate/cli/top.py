@@ -11,7 +11,7 @@ import msgspec
 from tidegate.cli.printing import print_answer, print_table
 from tidegate.cli.shared import common_options, opened
 from tidegate.kernel import wire
-from tidegate.kernel.errors import Invalid
+from tidegate.kernel.errors import Invalid, NotFound
 from tidegate.kernel.settings import Settings, find_home, resolve
 
 
@@ -23,7 +23,10 @@ def status(json_output: bool, home: str | None) -> None:
     if json_output:
         click.echo(wire.encode(answer, type(answer)))
         return
-    print_table([{name: getattr(each, name) for name in each.__struct_fields__} for each in answer.endpoints])
+    from tidegate.cli.overview import print_status
+
+    settings = resolve({"home": home}).settings
+    print_status(answer, settings.url if settings.url and not home else str(find_home(settings)))
 
 
 @click.command()
@@ -89,6 +92,8 @@ def _read(file: str) -> list[dict[str, Any]]:
         return typing.cast("list[dict[str, Any]]", wire.decode(sys.stdin.read(), list[dict[str, Any]]))
     try:
         text = Path(file).read_bytes()
+    except FileNotFoundError as error:
+        raise NotFound(f"there is no file {file}") from error
     except OSError as error:
         raise Invalid(f"{file} cannot be read: {error.strerror}") from error
     return typing.cast("list[dict[str, Any]]", wire.decode(text, list[dict[str, Any]], file))

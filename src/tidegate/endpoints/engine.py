@@ -16,7 +16,7 @@ from tidegate.endpoints.records import (
     PredictRequest,
 )
 from tidegate.endpoints.routing import Route, RoutingTable, Wishes
-from tidegate.endpoints.rules import check_count, check_outcome, micros_of, moments_of
+from tidegate.endpoints.rules import check_count, check_outcome, moments_of
 from tidegate.endpoints.variant import LiveVariant
 from tidegate.kernel import wire
 from tidegate.kernel.clock import BusinessClock, MachineClock, to_micros
@@ -108,7 +108,7 @@ class ServingEngine:
                 outcome.prediction_id,
                 name,
                 check_outcome(index, outcome, route.classes, now),
-                micros_of(outcome.observed_at, f"labels[{index}].observed_at"),
+                to_micros(outcome.observed_at, f"labels[{index}].observed_at"),
                 received,
             )
             for index, outcome in enumerate(labels)

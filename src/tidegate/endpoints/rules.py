@@ -37,15 +37,7 @@ def moments_of(at: Sequence[datetime], rows: int, now: datetime) -> list[int]:
                 f"at[{index}]: {moment.isoformat()} is in the future; business time is {now.isoformat()}",
                 field=f"at[{index}]",
             )
-    return [micros_of(moment, f"at[{index}]") for index, moment in enumerate(at)]
-
-
-def micros_of(moment: datetime, where: str) -> int:
-    """Microseconds of an instant. Raises `Invalid` for one that has no place in the calendar of UTC."""
-    try:
-        return to_micros(moment)
-    except OverflowError as error:
-        raise Invalid(f"{where}: {moment.isoformat()} is outside the years 1 to 9999 in UTC", field=where) from error
+    return [to_micros(moment, f"at[{index}]") for index, moment in enumerate(at)]
 
 
 def spelling(label: Label) -> str:

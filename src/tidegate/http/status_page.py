@@ -3,15 +3,18 @@
 import functools
 from datetime import datetime
 from importlib.resources import files
+from pathlib import PurePath
 
 import jinja2
 
+from tidegate.http import status_chart
 from tidegate.kernel.context import Call, current
 from tidegate.kernel.dispatch import WireTransport
-from tidegate.loop.records import EndpointStatus, Measure, Status
+from tidegate.loop.records import EndpointStatus, Status
 from tidegate.workspace import LocalWorkspace, RemoteWorkspace
 
-_SPARK_WIDTH, _SPARK_HEIGHT = 240, 44
+_DAY = 86_400
+_PERIODS = {3600: "hour", _DAY: "day", 7 * _DAY: "week"}
 
 
 def render_status(workspace: LocalWorkspace, call: Call) -> str:
@@ -36,8 +39,17 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"instant": _instant, "day": _day, "count": _count, "figure": _figure}
-    environment.globals |= {"spark": _spark, "bars": _bars, "words": _words}
+    environment.filters |= {
+        "instant": _instant,
+        "day": _day,
+        "count": _count,
+        "figure": _figure,
+        "sentence": _sentence,
+        "title": _title,
+        "tail": _tail,
+        "per": _per,
+    }
+    environment.globals |= {"words": _words, "chart": status_chart.chart_of, "box": status_chart}
     return environment.from_string(files("tidegate.http").joinpath("status.html").read_text(encoding="utf-8"))
 
 
@@ -45,8 +57,9 @@ def _instant(value: datetime) -> str:
     return value.strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _day(value: datetime) -> str:
-    return value.strftime("%d %b %Y")
+def _day(value: datetime, seconds: int = _DAY) -> str:
+    """The day, with the time where windows are shorter than that."""
+    return value.strftime("%d %b %Y" if seconds >= _DAY else "%d %b %H:%M").lstrip("0")
 
 
 def _count(value: int) -> str:
@@ -54,38 +67,36 @@ def _count(value: int) -> str:
 
 
 def _figure(value: float | None, digits: int = 3) -> str:
-    return "–" if value is None or value != value else f"{value:.{digits}f}"
+    """So many digits as can be read at a glance: 0.226, 1.83, 22.5, 1 204."""
+    if value is None or value != value:
+        return "–"
+    whole = len(f"{abs(value):.0f}") if abs(value) >= 1 else 0
+    return f"{value:,.{max(digits - whole, 0)}f}".replace(",", "\u202f")
+
+
+def _title(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _sentence(text: str) -> str:
+    return _title(text) if text.endswith(".") else f"{_title(text)}."
+
+
+def _tail(home: str) -> str:
+    """The end of a path, which tells homes apart."""
+    parts = PurePath(home).parts
+    return home if len(parts) <= 3 else str(PurePath("…", *parts[-2:]))
+
+
+def _per(seconds: int) -> str:
+    """How long a window is, after a figure's name: `by day`."""
+    if seconds in _PERIODS:
+        return f"by {_PERIODS[seconds]}"
+    for size, name in ((_DAY, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds and seconds % size == 0:
+            return f"by {seconds // size} {name}"
+    return "by window"
 
 
 def _words(endpoint: EndpointStatus) -> str:
     return {"good": "doing well", "attention": "needs attention", "waiting": "waiting for labels"}[endpoint.health]
-
-
-def _spark(history: tuple[Measure, ...]) -> dict[str, object] | None:
-    """Points of the quality line, and the band of its interval, as SVG coordinates."""
-    points = [measure for measure in history if measure.value == measure.value]
-    if len(points) < 2:
-        return None
-    lows = [measure.value if measure.low is None else measure.low for measure in points]
-    highs = [measure.value if measure.high is None else measure.high for measure in points]
-    bottom, top = min(lows), max(highs)
-    span = (top - bottom) or 1.0
-    step = _SPARK_WIDTH / (len(points) - 1)
-
-    def place(index: int, value: float) -> str:
-        return f"{index * step:.1f},{4 + (_SPARK_HEIGHT - 8) * (1 - (value - bottom) / span):.1f}"
-
-    band = [place(i, value) for i, value in enumerate(highs)]
-    band += [place(i, value) for i, value in reversed(list(enumerate(lows)))]
-    line = [place(i, measure.value) for i, measure in enumerate(points)]
-    return {"line": " ".join(line), "band": " ".join(band), "last": line[-1].split(","), "bottom": bottom, "top": top}
-
-
-def _bars(volume: tuple[int, ...]) -> list[tuple[float, float, float, float]]:
-    """x, y, width and height of a bar for each window's traffic."""
-    most = max(volume, default=0)
-    if not most:
-        return []
-    width = _SPARK_WIDTH / len(volume)
-    heights = [max(1.0, 24 * each / most) if each else 0.0 for each in volume]
-    return [(i * width, 26 - height, max(width - 1.5, 0.8), height) for i, height in enumerate(heights)]

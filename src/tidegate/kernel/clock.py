@@ -58,16 +58,18 @@ class SystemClock:
 def utc(instant: datetime, what: str = "instant") -> datetime:
     """The instant in UTC. Raises `Invalid` when it is naive."""
     if instant.tzinfo is None:
-        raise Invalid(f"{what} {instant.isoformat()} has no time zone; give an aware datetime, for example in UTC")
+        raise Invalid(
+            f"{what} {instant.isoformat()} has no time zone; give an aware datetime, for example in UTC", field=what
+        )
     try:
         return instant.astimezone(UTC)
     except OverflowError as error:
-        raise Invalid(f"{what} {instant.isoformat()} lies outside the years 1 to 9999 in UTC") from error
+        raise Invalid(f"{what} {instant.isoformat()} lies outside the years 1 to 9999 in UTC", field=what) from error
 
 
-def to_micros(instant: datetime) -> int:
-    """Microseconds since 1970-01-01 UTC, exactly."""
-    return (utc(instant) - _EPOCH) // _MICROSECOND
+def to_micros(instant: datetime, what: str = "instant") -> int:
+    """Microseconds since 1970-01-01 UTC, exactly. Raises `Invalid`, naming `what`, for an instant that has no such."""
+    return (utc(instant, what) - _EPOCH) // _MICROSECOND
 
 
 def from_micros(micros: int) -> datetime:

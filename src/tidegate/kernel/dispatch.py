@@ -120,6 +120,9 @@ class Dispatcher:
         except TidegateError as error:
             code = error.code
             raise
+        except UnicodeEncodeError as error:
+            code = Invalid.code
+            raise Invalid(f"text that is not valid Unicode cannot be kept: {error}") from error
         except Exception as error:
             code = "internal"
             log.exception("operation %s.%s failed, request %s", operation.room, operation.name, call.request_id)

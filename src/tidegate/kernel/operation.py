@@ -102,6 +102,8 @@ class Operation:
         if len(args) > len(self.positional):
             raise TypeError(f"{self.name}() takes {len(self.positional)} positional arguments, {len(args)} given")
         given = dict(zip(self.positional, args, strict=False))
+        if doubled := given.keys() & kwargs.keys():
+            raise TypeError(f"{self.name}() got several values for {', '.join(sorted(doubled))}")
         request: msgspec.Struct = convert(given | kwargs, self.request, f"{self.room}.{self.name}")
         return request
 

@@ -34,7 +34,7 @@ def decode_cursor(cursor: str, kinds: tuple[type, ...]) -> tuple[Any, ...] | Non
         key = msgspec.msgpack.decode(raw, type=list[Any])
     except (binascii.Error, ValueError, msgspec.DecodeError) as error:
         raise Invalid("the cursor is not one that Tidegate returned; start again without it", field="cursor") from error
-    if len(key) != len(kinds) or not all(isinstance(part, kind) for part, kind in zip(key, kinds, strict=True)):
+    if len(key) != len(kinds) or not all(type(part) is kind for part, kind in zip(key, kinds, strict=True)):
         raise Invalid("the cursor belongs to another list; start again without it", field="cursor")
     return tuple(key)
 

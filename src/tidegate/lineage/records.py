@@ -16,7 +16,7 @@ class Node(msgspec.Struct, frozen=True):
 
 
 class Edge(msgspec.Struct, frozen=True):
-    """``source`` went into ``target``. ``role`` says as what: ``training``, ``held-out``, ``produced``, …"""
+    """``source`` went into ``target``. ``role`` says as what: ``training``, ``held-out`` and others."""
 
     source: Node
     target: Node

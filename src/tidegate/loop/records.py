@@ -26,7 +26,8 @@ class EndpointStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One endpoint: what is live, how much it answers, how fast and how well.
 
     ``health`` is `attention` when something ought to be looked at (``reason`` says what), `waiting` while there is
-    nothing to judge by. Latencies are milliseconds, of the newest window.
+    nothing to judge by. Latencies are milliseconds, of the newest window. ``volume`` is the predictions of each window,
+    ``windows`` when each began, oldest first, and ``window_seconds`` how long the newest one is.
     """
 
     endpoint: str
@@ -41,6 +42,8 @@ class EndpointStatus(msgspec.Struct, frozen=True, kw_only=True):
     quality: Measure | None = None
     history: tuple[Measure, ...] = ()
     volume: tuple[int, ...] = ()
+    windows: tuple[Instant, ...] = ()
+    window_seconds: int = 0
     unknown_categories: int = 0
     missing_features: int = 0
     health: Health

@@ -46,6 +46,8 @@ def _describe(endpoint: Endpoint, live: Deployment, monitors: Monitors) -> Endpo
         quality=measures[-1] if measures else None,
         history=tuple(measures),
         volume=tuple(each.predictions for each in windows),
+        windows=tuple(each.start for each in windows),
+        window_seconds=round((newest.end - newest.start).total_seconds()) if newest else 0,
         unknown_categories=sum(sum(each.unknown.values()) for each in windows),
         missing_features=sum(sum(each.missing.values()) for each in windows),
         health=health,

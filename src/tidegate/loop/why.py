@@ -126,7 +126,7 @@ def tell(why: Why) -> str:
     lines = [
         f"prediction {asked.id}",
         f"  answered {asked.value}{chance}, at {asked.at.strftime(day)}{outcome}",
-        f"  asked with {', '.join(f'{name}={value}' for name, value in asked.inputs.items())}",
+        f"  asked with {', '.join(f'{name}={_short(value)}' for name, value in asked.inputs.items())}",
         f"└ endpoint {deployment.endpoint}, variant {deployment.variant}",
         f"  deployment {deployment.deployment}, {deployment.deployed_at.strftime(day)} by {deployment.deployed_by}",
         f"  └ model {model.model}  {model.digest[:12]}  served by {model.runtime}",
@@ -144,6 +144,10 @@ def tell(why: Why) -> str:
         branch = "└" if index == len(why.datasets) - 1 else "├"
         lines.append(f"{pad}{branch} data {dataset.dataset}  {dataset.digest[:12]}  ({dataset.role})")
     return "\n".join(lines)
+
+
+def _short(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _environment(run: RunStep) -> str:

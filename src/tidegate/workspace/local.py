@@ -14,8 +14,8 @@ from tidegate.gates.service import Gates
 from tidegate.gates.store import SqlGates
 from tidegate.governance.approvals import Approvals
 from tidegate.governance.audit import AuditLog
-from tidegate.governance.people import People
 from tidegate.governance.authority import PeopleAuthority
+from tidegate.governance.people import People
 from tidegate.governance.store import SqlAuditSource, SqlPeople
 from tidegate.kernel.dispatch import Dispatcher, LocalInvoker, Meter, WireTransport
 from tidegate.kernel.ids import random_id
@@ -34,7 +34,6 @@ from tidegate.predictions.reading import PredictionReader
 from tidegate.predictions.service import Predictions
 from tidegate.runs.service import Runs
 from tidegate.runs.store import SqlRuns
-from tidegate.storage.journal import JournalWriter
 from tidegate.storage.opening import open_storage
 from tidegate.workspace.remote import RemoteWorkspace
 from tidegate.workspace.rooms import Workspace, equip

@@ -1,7 +1,9 @@
 """People, roles and tokens, seen in four ways; a change of roles holds at the very next call."""
 
 import contextlib
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -44,7 +46,7 @@ def everything(home: Home) -> str:
     return "\n".join(found)
 
 
-def test_local_is_there_from_the_beginning_and_may_do_everything(workspace: Workspace) -> None:
+def test_law_3_local_is_there_from_the_beginning_and_may_do_everything(workspace: Workspace) -> None:
     local = workspace.people.get("local")
     assert local.roles == ("admin", "approver", "auditor")
     assert [person.name for person in workspace.people.list().items] == ["local"]
@@ -102,6 +104,24 @@ def test_the_last_admin_stays_one(home: Home) -> None:
     with pytest.raises(Refused, match="last admin"):
         ada.people.revoke("ada", role="admin")
     assert ada.people.grant("local", role="admin").roles == ("admin", "approver", "auditor")
+
+
+def test_law_1_two_who_leave_at_once_leave_one_admin(home: Home) -> None:
+    home.workspace.people.add("ada", role="admin")
+    who = {"local": home.workspace, "ada": home.acting("ada")}
+    together = threading.Barrier(2)
+
+    def leave(name: str) -> bool:
+        together.wait(10)
+        try:
+            who[name].people.revoke(name, role="admin")
+        except Refused:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        left = list(pool.map(leave, who))
+    assert sorted(left) == [False, True]
 
 
 def test_what_is_not_there_is_said_plainly(workspace: Workspace) -> None:
@@ -169,7 +189,7 @@ def test_tokens_are_known_until_they_are_revoked_or_expire(home: Home) -> None:
     assert authority.roles("local") == {"admin", "approver", "auditor", "viewer"}
 
 
-def test_no_token_is_kept_anywhere_not_even_for_a_repeated_request(
+def test_law_2_no_token_is_kept_anywhere_not_even_for_a_repeated_request(
     home: Home, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(0)

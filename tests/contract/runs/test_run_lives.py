@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -71,7 +72,7 @@ def test_leaving_by_exit_is_no_failure(workspace: Workspace) -> None:
     assert workspace.runs.get(run.id).status == "failed"
 
 
-def test_an_ended_run_takes_nothing_more(workspace: Workspace) -> None:
+def test_law_4_an_ended_run_takes_nothing_more(workspace: Workspace) -> None:
     with workspace.runs.start("done") as run:
         ended = run.finish()
     assert workspace.runs.get(run.id) == ended
@@ -81,7 +82,7 @@ def test_an_ended_run_takes_nothing_more(workspace: Workspace) -> None:
     assert workspace.runs.get(run.id) == ended
 
 
-def test_a_parameter_keeps_its_first_value(workspace: Workspace) -> None:
+def test_law_1_a_parameter_keeps_its_first_value(workspace: Workspace) -> None:
     run = workspace.runs.start("params", params={"depth": 3})
     run.log_params(depth=3)
     for other in (4, 3.0, "3", True, None):
@@ -101,7 +102,7 @@ def test_a_log_is_written_whole_or_not_at_all(workspace: Workspace) -> None:
     assert workspace.runs.history(run.id).items == []
 
 
-def test_every_measurement_is_kept_and_the_latest_shown(workspace: Workspace) -> None:
+def test_law_3_every_measurement_is_kept_and_the_latest_shown(workspace: Workspace) -> None:
     run = workspace.runs.start("metrics")
     values = [0.5, math.nan, math.inf, -math.inf, 0.1]
     for step, value in enumerate(values):
@@ -193,6 +194,27 @@ def test_many_threads_log_to_one_run(workspace: Workspace) -> None:
         list(pool.map(lambda step: run.log_metrics({"loss": float(step)}, step=step), range(60)))
     assert workspace.runs.get(run.id).metrics == {"loss": 59.0}
     assert sorted(one.step for one in workspace.runs.history(run.id, limit=1000).items) == list(range(60))
+
+
+def test_law_5_what_is_logged_while_a_run_ends_is_kept_or_refused(workspace: Workspace) -> None:
+    run = workspace.runs.start("ending")
+    began = threading.Event()
+
+    def log(thread: int) -> int:
+        for step in range(1000):
+            try:
+                run.log_metrics({"loss": 1.0}, step=1000 * thread + step)
+            except Conflict:
+                return step
+            began.set()
+        raise AssertionError("the run never ended")
+
+    with ThreadPoolExecutor(4) as pool:
+        logging = [pool.submit(log, thread) for thread in range(3)]
+        assert began.wait(30)
+        workspace.runs.finish(run.id, status="finished")
+        accepted = sum(each.result(60) for each in logging)
+    assert len(workspace.runs.history(run.id, limit=1000).items) == accepted
 
 
 @pytest.mark.slow

@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
-import tidegate.events.store
-import tidegate.lineage.store
-import tidegate.storage.audit
-import tidegate.storage.clock
-import tidegate.storage.leases
-import tidegate.storage.memory  # noqa: F401 - a catalog is made with the tables that are known by then
+import tidegate.workspace  # noqa: F401 - a catalog is made with the tables that are known by then
 from tidegate.storage.catalog import Catalog, open_catalog
 
 if TYPE_CHECKING:

@@ -45,7 +45,12 @@ def test_law_1_a_row_stands_in_the_transaction_of_what_it_tells_of(catalog: Cata
     with pytest.raises(ValueError, match="no"):
         catalog.write(work)
     assert (values(catalog), chain.rows()) == ({}, [])
-    catalog.write(lambda: (put(catalog, "changed")(), chain.append(entry(2))))
+
+    def both() -> None:
+        put(catalog, "changed")()
+        chain.append(entry(2))
+
+    catalog.write(both)
     assert set(values(catalog)) == {"changed"}
     assert [row.subject for row in chain.rows()] == ["late-arrival/2"]
     with pytest.raises(RuntimeError):
@@ -68,12 +73,12 @@ def test_law_1_a_savepoint_that_goes_takes_its_row_with_it(catalog: Catalog, cha
     assert chain.verify().intact
 
 
-def change(**columns: object) -> Callable[[sa.Connection], None]:
-    return lambda connection: connection.execute(audit.update().where(audit.c.position == 5).values(**columns)) and None
+def change(**columns: object) -> Callable[[sa.Connection], object]:
+    return lambda connection: connection.execute(audit.update().where(audit.c.position == 5).values(**columns))
 
 
-def remove(*positions: int) -> Callable[[sa.Connection], None]:
-    return lambda connection: connection.execute(audit.delete().where(audit.c.position.in_(positions))) and None
+def remove(*positions: int) -> Callable[[sa.Connection], object]:
+    return lambda connection: connection.execute(audit.delete().where(audit.c.position.in_(positions)))
 
 
 def swap(connection: sa.Connection) -> None:
@@ -86,7 +91,7 @@ def insert(connection: sa.Connection) -> None:
     connection.execute(audit.insert().values(**row | {"position": 50, "previous": row["hash"]}))
 
 
-TAMPERED: dict[str, tuple[Callable[[sa.Connection], None], int]] = {
+TAMPERED: dict[str, tuple[Callable[[sa.Connection], object], int]] = {
     "actor": (change(actor="eve"), 5),
     "at": (change(at=1), 5),
     "operation": (change(operation="models.delete"), 5),

@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_law_1_at_most_one_believes_in_itself(catalog: Catalog, replica: Catalog
         list(pool.map(contend, (catalog, replica, replica), "abc"))
     beliefs.sort()
     assert len({holder for _, _, holder, _ in beliefs}) > 1
-    for (_, end, _, term), (begin, _, _, later) in zip(beliefs, beliefs[1:], strict=False):
+    for (_, end, _, term), (begin, _, _, later) in pairwise(beliefs):
         assert end <= begin
         assert term < later
 

@@ -79,14 +79,15 @@ def _speaking(speak: Callable[[socket.socket], None]) -> Iterator[int]:
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            connection.recv(65536)
-            try:
+        try:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
                 speak(connection)
-            except OSError:
-                return
+        except OSError:
+            return
 
+    listener.settimeout(10)  # on a busy machine a client may give up before it has connected
     thread = threading.Thread(target=serve)
     thread.start()
     try:

@@ -146,7 +146,11 @@ def _lost_in_log(load: Load, home: Path, catalog: str) -> Iterator[str]:
         if row is None or copies[id_] != 1:
             yield f"log: prediction {id_} is there {copies[id_]} times"
             continue
-        told = json.loads(row["inputs"]), json.loads(row["value"]), dict(zip(("false", "true"), row["probabilities"]))
+        told = (
+            json.loads(row["inputs"]),
+            json.loads(row["value"]),
+            dict(zip(("false", "true"), row["probabilities"], strict=True)),
+        )
         if told != (asked, answer["value"], answer["probabilities"]):
             yield f"log: prediction {id_} was {asked} {answer} and is {told}"
         label = (json.loads(row["label"]), row["observed_at"]) if row["label"] is not None else None

@@ -1,4 +1,4 @@
-"""A process of its own for the catalog's tests: ``python -m tests.integration.storage.catalog_child ROLE FOLDER ADDRESS …``.
+"""A process of its own for the catalog's tests: ``python -m …catalog_child ROLE FOLDER ADDRESS …``.
 
 It says on its standard output what it was promised, line by line, until it is killed or its input is closed.
 """
@@ -54,7 +54,12 @@ def count(catalog: Catalog, writer: str) -> None:
     say("ready", writer)
     sys.stdin.readline()
     ended = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.readline(), ended.set()), daemon=True).start()
+
+    def listen() -> None:
+        sys.stdin.readline()
+        ended.set()
+
+    threading.Thread(target=listen, daemon=True).start()
     while not ended.is_set():
         value = catalog.write(add_one(catalog, "shared"))
         say("counted", writer, value)

@@ -14,10 +14,10 @@ from tidegate.endpoints.rules import (
     canonical_classes,
     check_count,
     check_outcome,
-    micros_of,
     moments_of,
     spelling,
 )
+from tidegate.kernel.clock import to_micros
 from tidegate.kernel.errors import Invalid
 from tidegate.kernel.ids import IdFactory
 
@@ -65,7 +65,7 @@ def test_what_is_no_id_is_refused(text: str) -> None:
 
 
 def test_one_instant_a_row_and_none_of_the_future() -> None:
-    assert moments_of([NOW, NOW - timedelta(seconds=1)], 2, NOW) == [micros_of(NOW, "at"), micros_of(NOW, "at") - 10**6]
+    assert moments_of([NOW, NOW - timedelta(seconds=1)], 2, NOW) == [to_micros(NOW, "at"), to_micros(NOW, "at") - 10**6]
     with pytest.raises(Invalid, match=r"one instant a row \(2\), got 1"):
         moments_of([NOW], 2, NOW)
     with pytest.raises(Invalid, match=r"at\[1\].*future"):

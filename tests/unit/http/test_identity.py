@@ -53,7 +53,7 @@ def test_foreign_hosts_and_pages_are_refused_without_a_token(headers: dict[str, 
         authenticator().identify(headers)
 
 
-def test_a_token_names_its_person_wherever_it_comes_from() -> None:
+def test_law_2_a_token_names_its_person_wherever_it_comes_from() -> None:
     call = authenticator(trust=False).identify({"authorization": "Bearer tg_good", "host": "models.example"})
     assert call.actor == "reviewer"
 
@@ -62,6 +62,14 @@ def test_a_token_names_its_person_wherever_it_comes_from() -> None:
 def test_a_wrong_token_is_never_local(value: str) -> None:
     with pytest.raises(Unauthenticated):
         authenticator().identify({"authorization": value, "host": "localhost"})
+
+
+def test_law_1_without_token_time_and_deadline_nothing_is_asked() -> None:
+    def asked(token: str) -> str:
+        raise AssertionError("the catalog was asked")
+
+    judged = HeaderAuthenticator(asked, SystemClock(), SystemClock(), trust_loopback=True)
+    assert judged.identify({"host": "localhost", "idempotency-key": "k", "x-request-id": "r"}).actor == "local"
 
 
 def test_without_trust_a_token_is_needed() -> None:

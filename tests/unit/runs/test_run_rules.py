@@ -47,7 +47,7 @@ def test_the_latest_is_of_the_greatest_step_then_time_then_value(winner: Metric,
         [metric(value, step, at) for value in (0.0, math.nan, math.inf) for step in (0, 1) for at in (0, 1)]
     )
 )
-def test_the_latest_does_not_depend_on_the_order_of_arrival(arrived: list[Metric]) -> None:
+def test_law_2_the_latest_does_not_depend_on_the_order_of_arrival(arrived: list[Metric]) -> None:
     found = latest(arrived)["loss"]
     assert (found.step, found.value, found.at) == (1, math.inf, START + timedelta(seconds=1))
 

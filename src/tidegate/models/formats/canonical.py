@@ -7,6 +7,9 @@ Here the numbers are counted up in order of appearance, and the dates are fixed.
 import io
 import re
 import zipfile
+import zlib
+
+from tidegate.kernel.errors import Invalid
 
 _SCHEMA = "schema.json"
 _NUMBER = re.compile(r'(?<="__id__": )\d+|(?<=")\d+(?=\.npy"|\.npz"|\.bin")')
@@ -34,3 +37,15 @@ def canonical(content: bytes) -> bytes:
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, entries[name])
     return target.getvalue()
+
+
+def check_archive(content: bytes) -> None:
+    """Raises `Invalid` for bytes that are not a whole archive: cut off at either end, or changed within."""
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        whole = min((entry.header_offset for entry in archive.infolist()), default=-1) == 0
+        damaged = archive.testzip() if whole else "its beginning"
+    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, NotImplementedError) as error:
+        raise Invalid(f"this is no skops file, or a damaged one: {error}") from error
+    if damaged is not None:
+        raise Invalid(f"this skops file is damaged: {damaged} is not what was written")

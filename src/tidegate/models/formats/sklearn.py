@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from tidegate.kernel.errors import Invalid, Refused, Unavailable
-from tidegate.models.formats.canonical import canonical
+from tidegate.models.formats.canonical import canonical, check_archive
 from tidegate.models.formats.conversion import to_onnx
 from tidegate.models.formats.parts import prepare_for_serving, text_encoders
 from tidegate.models.formats.protocol import Matrix, OnnxResult, Outputs, Predictor, Saved
@@ -148,6 +148,7 @@ class SklearnFormat:
         if FILE not in files:
             raise Invalid(f"this model has no {FILE}; it has {', '.join(sorted(files)) or 'no files'}")
         content = files[FILE]
+        check_archive(content)
         found = _untrusted(content)
         refused = sorted(set(found) - TRUSTED)
         if refused:

@@ -44,6 +44,8 @@ class _Ambient:
 class _Work(Generic[T]):
     """One caller's function, waiting for its transaction."""
 
+    __slots__ = ("answer", "context", "done", "durable", "error", "fence", "leads", "run", "wake")
+
     def __init__(self, run: Callable[[], T], durable: bool, fence: Fence | None) -> None:
         self.run = run
         self.durable = durable
@@ -108,15 +110,10 @@ class Catalog:
         self._lead()
         return work.result()
 
-    @contextlib.contextmanager
-    def connect(self) -> Iterator[sa.Connection]:
+    def connect(self) -> contextlib.AbstractContextManager[sa.Connection]:
         """The ambient transaction, or else a read-only connection on one committed snapshot."""
         ambient = self._transaction()
-        if ambient is not None:
-            yield ambient
-            return
-        with self._snapshots.take() as connection:
-            yield connection
+        return self._snapshots.take() if ambient is None else contextlib.nullcontext(ambient)
 
     def insert(self, table: sa.Table) -> Any:
         """An INSERT that knows ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
@@ -209,7 +206,6 @@ class Catalog:
         give_up = 0.0
         pause = 0.01
         while True:
-            attempt.reset()
             try:
                 return self._commit_once(group, attempt)
             except sa.exc.DBAPIError as error:
@@ -225,13 +221,14 @@ class Catalog:
                         return self._fail(group, _unknown_outcome())
                 if time.monotonic() > give_up:
                     return self._fail(group, translated(self._dialect, error))
+            attempt.reset()
             time.sleep(pause * jitter())
             pause = min(pause * 2, 0.5)
 
     def _commit_once(self, group: list[_Work[Any]], attempt: "_Attempt") -> list[_Work[Any]]:
         with self._dialect.turn():
             connection = self._writing_connection()
-            attempt.transaction_id = self._dialect.begin(connection, any(work.durable for work in group))
+            attempt.transaction_id = self._dialect.begin(connection, any([work.durable for work in group]))
             self._serialised = False
             try:
                 failed = self._run_group(group, connection, attempt)
@@ -341,6 +338,8 @@ class Catalog:
 
 class _Attempt:
     """How far one try at a group got."""
+
+    __slots__ = ("committing", "taken", "transaction_id")
 
     def __init__(self) -> None:
         self.reset()

@@ -44,18 +44,20 @@ class SqliteDialect:
         self._lock = os.open(path.with_name("write.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._turn = _Turn(self._lock)
         self._durable: bool | None = None
+        self._begun: sa.Connection | None = None
+        self._driver: Any = None  # that of the connection that began last: looking it up costs as much as a statement
         self._writer = self._engine(query_only=False, pool_size=1)
         self._reader = self._engine(query_only=True, pool_size=16)
         self._switch_to_wal()
 
     def _switch_to_wal(self) -> None:
         """Under the lock, since SQLite does not let two processes do it at once, nor waits for the other."""
-        with self._turn:
-            try:
+        try:
+            with self._turn:
                 self._writer.connect().close()
-            except sa.exc.DBAPIError as error:
-                os.close(self._lock)
-                raise Unavailable(f"the catalog {self._path} cannot be opened: {error.orig}") from error
+        except sa.exc.DBAPIError as error:
+            os.close(self._lock)
+            raise Unavailable(f"the catalog {self._path} cannot be opened: {error.orig}") from error
 
     def _engine(self, *, query_only: bool, pool_size: int) -> sa.Engine:
         engine = sa.create_engine(
@@ -94,6 +96,8 @@ class SqliteDialect:
 
     def begin(self, connection: sa.Connection, durable: bool) -> str | None:
         """FULL syncs the log at each commit; NORMAL survives the death of the process, not a power failure."""
+        if connection is not self._begun:
+            self._begun, self._driver = connection, connection.connection.driver_connection
         if durable != self._durable:
             self.control(connection, f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._durable = durable
@@ -102,7 +106,7 @@ class SqliteDialect:
 
     def control(self, connection: sa.Connection, statement: str) -> None:
         """Straight on the driver: a third of SQLAlchemy's price."""
-        driver: Any = connection.connection.driver_connection
+        driver: Any = self._driver if connection is self._begun else connection.connection.driver_connection
         try:
             driver.execute(statement)
         except sqlite3.Error as error:

@@ -30,6 +30,8 @@ def known_revisions() -> frozenset[str]:
 def upgrade(connection: sa.Connection) -> None:
     """Bring every branch to its head, inside the transaction of this connection."""
     directory = scripts()
+    if not connection.in_transaction():
+        connection.begin()  # so that Alembic leaves beginning and committing to us
     environment = EnvironmentContext(
         Config(),
         directory,

@@ -194,7 +194,7 @@ def test_an_aborted_body_leaves_no_row(served: tuple[Server, ServingHome]) -> No
     assert logged(home) == before + 1
 
 
-def test_batches_do_not_hold_up_the_loop(served: tuple[Server, ServingHome]) -> None:
+def test_law_4_batches_do_not_hold_up_the_loop(served: tuple[Server, ServingHome]) -> None:
     server, home = served
     before = logged(home)
     batch = json.dumps({"rows": [ROW] * 5_000}).encode()
@@ -211,7 +211,7 @@ def test_batches_do_not_hold_up_the_loop(served: tuple[Server, ServingHome]) -> 
 def test_traffic_is_counted(served: tuple[Server, ServingHome]) -> None:
     server, _ = served
     server.ask(PREDICT, json.dumps({"rows": [ROW]}).encode())
-    server.ask("/api/v1/endpoints/nowhere/predict", b"{}")
+    server.ask("/api/v1/endpoints/nowhere/predict", json.dumps({"rows": [ROW]}).encode())
     counted = {tuple(line.split(" ")[:3]) for line in server.ask("/traffic", None).body.decode().splitlines()}
     assert ("late", "predict", "ok") in counted
     assert ("", "predict", "not_found") in counted

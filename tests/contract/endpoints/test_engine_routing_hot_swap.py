@@ -18,7 +18,7 @@ def expected(recipe: str, rows: list[dict[str, Any]]) -> list[float]:
     return [float(share) for share in fitted(recipe).model.predict_proba(matrix)[:, 0]]
 
 
-def test_hot_swap_under_threads(serving_home: ServingHome) -> None:
+def test_laws_1_and_2_hot_swap_under_threads(serving_home: ServingHome) -> None:
     references = {serving_home.promoted(recipe, "late"): recipe for recipe in RECIPES}
     names = list(references)
     serving_home.endpoints.deploy("late", names[0])

@@ -78,7 +78,7 @@ def check(home: ServingHome, reply: Reply, before: int) -> None:
 @example(b'{"rows": [{}], "at": ["0001-01-01T00:00:00Z"]}')
 @example(b'{"rows": [{}], "at": ["9999-12-31T23:59:59-23:59"]}')
 @example(b"\xef\xbb\xbf{}")
-def test_any_body_to_predict(late_home: ServingHome, app: HotPath, body: bytes) -> None:
+def test_law_5_any_body_is_answered_in_one_form(late_home: ServingHome, app: HotPath, body: bytes) -> None:
     before = appended(late_home)
     check(late_home, call(app, PREDICT, [body]), before)
 
@@ -122,7 +122,7 @@ def test_rows_of_the_right_shape_are_answered_or_named(
         assert "rows[0]" in reply.json["message"]
 
 
-def test_ten_megabytes_are_refused(late_home: ServingHome, app: HotPath) -> None:
+def test_law_2_ten_megabytes_are_refused(late_home: ServingHome, app: HotPath) -> None:
     before = appended(late_home)
     reply = call(app, PREDICT, [b" " * 1_000_000] * 10)
     assert reply.status == 413
@@ -135,7 +135,7 @@ def test_a_body_in_pieces_is_one_body(late_home: ServingHome, app: HotPath) -> N
     assert reply.status == 200
 
 
-def test_a_client_that_leaves_gets_no_answer_and_leaves_no_row(late_home: ServingHome, app: HotPath) -> None:
+def test_law_1_a_client_that_leaves_gets_no_answer_and_leaves_no_row(late_home: ServingHome, app: HotPath) -> None:
     before = appended(late_home)
     for parts in ([json.dumps({"rows": [ROW]}).encode()], [b"{"], [b""], []):
         assert call(app, PREDICT, parts, leaves=True).status == 0

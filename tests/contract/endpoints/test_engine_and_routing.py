@@ -184,7 +184,7 @@ def test_a_model_that_does_not_load_is_unavailable_and_stops_no_other(serving_ho
     assert not serving_home.engine.routing.ready
 
 
-def test_a_version_that_does_not_load_leaves_the_earlier_one_answering(serving_home: ServingHome) -> None:
+def test_law_3_a_version_that_does_not_load_leaves_the_earlier_one_answering(serving_home: ServingHome) -> None:
     serving_home.deployed("linear, text", "late")
     assert serving_home.engine.predict("late", [ROW])[0].model == "late/1"
     reference = serving_home.promoted("boosting, text", "late")
@@ -194,7 +194,7 @@ def test_a_version_that_does_not_load_leaves_the_earlier_one_answering(serving_h
     assert serving_home.engine.predict("late", [ROW])[0].model == "late/1"
 
 
-def test_a_deployment_elsewhere_is_seen_in_time(serving_home: ServingHome) -> None:
+def test_law_2_a_deployment_elsewhere_is_seen_in_time(serving_home: ServingHome) -> None:
     serving_home.deployed("linear, text", "late")
     serving_home.engine.start()
     second = serving_home.promoted("boosting, text", "late")

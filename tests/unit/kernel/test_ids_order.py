@@ -1,0 +1,96 @@
+"""Ids grow, say when and where they were made, and are told from other text."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.kernel.clock import SystemClock
+from tidegate.kernel.errors import Invalid
+from tidegate.kernel.ids import WRITERS, IdFactory, jitter, parse_id, random_id
+
+START = datetime(2013, 10, 1, tzinfo=UTC)
+
+
+class Still:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.at = START
+
+    def now(self) -> datetime:
+        return self.at
+
+
+def test_ids_grow_while_time_stands_still_or_jumps_back() -> None:
+    clock = Still()
+    factory = IdFactory(clock)
+    ids = []
+    for step in (0, 0, 5, -3, 0, -60_000, 7):
+        clock.at += timedelta(milliseconds=step)
+        ids += [factory.new() for _ in range(200)]
+    assert ids == sorted(ids)
+    assert len(set(ids)) == len(ids)
+
+
+def test_ids_of_threads_are_unique_and_each_thread_sees_them_grow() -> None:
+    factory = IdFactory(SystemClock(), writer=7)
+
+    def make(_: int) -> list[str]:
+        return [factory.new() for _ in range(2000)]
+
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(make, range(4)))
+    assert all(ids == sorted(ids) for ids in made)
+    assert len({one for ids in made for one in ids}) == 8000
+
+
+@given(
+    st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(9999, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+    st.integers(0, WRITERS - 1),
+)
+def test_an_id_says_when_and_by_which_writer_it_was_made(at: datetime, writer: int) -> None:
+    factory = IdFactory(Still(), writer)
+    first, second = factory.new(at), factory.new(at)
+    parts, later = parse_id(first), parse_id(second)
+    if at >= datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC):
+        assert parts.at == at.replace(microsecond=at.microsecond // 1000 * 1000)
+    assert (parts.writer, later.writer) == (writer, writer)
+    assert later.counter == parts.counter + 1
+
+
+def test_an_id_is_a_uuid_of_version_seven() -> None:
+    import uuid
+
+    made = uuid.UUID(IdFactory(SystemClock()).new())
+    assert (made.version, made.variant) == (7, uuid.RFC_4122)
+
+
+@pytest.mark.parametrize("text", ["", "x", "0" * 32, "f" * 32, "g" * 32, "a" * 31, " " * 32, "-" + "1" * 31])
+def test_other_text_is_not_an_id(text: str) -> None:
+    with pytest.raises(Invalid, match="is not an id"):
+        parse_id(text)
+
+
+def test_random_ids_are_unique_and_jitter_stays_in_its_bounds() -> None:
+    assert len({random_id() for _ in range(10_000)}) == 10_000
+    assert all(len(random_id()) == 32 for _ in range(100))
+    assert all(0.5 <= jitter() <= 1.5 for _ in range(1000))
+
+
+def test_a_child_process_makes_other_ids() -> None:
+    import os
+
+    read, write = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(write, random_id().encode())
+        os._exit(0)
+    ours = random_id()
+    os.waitpid(child, 0)
+    theirs = os.read(read, 32).decode()
+    os.close(read)
+    os.close(write)
+    assert len(theirs) == 32
+    assert theirs != ours
