@@ -5,9 +5,10 @@ import ast
 from tests.house.source import package_files, shown, tree_of
 
 EDGES = {
+    "src/tidegate/cli/main.py": "a fault becomes one line and exit code 1; its traceback is kept in a file",
     "src/tidegate/compat/inference/routes.py": "a fault becomes the protocol's own error; it is logged",
     "src/tidegate/endpoints/asgi.py": "a fault becomes an answer in the one form; it is logged",
-    "src/tidegate/endpoints/routing.py": "one model's fault must not stop the watcher of all; it is logged and tried again",
+    "src/tidegate/endpoints/routing.py": "one model's fault must not stop the watcher; it is logged and tried again",
     "src/tidegate/loop/controllers.py": "one controller's fault must not stop the others; it is logged and tried again",
     "src/tidegate/storage/catalog/catalog.py": "one write's error goes back to its caller, not to the group",
 }

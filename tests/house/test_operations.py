@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tests.house.census import called_in, mentions, count_mocks, places, count_tests
+from tests.house.census import called_in, count_mocks, count_tests, mentions, places
 from tests.house.source import ROOT, python_files, tree_of
 from tidegate.kernel.operation import Operation, Service, operation
 from tidegate.workspace import SERVICES

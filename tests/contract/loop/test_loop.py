@@ -6,9 +6,9 @@ import pytest
 
 from tests.slices import AT, ENDPOINT, deployed, logged
 from tidegate.endpoints.records import OutcomeIn
+from tidegate.kernel.clock import SystemClock
 from tidegate.kernel.errors import Invalid, NotFound, Refused
 from tidegate.kernel.ids import IdFactory
-from tidegate.kernel.clock import SystemClock
 from tidegate.loop.why import tell
 from tidegate.testing.workspaces import Home
 

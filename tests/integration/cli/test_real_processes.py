@@ -1,16 +1,12 @@
-"""The command line as a process of its own: pipes that break, exit codes, and a server at the other end."""
+"""The command line as a process of its own: pipes that break, interrupts, exit codes."""
 
-import json
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.house.source import ROOT
-from tests.integration.tidegate_process import PATIENCE, RUN, TidegateProcess, tidegate, until
+from tests.integration.tidegate_process import PATIENCE, RUN, tidegate, until
 from tests.slices import ENDPOINT
-
-ROW = '{"distance": 1200, "wind": 20, "weekend": true}'
 
 
 def test_exit_codes_reach_the_shell(home: Path) -> None:
@@ -18,7 +14,7 @@ def test_exit_codes_reach_the_shell(home: Path) -> None:
     assert tidegate("models", "get", "nobody", "1", "--home", home).code == 5
     assert tidegate("models", "get").code == 2
     module = subprocess.run(
-        [ROOT / ".venv/bin/tidegate", "--version"], capture_output=True, text=True, timeout=PATIENCE
+        [Path(sys.executable).with_name("tidegate"), "--version"], capture_output=True, text=True, timeout=PATIENCE
     )
     assert (module.returncode, module.stderr) == (0, "")
 
@@ -45,23 +41,6 @@ def test_an_interrupted_command_says_so(home: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=PATIENCE)
     assert (process.returncode, said.strip()) == (130, "interrupted")
-
-
-def test_commands_reach_a_server_by_its_address(server: TidegateProcess, tmp_path: Path) -> None:
-    server.start()
-    there = {"TIDEGATE_URL": server.url}
-    asked = tidegate("predict", ENDPOINT, "--row", ROW, "--json", settings=there)
-    assert asked.code == 0, asked.err
-    prediction = json.loads(asked.out)["predictions"][0]
-    assert prediction["id"] in tidegate("why", prediction["id"], settings=there).out
-    assert server.url in tidegate("status", settings=there).out
-    (tmp_path / "rows.csv").write_text("a,b\n1,2\n3,4\n")
-    assert tidegate("data", "commit", "uploaded", tmp_path / "rows.csv", settings=there).code == 0
-    assert tidegate("models", "get", "nobody", "1", settings=there).code == 5
-    assert tidegate("doctor", settings=there).code == 0
-    server.terminate()
-    gone = tidegate("people", "list", settings=there)
-    assert (gone.code, gone.err.count("\n")) == (1, 1), gone.err
 
 
 def _wait_for_reading(pid: int) -> None:

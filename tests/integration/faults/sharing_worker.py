@@ -13,7 +13,9 @@ from pathlib import Path
 import polars as pl
 
 import tidegate as tg
-from tests.slices import ENDPOINT
+
+ENDPOINT = "late-arrival"
+"""That of `tests.slices`, which would load more than a worker needs."""
 
 
 def work(home: str, name: str, rounds: int, folder: Path) -> None:

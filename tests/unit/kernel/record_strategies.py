@@ -48,16 +48,20 @@ class Values:
         if info.cls not in self._records:
             self._records[info.cls] = st.deferred(lambda: made)
             fields = {field.name: self._of(field.type) for field in info.fields}
-            made = st.fixed_dictionaries(fields).map(lambda values: _make(info.cls, values))
+            required = {field.name for field in info.fields if field.required}
+            made = st.fixed_dictionaries(fields).map(lambda values: _make(info.cls, values, required))
             self._records[info.cls] = made
         return self._records[info.cls]
 
 
-def _make(record: type, values: dict[str, Any]) -> Any:
-    try:
-        return record(**values)
-    except (TidegateError, ValueError):
-        return reject()
+def _make(record: type, values: dict[str, Any], required: set[str]) -> Any:
+    """The record; where its own rules refuse the values, the one with its defaults."""
+    for kept in (values, {name: value for name, value in values.items() if name in required}):
+        try:
+            return record(**kept)
+        except (TidegateError, ValueError):
+            continue
+    return reject()
 
 
 def _plain(info: types.Type) -> st.SearchStrategy[Any]:

@@ -68,7 +68,24 @@ def test_an_id_is_a_uuid_of_version_seven() -> None:
     assert (made.version, made.variant) == (7, uuid.RFC_4122)
 
 
-@pytest.mark.parametrize("text", ["", "x", "0" * 32, "f" * 32, "g" * 32, "a" * 31, " " * 32, "-" + "1" * 31])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "0" * 32,
+        "f" * 32,
+        "g" * 32,
+        "a" * 31,
+        " " * 32,
+        "-" + "1" * 31,
+        "0x1a1fbe7af5f7000800000000803ca4",
+        "01a1fbe7_af5f_7000_8000_00008032",
+        "01A1FBE7AF5F70008000000080320000",
+        "ffffffffffff7fffbfffffffffffffff",
+        "01a1fbe7af5f700080000000962ab8d4\n",
+    ],
+)
 def test_other_text_is_not_an_id(text: str) -> None:
     with pytest.raises(Invalid, match="is not an id"):
         parse_id(text)

@@ -228,7 +228,7 @@ class Catalog:
     def _commit_once(self, group: list[_Work[Any]], attempt: "_Attempt") -> list[_Work[Any]]:
         with self._dialect.turn():
             connection = self._writing_connection()
-            attempt.transaction_id = self._dialect.begin(connection, any([work.durable for work in group]))
+            attempt.transaction_id = self._dialect.begin(connection, any(work.durable for work in group))
             self._serialised = False
             try:
                 failed = self._run_group(group, connection, attempt)
