@@ -44,6 +44,7 @@ lint: setup  ## ruff, mypy, layers, committed OpenAPI
 	.venv/bin/python tools/openapi.py --check
 	.venv/bin/python tools/index.py --check
 	.venv/bin/python tools/settings_page.py --check
+	.venv/bin/python tools/migrations.py --check
 	.venv/bin/python tools/changelog.py check
 
 format: setup  ## Let ruff mend what it can
