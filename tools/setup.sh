@@ -33,6 +33,9 @@ if ! .venv/bin/uv --version 2>/dev/null | grep -qF "uv $pinned"; then
     .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r tools/bootstrap.lock
 fi
 export UV_PYTHON=.venv/bin/python
-.venv/bin/uv pip sync --quiet --require-hashes requirements.lock
+# Compiled once here: a server is several processes, and each would compile all it imports where the machine forbids
+# Python to keep what it has compiled.
+.venv/bin/uv pip sync --quiet --require-hashes --compile-bytecode requirements.lock
 .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable .
+.venv/bin/python -m compileall -q src
 touch .venv/.setup-done

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from tidegate.endpoints.records import Deployment
+from tidegate.endpoints.rules import spelling
 from tidegate.endpoints.service import Endpoints
 from tidegate.kernel.errors import NotFound
 from tidegate.lineage.records import Edge, Graph, Node
@@ -52,7 +53,7 @@ def _asked(prediction: Prediction) -> PredictionStep:
     named: dict[str, float] | None = None
     if shares is not None:
         pairs = zip(prediction.classes, shares, strict=True)
-        named = {str(label): float("nan") if share is None else share for label, share in pairs}
+        named = {spelling(label): float("nan") if share is None else share for label, share in pairs}
     return PredictionStep(
         id=prediction.id,
         at=prediction.at,
@@ -121,11 +122,12 @@ def tell(why: Why) -> str:
     day = "%Y-%m-%d %H:%M UTC"
     asked, deployment, model, run = why.prediction, why.deployment, why.model, why.run
     shares = asked.probabilities or {}
-    chance = f", with probability {shares[str(asked.value)]:.3f}" if str(asked.value) in shares else ""
-    outcome = f"; it turned out {asked.labels[-1]}" if asked.labels else "; no label yet"
+    answer = _short(asked.value)
+    chance = f", with probability {shares[answer]:.3f}" if answer in shares else ""
+    outcome = f"; it turned out {_short(asked.labels[-1])}" if asked.labels else "; no label yet"
     lines = [
         f"prediction {asked.id}",
-        f"  answered {asked.value}{chance}, at {asked.at.strftime(day)}{outcome}",
+        f"  answered {answer}{chance}, at {asked.at.strftime(day)}{outcome}",
         f"  asked with {', '.join(f'{name}={_short(value)}' for name, value in asked.inputs.items())}",
         f"└ endpoint {deployment.endpoint}, variant {deployment.variant}",
         f"  deployment {deployment.deployment}, {deployment.deployed_at.strftime(day)} by {deployment.deployed_by}",
@@ -147,6 +149,9 @@ def tell(why: Why) -> str:
 
 
 def _short(value: object) -> str:
+    """A value as JSON spells it, numbers not longer than they need be."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
