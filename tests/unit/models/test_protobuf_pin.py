@@ -30,6 +30,7 @@ convert_sklearn(model, initial_types=[("X", FloatTensorType([None, 2]))])
 
 def test_skl2onnx_still_writes_booleans_where_integers_belong() -> None:
     # in a process of its own: protobuf says it a limited number of times in each
-    done = subprocess.run([sys.executable, "-W", "always", "-c", CONVERSION], capture_output=True, text=True, timeout=110)
+    command = [sys.executable, "-W", "always", "-c", CONVERSION]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stderr
     assert "Expected an int, got a boolean. This will be rejected in 7." in done.stderr
