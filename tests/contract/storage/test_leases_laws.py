@@ -28,8 +28,9 @@ def test_law_1_at_most_one_believes_in_itself(catalog: Catalog, replica: Catalog
 
     def contend(one: Catalog, holder: str) -> None:
         leases = Leases(one, MACHINE)
+        lives = 0  # who comes back from the dead is another process: under its old name it would renew its own term
         while time.monotonic() < until:
-            lease = leases.acquire("scheduler", holder, 0.15)
+            lease = leases.acquire("scheduler", f"{holder}{lives}", 0.15)
             if lease is None:
                 time.sleep(0.01)
                 continue
@@ -39,6 +40,7 @@ def test_law_1_at_most_one_believes_in_itself(catalog: Catalog, replica: Catalog
                 last = time.monotonic()
                 time.sleep(0.005)
             beliefs.append((began, last, holder, lease.term))
+            lives += 1
             time.sleep(0.05)  # dead for a while: the others may take over
 
     with ThreadPoolExecutor(3) as pool:
