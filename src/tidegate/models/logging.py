@@ -49,6 +49,7 @@ def manifest_of(
         example=tuple(example_rows(matrix[:EXAMPLE_ROWS], saved.signature)),
         inputs=inputs.digest,
         origins=tuple(inputs.lineage),
+        service=getattr(inputs, "service", None),
         run_id=run_id,
     )
 

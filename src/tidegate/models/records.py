@@ -30,6 +30,7 @@ class Inputs(Protocol):
     """The rows that a model was trained on, as `Models.log` asks for them.
 
     ``columns`` (a sequence of `kernel.schema.Column`), where it has them, names and types the columns of the matrix.
+    ``service``, where it has one, is the digest of the feature service that computed them, and will when it is served.
     """
 
     @property
@@ -68,6 +69,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     inputs: str = ""
     """The digest of the training rows."""
     origins: tuple[Origin, ...] = ()
+    service: str | None = None
+    """The digest of the feature service whose features it takes; None where a request brings all of them."""
     run_id: str | None = None
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tidegate.kernel.clock import to_micros
-from tidegate.predictions.records import LABELS, PREDICTIONS, LabelRow, PredictionRow, Source, Value
+from tidegate.predictions.records import LABELS, PREDICTIONS, LabelRow, PredictionRow, Shadow, Source, Value
 from tidegate.predictions.rules import value_number, value_text
 from tidegate.storage.journal import TopicCodec
 
@@ -103,7 +103,21 @@ def prediction_of(columns: dict[str, Any]) -> PredictionRow:
         columns["status"],
         _counts(columns["unknown"]),
         _counts(columns["missing"]),
+        columns["weight"],
+        [_shadow_of(columns["endpoint"], shadow) for shadow in columns["shadows"] or ()] or None,
     )
+
+
+def _shadow_of(endpoint: str, columns: dict[str, Any]) -> Shadow:
+    source = Source(
+        endpoint,
+        columns["deployment"],
+        columns["model"],
+        columns["number"],
+        columns["variant"],
+        msgspec.json.decode(columns["classes"], type=tuple[Value, ...]),
+    )
+    return Shadow(source, _value(columns["value"]), columns["probabilities"])
 
 
 def label_of(columns: dict[str, Any]) -> LabelRow:
@@ -140,6 +154,25 @@ def prediction_schema() -> dict[str, "pl.DataType"]:
         "status": text,
         "unknown": text,
         "missing": text,
+        "weight": pl.Float64(),
+        "shadows": pl.List(pl.Struct(shadow_schema())),
+    }
+
+
+def shadow_schema() -> dict[str, "pl.DataType"]:
+    """The fields of each entry of the column `shadows`, which mean what the columns of the same names mean."""
+    import polars as pl
+
+    text = pl.String()
+    return {
+        "deployment": text,
+        "model": text,
+        "number": pl.Int64(),
+        "variant": text,
+        "value": text,
+        "value_number": pl.Float64(),
+        "classes": text,
+        "probabilities": pl.List(pl.Float64()),
     }
 
 
@@ -178,7 +211,34 @@ def _columns(payloads: list[bytes]) -> dict[str, object]:
         "status": [row.status for row in rows],
         "unknown": [_tally(row.unknown) for row in rows],
         "missing": [_tally(row.missing) for row in rows],
+        "weight": [row.weight for row in rows],
+        "shadows": _shadows(rows),
     }
+
+
+def _shadows(rows: list[PredictionRow]) -> "pl.Series":
+    """A column of lists of structs, null where a row has no shadow."""
+    import numpy as np
+    import polars as pl
+
+    flat = [shadow for row in rows for shadow in row.shadows or ()]
+    counts = np.fromiter((len(row.shadows or ()) for row in rows), np.int64, len(rows))
+    sources = [shadow.source for shadow in flat]
+    columns = {
+        "deployment": [source.deployment for source in sources],
+        "model": [source.model for source in sources],
+        "number": [source.number for source in sources],
+        "variant": [source.variant for source in sources],
+        "value": [value_text(shadow.value) for shadow in flat],
+        "value_number": [value_number(shadow.value) for shadow in flat],
+        "classes": [_json(source.classes).decode() for source in sources],
+        "probabilities": _lists([shadow.probabilities for shadow in flat]),
+    }
+    structs = pl.DataFrame(columns, schema=shadow_schema()).to_struct("shadows")
+    places = np.arange(len(rows))
+    grouped = pl.DataFrame({"row": np.repeat(places, counts), "shadows": structs}).group_by("row", maintain_order=True)
+    every = pl.DataFrame({"row": places})
+    return every.join(grouped.agg("shadows"), on="row", how="left", maintain_order="left")["shadows"]
 
 
 def _lists(values: list[list[float] | None]) -> "pl.Series":

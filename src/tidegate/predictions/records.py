@@ -31,6 +31,14 @@ class Source(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """In the order of the probabilities; empty for a regression. Of two, the second is the positive one."""
 
 
+class Shadow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What another variant would have answered to the same row. Nobody was given it."""
+
+    source: Source
+    value: Value | None
+    probabilities: list[float] | None = None
+
+
 class PredictionRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One record of the topic `predictions`: one row that was asked for. Fields are only ever added at the end."""
 
@@ -50,6 +58,10 @@ class PredictionRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How often each column held a category that the model does not know; the first row of a batch tells for all."""
     missing: dict[str, int] | None = None
     """How often each column lacked a feature."""
+    weight: float | None = None
+    """The canary's share of the traffic when this row was routed; None where it could only go one way."""
+    shadows: list[Shadow] | None = None
+    """What the other variants answered that scored the same row."""
 
 
 class LabelRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -74,6 +86,17 @@ class Label(msgspec.Struct, frozen=True):
     received_at: Instant
 
 
+class ShadowAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What another variant would have answered to the same row."""
+
+    deployment: str
+    model: str
+    """The version, such as `late-arrival/1`."""
+    variant: str
+    value: Value | None
+    probabilities: list[float | None] | None
+
+
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     """One prediction, with whatever is known of its outcome."""
 
@@ -96,6 +119,10 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     unknown: dict[str, int]
     missing: dict[str, int]
+    weight: float | None = None
+    """The canary's share of the traffic when this row was routed; None where it could only go one way."""
+    shadows: list[ShadowAnswer] = []
+    """What the other variants answered that scored the same row."""
     label: Label | None = None
     """The label that holds."""
     labels: list[Label] = []

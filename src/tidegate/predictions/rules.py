@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from tidegate.kernel.clock import from_micros
-from tidegate.predictions.records import Label, LabelRow, Prediction, PredictionRow, Value
+from tidegate.predictions.records import Label, LabelRow, Prediction, PredictionRow, Shadow, ShadowAnswer, Value
 
 _encode = msgspec.json.Encoder().encode
 
@@ -53,14 +53,30 @@ def told(row: PredictionRow, labels: list[LabelRow]) -> Prediction:
         inputs=msgspec.json.decode(row.inputs.decode("utf-8", "replace"), type=dict[str, Any]),
         value=_finite(row.value),
         classes=list(row.source.classes),
-        probabilities=None if not row.probabilities else [_finite(share) for share in row.probabilities],
+        probabilities=_shares(row.probabilities),
         latency=row.latency,
         status=row.status,
         unknown=row.unknown or {},
         missing=row.missing or {},
+        weight=row.weight,
+        shadows=[_shadow(shadow) for shadow in row.shadows or ()],
         label=known[-1] if known else None,
         labels=known,
     )
+
+
+def _shadow(shadow: Shadow) -> ShadowAnswer:
+    return ShadowAnswer(
+        deployment=shadow.source.deployment,
+        model=f"{shadow.source.model}/{shadow.source.number}",
+        variant=shadow.source.variant,
+        value=_finite(shadow.value),
+        probabilities=_shares(shadow.probabilities),
+    )
+
+
+def _shares(probabilities: list[float] | None) -> list[float | None] | None:
+    return [_finite(share) for share in probabilities] if probabilities else None
 
 
 def _label(row: LabelRow) -> Label:

@@ -10,10 +10,11 @@ import pytest
 from tests.contract.predictions.logged_home import DAY, DELAY, LATE, START, LoggedHome
 from tidegate.kernel.errors import Invalid, NotFound
 from tidegate.predictions.log import PredictionLog
-from tidegate.predictions.records import PREDICTIONS, EndpointCount, LabelRow, PredictionRow, Source
+from tidegate.predictions.records import PREDICTIONS, EndpointCount, LabelRow, PredictionRow, Shadow, Source
 from tidegate.storage.journal import JournalReader
 
 FLAGS = Source("flags", "f" * 32, "broken", 2, "stable", (False, True))
+CANARY = Source("late", "c" * 32, "late-arrival", 4, "canary", ("late", "on time"))
 MINUTE = timedelta(minutes=1)
 
 
@@ -31,6 +32,8 @@ def odd_rows(home: LoggedHome) -> list[PredictionRow]:
         home.row(value='quoted "late"\n\u2028', shares=[]),
         home.row(at=START - 20000 * DAY, value=""),
         home.row(at=START.replace(year=9999), value="1.0"),
+        home.row(weight=0.25, shadows=[Shadow(CANARY, "on time", [0.75, 0.25]), Shadow(DELAY, math.inf)]),
+        home.row(weight=1e-9, shadows=[]),
     ]
 
 
@@ -53,7 +56,14 @@ def test_law_1_a_prediction_reads_the_same_before_and_after_sealing(logged: Logg
     assert [one.value for one in before[0].labels] == ["late", "on time", "late"]
     assert [one.value for one in before] == [
         "late", None, None, None, 0.0, 1e308, 2**63, True, 'quoted "late"\n\u2028', "", "1.0",
+        "late", "late",
     ]  # fmt: skip
+    assert [one.weight for one in before[-3:]] == [None, 0.25, 1e-9]
+    canary, broken = before[-2].shadows
+    assert (canary.model, canary.variant, canary.deployment) == ("late-arrival/4", "canary", CANARY.deployment)
+    assert (canary.value, canary.probabilities) == ("on time", [0.75, 0.25])
+    assert (broken.model, broken.value, broken.probabilities) == ("minutes/1", None, None)
+    assert [one.shadows for one in (before[0], before[-1])] == [[], []]
     assert before[7].probabilities == [None, None]
     assert (before[8].probabilities, before[4].probabilities) == (None, None)
     numbers = dict(table.select("id", "value_number").iter_rows())
