@@ -7,6 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from tests.contract.models.late_models import late_rows, logged, manifest, registered, run_id
 from tidegate.events.store import EventLog
+from tidegate.kernel.context import Role
 from tidegate.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Refused
 from tidegate.lineage.records import Node
 from tidegate.lineage.store import LineageGraph
@@ -162,7 +163,8 @@ def test_another_admin_overrides_a_gate_with_a_reason_and_approvals_still_count(
     workspace.models.attest("late", 1, kind="gate:quality", verdict="fail", reason="worse by 0.02")
     with pytest.raises(Refused, match="author of a version can never override"):
         workspace.models.override("late", 1, gate="gate:quality", reason="mine")
-    for name, role in (("ada", "admin"), ("max", "maintainer"), ("rita", "approver")):
+    people: dict[str, Role] = {"ada": "admin", "max": "maintainer", "rita": "approver"}
+    for name, role in people.items():
         workspace.people.add(name, role=role)
     for person in ("max", "rita"):
         with pytest.raises(Forbidden, match="role admin"):
