@@ -182,6 +182,7 @@ def choose_rows(
 
 
 def instant_of(before: object, by: str) -> datetime:
+    """The instant that bounds rows which are ordered `by` instants; a day begins at midnight UTC. Raises `Invalid`."""
     if isinstance(before, str):
         day = len(before) == 10
         return parse_instant(f"{before}T00:00:00Z" if day else before, f"split before={before!r}: instant")

@@ -149,8 +149,8 @@ class _Sorted:
         when = "" if view.view.event_time is None else f" at {from_micros(int(self._event[rows[0]])).isoformat()}"
         raise Invalid(
             f"view {view.view.name!r}: {len(rows):,} rows of {view.view.source} repeat an entity"
-            f"{' and an event time with other values' if when else ''}, for instance {entity}{when}: nothing says which "
-            "holds. Keep one, or give known_at where a later row corrects an earlier one",
+            f"{' and an event time with other values' if when else ''}, for instance {entity}{when}: nothing says "
+            "which holds. Keep one, or give known_at where a later row corrects an earlier one",
             view=view.view.name,
             rows=len(rows),
         )
@@ -164,9 +164,7 @@ def codes_of(frame: "pl.DataFrame", view: AppliedView, keys: "pl.DataFrame") -> 
     entity = list(view.view.entity)
     for name in entity:
         if name not in frame.columns:
-            raise Invalid(
-                f"the label rows have no column {name!r}, the entity of view {view.view.name!r}", field=name
-            )
+            raise Invalid(f"the label rows have no column {name!r}, the entity of view {view.view.name!r}", field=name)
         if frame.schema[name] != keys.schema[name]:
             raise Invalid(
                 f"the label rows' {name!r} is of type {frame.schema[name]}, in {view.view.source} it is "

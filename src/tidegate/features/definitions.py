@@ -47,9 +47,9 @@ def feature_view(
     """Define features of one entity, computed from the dataset ``source``.
 
     ``event_time`` is the column that says when a row was true; without it the view is static. ``known_at`` is the
-    column that says since when the row could be known, ``delay`` stands for it where there is none; with neither, a row
-    counts as known at its event time. ``ttl`` is how long a state stays good. ``features`` are expressions (`tg.col`) or
-    aggregates (`tg.mean`), by name. `ws.features.apply` checks all of it.
+    column that says since when the row could be known, ``delay`` stands for it where there is none; with neither, a
+    row counts as known at its event time. ``ttl`` is how long a state stays good. ``features`` are expressions
+    (`tg.col`) or aggregates (`tg.mean`), by name. `ws.features.apply` checks all of it.
     """
     return FeatureView(
         name=name,

@@ -67,11 +67,13 @@ class History(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """What is asked: an entity (its code, `UNKNOWN` or `NOBODY`), the instant, and the last moment of which anything may be known."""
+    """What is asked: of which entity (its code, `UNKNOWN` or `NOBODY`), for when, and what may be known of it."""
 
     code: Integers
     at: Integers
+    """The instant."""
     seen: Integers
+    """The last moment of knowledge that counts; not after the instant."""
 
 
 DTYPES: Final[Mapping[ColumnType, type]] = {
@@ -148,8 +150,9 @@ class Extents:
         """The questions by entity, where there are many of each."""
         if len(self.low) < _MANY:
             return None
-        order = np.argsort(self.high, kind="stable")
-        borders = np.flatnonzero(np.diff(self.high[order])) + 1
+        entity = 2 * self.low + (self.high > self.low)  # one without rows may lie where another one begins
+        order = np.argsort(entity, kind="stable")
+        borders = np.flatnonzero(np.diff(entity[order])) + 1
         return None if _MANY * len(borders) > len(order) else (order, [0, *borders.tolist(), len(order)])
 
     def _halve(self, keys: Integers, targets: Integers, right: bool) -> Integers:

@@ -49,9 +49,7 @@ class Wanted(NamedTuple):
     extra: tuple[str, ...]
 
 
-def build(
-    applied: AppliedService, labels: Table, wanted: Wanted, read: Callable[[str], Table]
-) -> TrainingSet:
+def build(applied: AppliedService, labels: Table, wanted: Wanted, read: Callable[[str], Table]) -> TrainingSet:
     """The training set. `read` gives the newest version of a dataset. Raises `Invalid` naming what does not fit."""
     _check(applied, labels, wanted)
     tables = {view.view.source: read(view.view.source) for view in applied.views}
@@ -66,9 +64,7 @@ def build(
         sources=tuple(tables[view.view.source].version.digest for view in applied.views),
         **wanted._asdict(),
     )
-    origins = dict.fromkeys(
-        Origin(table.version.digest, str(table.version)) for table in (labels, *tables.values())
-    )
+    origins = dict.fromkeys(Origin(table.version.digest, str(table.version)) for table in (labels, *tables.values()))
     return TrainingSet(
         frame,
         recipe,
@@ -186,6 +182,4 @@ def _columns(applied: AppliedService, frame: "pl.DataFrame", extra: tuple[str, .
     chosen = [pl.col(output.name).cast(polars_type(output.type)) for output in applied.inputs]
     inferred = infer_columns(frame.select(*chosen, *extra))
     from_views = {output.name for output in applied.inputs if output.view is not None}
-    return tuple(
-        Column(one.name, one.kind, one.nullable or one.name in from_views, one.categories) for one in inferred
-    )
+    return tuple(Column(one.name, one.kind, one.nullable or one.name in from_views, one.categories) for one in inferred)

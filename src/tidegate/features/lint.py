@@ -57,11 +57,13 @@ def _availability(one: Joined, labelled: Booleans) -> Finding:
         features=tuple(one.view.types),
         rows=rows,
         of=of,
-        message=f"view {name!r}: {_share(rows, of)} of the rows would differ if its rows were known at their event time",
+        message=f"view {name!r}: {_share(rows, of)} of the rows would differ if its were known at their event time",
     )
 
 
-def _label_column(one: Joined, label_columns: set[str], label_known_at: str | None, labelled: Booleans) -> list[Finding]:
+def _label_column(
+    one: Joined, label_columns: set[str], label_known_at: str | None, labelled: Booleans
+) -> list[Finding]:
     """A view of the labels' own dataset that aggregates what the label is made of, as if it had been known at once."""
     suspects = tuple(name for name in one.view.types if label_columns & _read_by(one.view, name))
     if not suspects:

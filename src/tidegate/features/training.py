@@ -78,7 +78,7 @@ class TrainingSet:
         return self.labelled.height
 
     def __repr__(self) -> str:
-        return f"<{len(self):,} labelled rows of {self.lineage[0].label} for {self._applied}, {self.left_out:,} left out>"
+        return f"<{len(self):,} labelled rows of {self.lineage[0].label} for {self._applied}, {self.left_out:,} out>"
 
     @functools.cached_property
     def labelled(self) -> "pl.DataFrame":
@@ -125,7 +125,7 @@ class TrainingSet:
     def requests(self) -> list[dict[str, Cell]]:
         """Every row of `frame` as a request brings it: entity keys and request features."""
         names = [name for view in self._applied.views for name in view.view.entity]
-        return self.frame.select(dict.fromkeys([*names, *self._applied.service.request])).to_dicts()
+        return self.frame.select(list(dict.fromkeys([*names, *self._applied.service.request]))).to_dicts()
 
     def split(self, *, before: datetime | date | str) -> tuple[Self, Self]:
         """The rows whose instant is before a point, and the others; each half in order, with the columns of the whole.
@@ -151,5 +151,3 @@ class TrainingSet:
             lineage=self.lineage,
             lint=lambda: self.lint,
         )
-
-
