@@ -10,6 +10,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tidegate.features.definitions import (
+        Boolean,
+        Float64,
+        Int64,
+        Text,
+        count,
+        feature_service,
+        feature_view,
+        mean,
+    )
+    from tidegate.features.definitions import maximum as max
+    from tidegate.features.definitions import minimum as min
+    from tidegate.features.definitions import total as sum
+    from tidegate.features.expressions import col
     from tidegate.kernel.errors import (
         AlreadyExists,
         Conflict,
@@ -26,6 +40,7 @@ if TYPE_CHECKING:
     from tidegate.workspace import open_workspace as open
 
 _ERRORS = "tidegate.kernel.errors"
+_FEATURES = "tidegate.features.definitions"
 _HOMES = {
     "AlreadyExists": _ERRORS,
     "Conflict": _ERRORS,
@@ -37,23 +52,47 @@ _HOMES = {
     "TidegateError": _ERRORS,
     "Unauthenticated": _ERRORS,
     "Unavailable": _ERRORS,
+    "Boolean": _FEATURES,
+    "Float64": _FEATURES,
+    "Int64": _FEATURES,
+    "Text": _FEATURES,
+    "col": "tidegate.features.expressions",
+    "count": _FEATURES,
+    "feature_service": _FEATURES,
+    "feature_view": _FEATURES,
+    "max": "tidegate.features.definitions:maximum",
+    "mean": _FEATURES,
+    "min": "tidegate.features.definitions:minimum",
+    "sum": "tidegate.features.definitions:total",
     "Workspace": "tidegate.workspace",
     "open": "tidegate.workspace:open_workspace",
 }
 
 __all__ = [
     "AlreadyExists",
+    "Boolean",
     "Conflict",
+    "Float64",
     "Forbidden",
+    "Int64",
     "Internal",
     "Invalid",
     "NotFound",
     "Refused",
+    "Text",
     "TidegateError",
     "Unauthenticated",
     "Unavailable",
     "Workspace",
+    "col",
+    "count",
+    "feature_service",
+    "feature_view",
+    "max",
+    "mean",
+    "min",
     "open",
+    "sum",
 ]
 
 

@@ -25,6 +25,19 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
             "list": "Runs, the newest first; of one experiment, or in one status, where that is given.",
         },
     ),
+    "features": (
+        "Features: defined once, joined point in time for training, looked up as of an instant for serving.",
+        {
+            "apply": "Make a version of a feature service and of its views; the same definition again answers the one there is.",
+            "get": "The version of a service that a reference names: `name` (the newest), `name/7`, or a digest's beginning.",
+            "list": "The feature services, by name.",
+            "views": "The versions of feature views, by name and number.",
+            "push": "Tell the online store rows of a view's source, as soon as they are known; the next request sees them.",
+            "load": "Merge packed rows, which `materialize` put on the object plane, into the online store.",
+            "online": "The features of rows as of an instant (now unless given), as a model takes them.",
+            "moment": "The business time of this home: what is known later does not exist yet.",
+        },
+    ),
     "models": (
         "Versions of models, and the stage that each has reached.",
         {

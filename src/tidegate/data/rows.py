@@ -137,7 +137,7 @@ class Rows:
         series = self.frame.get_column(by)
         point: Any = before
         if isinstance(series.dtype, pl.Datetime):
-            point = _instant(before, by)
+            point = instant_of(before, by)
         elif series.dtype == pl.Date:
             point = _day(before, by)
         elif not series.dtype.is_numeric() or not isinstance(before, int | float):
@@ -181,7 +181,8 @@ def choose_rows(
     )
 
 
-def _instant(before: object, by: str) -> datetime:
+def instant_of(before: object, by: str) -> datetime:
+    """The instant that bounds rows which are ordered `by` instants; a day begins at midnight UTC. Raises `Invalid`."""
     if isinstance(before, str):
         day = len(before) == 10
         return parse_instant(f"{before}T00:00:00Z" if day else before, f"split before={before!r}: instant")

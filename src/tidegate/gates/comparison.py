@@ -99,9 +99,13 @@ def _answers(model: LoadedModel, on: HeldOut) -> Outputs:
 
 
 def _matrix(model: LoadedModel, on: HeldOut) -> Matrix:
-    frame = getattr(on, "frame", None)
+    frame = getattr(on, "labelled", None)
+    if frame is None:
+        frame = getattr(on, "frame", None)
     if frame is None:
         return np.ascontiguousarray(on.X, dtype=np.float32)
+    if len(frame) != len(on.y):
+        raise Invalid(f"the frame has {len(frame):,} rows and there are {len(on.y):,} labels: leave the others out")
     try:
         return encode_frame(frame, model.signature.columns)
     except Invalid as error:

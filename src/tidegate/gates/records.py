@@ -25,7 +25,8 @@ QUALITY = "gate:quality"
 class HeldOut(Protocol):
     """Rows that no model was trained on, with what became of them.
 
-    Where they have a ``frame``, each model takes its own columns from it; otherwise all take the matrix.
+    Where they have a ``frame``, each model takes its own columns from it; otherwise all take the matrix. A frame that
+    also holds rows without a label stands beside ``labelled``, its rows that have one.
     """
 
     @property

@@ -10,6 +10,10 @@ from tidegate.endpoints.engine import ServingEngine
 from tidegate.endpoints.service import Endpoints
 from tidegate.endpoints.store import SqlEndpoints
 from tidegate.events.store import EventLog
+from tidegate.features.lookup import OnlineLookup
+from tidegate.features.online_sqlite import SqliteOnlineStore
+from tidegate.features.service import Features
+from tidegate.features.store import SqlFeatures
 from tidegate.gates.service import Gates
 from tidegate.gates.store import SqlGates
 from tidegate.governance.approvals import Approvals
@@ -76,6 +80,9 @@ class LocalWorkspace(Workspace):
         models = Models(
             store=SqlModels(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph
         )
+        definitions = SqlFeatures(catalog)
+        self.online_store = SqliteOnlineStore(storage.home / "online.db")
+        self.lookup = OnlineLookup(definitions.by_digest, self.online_store)
         wishes = SqlEndpoints(catalog)
         # opened with the first prediction: a command that predicts nothing takes no writer's number
         self.log = PredictionLog(lambda: storage.writer(self.settings), clock)
@@ -84,6 +91,14 @@ class LocalWorkspace(Workspace):
         services: list[Service] = [
             Data(store=SqlData(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
             Runs(store=SqlRuns(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
+            Features(
+                store=definitions,
+                online=self.online_store,
+                lookup=self.lookup,
+                objects=storage.objects,
+                clock=clock,
+                facts=facts,
+            ),
             models,
             Gates(store=SqlGates(catalog), clock=clock, ids=ids, facts=facts, graph=graph),
             Predictions(reader=PredictionReader(storage.journal_folder, storage.journal_index, storage.objects)),
@@ -141,4 +156,5 @@ class LocalWorkspace(Workspace):
         """Release connections and files."""
         self.engine.close()
         self.log.close()
+        self.online_store.close()
         self.storage.catalog.close()

@@ -5,6 +5,7 @@ from typing import Self, TypeVar, cast
 
 from tidegate.data.service import Data
 from tidegate.endpoints.service import Endpoints
+from tidegate.features.service import Features
 from tidegate.gates.service import Gates
 from tidegate.governance.approvals import Approvals
 from tidegate.governance.audit import AuditLog
@@ -22,7 +23,7 @@ S = TypeVar("S", bound=Service)
 SERVICES: dict[str, type[Service]] = {
     service.room: service
     for service in (
-        Data, Runs, Models, Gates, Predictions, Endpoints, Monitors, People, Approvals, AuditLog, Loop,
+        Data, Runs, Features, Models, Gates, Predictions, Endpoints, Monitors, People, Approvals, AuditLog, Loop,
     )
 }  # fmt: skip
 """Every service by its room: attribute of the workspace, command group, collection in the path."""
@@ -47,6 +48,11 @@ class Workspace:
     def runs(self) -> Runs:
         """Experiments and runs."""
         return self._room(Runs)
+
+    @property
+    def features(self) -> Features:
+        """Feature views and services, training sets, the online store."""
+        return self._room(Features)
 
     @property
     def models(self) -> Models:

@@ -4,6 +4,7 @@ HEADS: dict[str, str] = {
     "data": "data_0001",
     "endpoints": "endpoints_0001",
     "events": "events_0001",
+    "features": "features_0001",
     "gates": "gates_0001",
     "governance": "governance_0001",
     "lineage": "lineage_0001",

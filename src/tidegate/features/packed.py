@@ -1,0 +1,199 @@
+"""What the online store keeps of one entity: its rows of late, packed into bytes."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.features.expressions import ColumnType
+from tidegate.features.history import ALWAYS, DTYPES, History, Integers, Values, arguments_of
+from tidegate.features.records import Aggregate, AppliedView
+from tidegate.features.rules import REMEMBERED
+from tidegate.kernel.errors import Conflict, Invalid
+
+BEGINNING = -(2**63)
+"""The floor of an entity of which nothing was forgotten."""
+
+
+class _Column(msgspec.Struct, frozen=True, array_like=True):
+    data: bytes | list[str]
+    present: bytes
+
+
+class _Stored(msgspec.Struct, frozen=True, array_like=True):
+    floor: int
+    event: bytes
+    known: bytes
+    identity: bytes
+    columns: list[_Column]
+
+
+_ENCODE = msgspec.msgpack.Encoder().encode
+_DECODE = msgspec.msgpack.Decoder(_Stored).decode
+
+
+class Entity(NamedTuple):
+    """The rows of one entity, sorted as those of a `History` are."""
+
+    floor: int
+    """Microseconds; rows that matter before it were forgotten."""
+    event: Integers
+    known: Integers
+    identity: NDArray[np.uint64]
+    columns: tuple[Values, ...]
+
+    def pack(self) -> bytes:
+        """The rows as bytes."""
+        columns = [
+            _Column(one.data.tolist() if one.data.dtype == object else one.data.tobytes(), one.present.tobytes())
+            for one in self.columns
+        ]
+        stored = _Stored(self.floor, self.event.tobytes(), self.known.tobytes(), self.identity.tobytes(), columns)
+        return _ENCODE(stored)
+
+    def take(self, rows: NDArray[Any]) -> Self:
+        """Some of the rows."""
+        return self._replace(
+            event=self.event[rows],
+            known=self.known[rows],
+            identity=self.identity[rows],
+            columns=tuple(Values(one.data[rows], one.present[rows]) for one in self.columns),
+        )
+
+
+class Layout:
+    """How the rows of one version of a view are packed, merged and forgotten."""
+
+    def __init__(self, view: AppliedView) -> None:
+        self.view = view
+        self.kind = view.view.kind
+        self.types: tuple[ColumnType, ...] = tuple(kind for _, kind in arguments_of(view).values())
+        windows = [one.over for one in view.view.features.values() if isinstance(one, Aggregate)]
+        self._longest = max(windows, default=0)
+
+    def unpack(self, raw: bytes) -> Entity:
+        """The rows in the bytes. Raises `Invalid` where they are none of this view."""
+        try:
+            stored = _DECODE(raw)
+            event, known = np.frombuffer(stored.event, np.int64), np.frombuffer(stored.known, np.int64)
+            identity = np.frombuffer(stored.identity, np.uint64)
+            columns = tuple(map(_values, stored.columns, self.types))
+        except (msgspec.DecodeError, ValueError, UnicodeEncodeError) as error:
+            raise Invalid(f"these are no packed rows of view {self.view.view.name!r}: {error}") from error
+        lengths = {len(event), len(known), len(identity)}
+        lengths |= {length for one in columns for length in (len(one.data), len(one.present))}
+        if len(lengths) != 1 or len(columns) != len(self.types):
+            raise Invalid(f"these are no packed rows of view {self.view.view.name!r}: they differ in length")
+        return Entity(stored.floor, event, known, identity, columns)
+
+    def merge(self, old: Entity | None, new: Entity, *, replace: bool) -> Entity:
+        """The rows of both, without those that nobody will ask for.
+
+        Where a state has other values at the same event time and moment of knowledge, the new ones hold if `replace`,
+        else raises `Conflict`. The rows of a static view are replaced.
+        """
+        if old is None or self.kind == "static":
+            return self.trim(new)
+        joined = Entity(
+            max(old.floor, new.floor),
+            np.concatenate([old.event, new.event]),
+            np.concatenate([old.known, new.known]),
+            np.concatenate([old.identity, new.identity]),
+            tuple(
+                Values(np.concatenate([one.data, two.data]), np.concatenate([one.present, two.present]))
+                for one, two in zip(old.columns, new.columns, strict=True)
+            ),
+        )
+        return self.trim(self.order(joined, replace=replace))
+
+    def order(self, rows: Entity, *, replace: bool) -> Entity:
+        """Sorted, each event once; of several states of one time the last one given holds if `replace`."""
+        ordered = rows.take(np.lexsort((rows.identity, rows.known, rows.event)))
+        again = np.zeros(len(ordered.event), np.bool_)
+        again[1:] = (
+            (ordered.event[1:] == ordered.event[:-1])
+            & (ordered.known[1:] == ordered.known[:-1])
+            & (ordered.identity[1:] == ordered.identity[:-1])
+        )
+        if not again.any():
+            return ordered
+        if self.kind != "windowed" and not replace:
+            self._refuse_ties(ordered, np.flatnonzero(again))
+        # a stable sort leaves what was given last at the end
+        kept = ~again if self.kind == "windowed" or not replace else np.append(~again[1:], True)
+        return ordered.take(kept)
+
+    def trim(self, rows: Entity) -> Entity:
+        """Without what nobody asks for who asks at most `REMEMBERED` before the newest that is known."""
+        if self.kind == "static" or not len(rows.known):
+            return rows
+        since = int(rows.known.max()) - REMEMBERED
+        if self.kind == "windowed":
+            kept = rows.event >= since - self._longest
+        else:
+            holding = np.flatnonzero((rows.event <= since) & (rows.known <= since))
+            kept = np.arange(len(rows.event)) >= (holding[-1] if len(holding) else 0)
+        if kept.all():
+            return rows
+        return rows.take(kept)._replace(floor=max(rows.floor, since))
+
+    def history(self, entities: Sequence[Entity]) -> History:
+        """One history of several entities: their codes are their places."""
+        lengths = [len(one.event) for one in entities]
+        columns = []
+        for place, kind in enumerate(self.types):
+            data = [one.columns[place].data for one in entities]
+            present = [one.columns[place].present for one in entities]
+            columns.append(
+                Values(
+                    np.concatenate(data) if data else np.zeros(0, DTYPES[kind]),
+                    np.concatenate(present) if present else np.zeros(0, np.bool_),
+                )
+            )
+        empty = np.zeros(0, np.int64)
+        return History(
+            starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            event=np.concatenate([one.event for one in entities]) if entities else empty,
+            known=np.concatenate([one.known for one in entities]) if entities else empty,
+            identity=empty.view(np.uint64),
+            columns=tuple(columns),
+        )
+
+    def entity_of(self, history: History, code: int, until: int) -> Entity | None:
+        """What may be known by `until` of one entity of a history."""
+        rows = np.arange(history.starts[code], history.starts[code + 1])
+        rows = rows[history.known[rows] <= until]
+        if not len(rows):
+            return None
+        whole = Entity(BEGINNING, history.event, history.known, history.identity, history.columns)
+        return self.trim(whole.take(rows))
+
+    def _refuse_ties(self, rows: Entity, places: NDArray[np.intp]) -> None:
+        for one in rows.columns:
+            there = one.present[places]
+            unlike = (there != one.present[places - 1]) | (there & (one.data[places] != one.data[places - 1]))
+            if unlike.any():
+                what = "holds one row an entity" if rows.event[places[0]] == ALWAYS else "has a row of that event time"
+                raise Conflict(
+                    f"view {self.view.view.name!r} {what} with other values already: nothing says which holds. "
+                    "Give known_at where a later row corrects an earlier one",
+                    view=self.view.view.name,
+                )
+
+
+def _values(column: _Column, kind: ColumnType) -> Values:
+    present = np.frombuffer(column.present, np.bool_)
+    if kind == "Text":
+        if not isinstance(column.data, list):
+            raise ValueError("a column of text is not one")
+        data = np.empty(len(column.data), object)
+        data[:] = column.data
+        return Values(data, present)
+    if not isinstance(column.data, bytes):
+        raise ValueError("a column of numbers is not one")
+    data = np.frombuffer(column.data, DTYPES[kind])
+    if kind == "Float64" and not np.isfinite(data).all():
+        raise ValueError("a number is not finite")
+    return Values(data, present)
