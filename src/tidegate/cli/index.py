@@ -52,6 +52,18 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
             "unfinished": "Tests of a version that were planned and never reported, newest first.",
         },
     ),
+    "pipelines": (
+        "Pipelines: functions that run one after the other, each journaled, so that a killed run goes on where it was.",
+        {
+            "register": "Say which functions a pipeline runs, in order, each as `package.module:function`.",
+            "get": "One version of a pipeline; the newest unless a number is given.",
+            "list": "The newest version of each pipeline, by name.",
+            "start": "Start a run of the newest version; it acts as who starts it, in a process of its own.",
+            "get-run": "One run: its state, and the state and output of each step.",
+            "runs": "The runs of a pipeline, the newest first; in one state, where that is given.",
+            "cancel": "End a run before it is done. What its steps did stays. Raises `Conflict` when it has ended already.",
+        },
+    ),
     "predictions": (
         "What was predicted, and the labels that arrived later.",
         {

@@ -2,7 +2,10 @@
 
 import contextlib
 import functools
+import sys
 from pathlib import Path
+
+import msgspec
 
 from tidegate.data.service import Data
 from tidegate.data.store import SqlData
@@ -28,6 +31,10 @@ from tidegate.models.service import Models
 from tidegate.models.store import SqlModels
 from tidegate.monitors.service import Monitors
 from tidegate.monitors.store import SqlMonitors
+from tidegate.pipelines.journal import Journal
+from tidegate.pipelines.records import PipelineRun
+from tidegate.pipelines.service import Pipelines
+from tidegate.pipelines.store import SqlPipelines
 from tidegate.predictions.codecs import CODECS
 from tidegate.predictions.log import PredictionLog
 from tidegate.predictions.reading import PredictionReader
@@ -77,6 +84,8 @@ class LocalWorkspace(Workspace):
             store=SqlModels(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph
         )
         wishes = SqlEndpoints(catalog)
+        pipelines = SqlPipelines(catalog)
+        self.pipeline_journal = Journal(store=pipelines, events=facts, clock=clock)
         # opened with the first prediction: a command that predicts nothing takes no writer's number
         self.log = PredictionLog(lambda: storage.writer(self.settings), clock)
         self.engine = ServingEngine(wishes=wishes, models=models, log=self.log, clock=clock, machine=storage.machine)
@@ -86,6 +95,7 @@ class LocalWorkspace(Workspace):
             Runs(store=SqlRuns(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
             models,
             Gates(store=SqlGates(catalog), clock=clock, ids=ids, facts=facts, graph=graph),
+            Pipelines(store=pipelines, journal=self.pipeline_journal, clock=clock, ids=ids, facts=facts),
             Predictions(reader=PredictionReader(storage.journal_folder, storage.journal_index, storage.objects)),
             Endpoints(store=wishes, engine=self.engine, clock=clock, ids=ids, facts=facts, graph=graph),
             Monitors(store=SqlMonitors(catalog), facts=facts),
@@ -109,6 +119,7 @@ class LocalWorkspace(Workspace):
         """What happens by itself. Imported here: a process that only serves does without Polars."""
         from tidegate.loop.sealing import SealingController
         from tidegate.monitors.controller import QualityController
+        from tidegate.pipelines.controller import PipelineController
 
         storage = self.storage
         sealing = SealingController(
@@ -126,7 +137,21 @@ class LocalWorkspace(Workspace):
             clock=storage.clock,
             machine=storage.machine,
         )
-        return [Controller("sealing", sealing.step), Controller("quality", quality.step)]
+        pipelines = PipelineController(
+            journal=self.pipeline_journal,
+            command=(sys.executable, "-m", "tidegate.workspace.stepping"),
+            message=self._order,
+        )
+        return [
+            Controller("sealing", sealing.step),
+            Controller("quality", quality.step),
+            Controller("pipelines", pipelines.step, pipelines.close),
+        ]
+
+    def _order(self, run: PipelineRun, term: int) -> bytes:
+        """What `tidegate.workspace.stepping` reads: the run acts as the person who started it."""
+        settings = msgspec.structs.replace(self.settings, home=str(self.storage.home), url="", actor=run.by)
+        return msgspec.json.encode({"settings": settings, "run": run.id, "term": term})
 
     @functools.cached_property
     def wire(self) -> Workspace:
@@ -139,6 +164,7 @@ class LocalWorkspace(Workspace):
 
     def close(self) -> None:
         """Release connections and files."""
+        self.controller_loop.close()
         self.engine.close()
         self.log.close()
         self.storage.catalog.close()

@@ -14,6 +14,7 @@ from tidegate.kernel.operation import Invoker, Service
 from tidegate.loop.service import Loop
 from tidegate.models.service import Models
 from tidegate.monitors.service import Monitors
+from tidegate.pipelines.service import Pipelines
 from tidegate.predictions.service import Predictions
 from tidegate.runs.service import Runs
 
@@ -22,7 +23,7 @@ S = TypeVar("S", bound=Service)
 SERVICES: dict[str, type[Service]] = {
     service.room: service
     for service in (
-        Data, Runs, Models, Gates, Predictions, Endpoints, Monitors, People, Approvals, AuditLog, Loop,
+        Data, Runs, Models, Gates, Pipelines, Predictions, Endpoints, Monitors, People, Approvals, AuditLog, Loop,
     )
 }  # fmt: skip
 """Every service by its room: attribute of the workspace, command group, collection in the path."""
@@ -57,6 +58,11 @@ class Workspace:
     def gates(self) -> Gates:
         """What a version must show."""
         return self._room(Gates)
+
+    @property
+    def pipelines(self) -> Pipelines:
+        """Steps in order, each journaled."""
+        return self._room(Pipelines)
 
     @property
     def predictions(self) -> Predictions:
