@@ -91,7 +91,7 @@ def sleeps(context: StepContext) -> dict[str, Any]:
 
 def whoami(context: StepContext) -> dict[str, Any]:
     """Does what not everybody may."""
-    context.workspace.people.list()
+    context.workspace.people.add("friend", role="admin")
     return {}
 
 

@@ -115,15 +115,16 @@ def test_what_is_no_list_of_steps(steps: list[str], said: str) -> None:
         rules.check_steps(steps)
 
 
+texts = st.text(st.characters(codec="utf-8"))
+numbers = st.integers(-(2**63) + 1, 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63) + 1, 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(codec="utf-8")),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner, max_size=4),
+    st.none() | st.booleans() | numbers | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
     max_leaves=20,
-)  # fmt: skip
+)
 
 
-@given(st.dictionaries(st.text(st.characters(codec="utf-8")), json_values, max_size=5))
+@given(st.dictionaries(texts, json_values, max_size=5))
 def test_what_passes_is_what_json_gives_back(value: dict[str, object]) -> None:
     kept = rules.check_json(value, "params", "params")
     assert msgspec.json.decode(msgspec.json.encode(kept)) == kept == value
