@@ -89,12 +89,11 @@ class Journal:
 
         return self._store.write(work, fence)
 
-    def done(self, run_id: str, term: int, output: dict[str, object]) -> PipelineRun:
+    def done(self, run_id: str, term: int, step: str, output: dict[str, object]) -> PipelineRun:
         """The step that runs is done; the next one runs, or the run is done."""
 
         def work() -> PipelineRun:
-            run = self._move(run_id, term, lambda run, now: rules.done(run, output, now))
-            step = [each.name for each in run.steps if each.state == "done"][-1]
+            run = self._move(run_id, term, step, lambda run, now: rules.done(run, output, now))
             self._events.append("tidegate.pipelines.step_done", run.pipeline, run=run.id, step=step)
             if run.ended:
                 self._events.append("tidegate.pipelines.finished", run.pipeline, run=run.id)
@@ -102,25 +101,24 @@ class Journal:
 
         return self._store.write(work)
 
-    def wait(self, run_id: str, term: int, reason: str, until: datetime | None) -> PipelineRun:
+    def wait(self, run_id: str, term: int, step: str, reason: str, until: datetime | None) -> PipelineRun:
         """The step that runs cannot go on yet. It is a fact once, however often the step is asked."""
 
         def work() -> PipelineRun:
             before = self.get(run_id).run.reason
-            run = self._move(run_id, term, lambda run, now: rules.wait(run, reason, until, now))
+            run = self._move(run_id, term, step, lambda run, now: rules.wait(run, reason, until, now))
             if run.reason != before:
-                step = rules.current(run).name
                 data = {"run": run.id, "step": step, "reason": run.reason}
                 self._events.append("tidegate.pipelines.waiting", run.pipeline, **data)
             return self._keep(run, term).run
 
         return self._store.write(work)
 
-    def fail(self, run_id: str, term: int, reason: str) -> PipelineRun:
+    def fail(self, run_id: str, term: int, step: str, reason: str) -> PipelineRun:
         """The step that runs has failed, and the run with it."""
 
         def work() -> PipelineRun:
-            run = self._move(run_id, term, lambda run, now: rules.fail(run, reason, now))
+            run = self._move(run_id, term, step, lambda run, now: rules.fail(run, reason, now))
             self._tell_end(run)
             return run
 
@@ -138,13 +136,15 @@ class Journal:
 
         return self._store.write(work)
 
-    def _move(self, run_id: str, term: int, move: Move) -> PipelineRun:
+    def _move(self, run_id: str, term: int, step: str, move: Move) -> PipelineRun:
         kept = self.get(run_id)
         if kept.term != term:
             raise Conflict(
                 f"run {run_id} was cancelled, or another process has taken it up (term {kept.term}, this one has "
                 f"{term}); nothing was written"
             )
+        if kept.run.ended or rules.current(kept.run).name != step:
+            raise Conflict(f"step {step!r} of run {run_id} has ended already; nothing was written")
         return self._keep(move(kept.run, self._clock.now()), term).run
 
     def _keep(self, run: PipelineRun, term: int) -> Journaled:

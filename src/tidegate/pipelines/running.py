@@ -87,13 +87,13 @@ def _run_step(workspace: Any, journal: Journal, run: PipelineRun, term: int, clo
         answer = _function(step.function)(context)
         output = {} if isinstance(answer, Wait) else rules.check_json(answer, "the step's output", "output")
     except TidegateError as error:
-        return journal.fail(run.id, term, f"step {step.name!r} failed: {error.message}")
+        return journal.fail(run.id, term, step.name, f"step {step.name!r} failed: {error.message}")
     except Exception as error:
         log.exception("step %s of run %s of %s raised", step.name, run.id, run.pipeline)
-        return journal.fail(run.id, term, f"step {step.name!r} raised {type(error).__name__}: {error}")
+        return journal.fail(run.id, term, step.name, f"step {step.name!r} raised {type(error).__name__}: {error}")
     if isinstance(answer, Wait):
-        return journal.wait(run.id, term, answer.reason, answer.until)
-    return journal.done(run.id, term, output)
+        return journal.wait(run.id, term, step.name, answer.reason, answer.until)
+    return journal.done(run.id, term, step.name, output)
 
 
 def _function(name: str) -> StepFunction:

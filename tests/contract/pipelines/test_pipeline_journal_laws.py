@@ -1,6 +1,7 @@
 """The numbered laws of the journal of runs, and what one process does with the steps; on both catalogs."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -49,21 +50,25 @@ def worked(space: LocalWorkspace, run_id: str) -> PipelineRun:
     return run_steps(space, space.pipeline_journal, run_id, kept.term, space.storage.clock)
 
 
+def moves(journal: Journal, run_id: str, term: int, step: str) -> list[Callable[[], PipelineRun]]:
+    """Everything that a process may write of its run."""
+    return [
+        functools.partial(journal.done, run_id, term, step, {"a": 1}),
+        functools.partial(journal.wait, run_id, term, step, "approval", None),
+        functools.partial(journal.fail, run_id, term, step, "broken"),
+    ]
+
+
 def test_law_1_a_step_its_fact_and_the_next_are_one_transaction(space: LocalWorkspace) -> None:
     run_id = started(space, *named(steps.collect, steps.train))
     term = space.pipeline_journal.take_up(run_id, free).term
     before = space.pipelines.get_run(run_id)
     journal = Journal(store=_store(space), events=_Deaf(), clock=space.storage.clock)
-    for move in (
-        lambda: journal.done(run_id, term, {"a": 1}),
-        lambda: journal.wait(run_id, term, "approval", None),
-        lambda: journal.fail(run_id, term, "broken"),
-        lambda: journal.cancel(run_id, "not needed"),
-    ):
+    for move in (*moves(journal, run_id, term, "collect"), lambda: journal.cancel(run_id, "not needed")):
         with pytest.raises(Unavailable):
             move()
         assert space.pipelines.get_run(run_id) == before
-    run = space.pipeline_journal.done(run_id, term, {"a": 1})
+    run = space.pipeline_journal.done(run_id, term, "collect", {"a": 1})
     assert [(step.state, step.attempts, step.output) for step in run.steps] == [
         ("done", 1, {"a": 1}),
         ("running", 1, None),
@@ -77,25 +82,23 @@ def test_law_2_only_the_latest_process_moves_a_run(space: LocalWorkspace) -> Non
     new = journal.take_up(run_id, free).term
     assert new == old + 1
     for term in (old, new + 1):
-        for move in (
-            lambda term=term: journal.done(run_id, term, {}),
-            lambda term=term: journal.wait(run_id, term, "approval", None),
-            lambda term=term: journal.fail(run_id, term, "broken"),
-        ):
+        for move in moves(journal, run_id, term, "collect"):
             with pytest.raises(Conflict, match="another process has taken it up"):
                 move()
     with pytest.raises(Conflict):
         run_steps(space, journal, run_id, old, space.storage.clock)
-    run = journal.done(run_id, new, {})
+    run = journal.done(run_id, new, "collect", {})
     assert [step.state for step in run.steps] == ["done", "running"]
-    with pytest.raises(Conflict):  # the same word twice: the second is of the wrong step, or of none
-        journal.done(run_id, new, {})
-        journal.done(run_id, new, {})
+    for move in moves(journal, run_id, new, "collect"):
+        with pytest.raises(Conflict, match="has ended already"):
+            move()
+    assert space.pipelines.get_run(run_id) == run
     cancelled = started(space, *named(steps.sleeps))
     term = journal.take_up(cancelled, free).term
     space.pipelines.cancel(cancelled, reason="not needed")
-    with pytest.raises(Conflict):
-        journal.done(cancelled, term, {})
+    for move in moves(journal, cancelled, term, "sleeps"):
+        with pytest.raises(Conflict, match="was cancelled"):
+            move()
     assert space.pipelines.get_run(cancelled).state == "cancelled"
 
 
@@ -114,7 +117,7 @@ def test_law_3_a_step_is_begun_again_but_not_for_ever(space: LocalWorkspace) -> 
     journal = space.pipeline_journal
     run_id = started(space, *named(steps.collect, steps.train))
     term = journal.take_up(run_id, free).term
-    journal.done(run_id, term, {"rows": 1})
+    journal.done(run_id, term, "collect", {"rows": 1})
     for attempt in range(2, rules.MOST_ATTEMPTS + 1):
         kept = journal.take_up(run_id, free)
         assert [step.attempts for step in kept.run.steps] == [1, attempt]
@@ -137,7 +140,7 @@ def test_a_run_goes_through_its_steps(space: LocalWorkspace) -> None:
 def test_an_effect_begun_again_is_done_once(space: LocalWorkspace) -> None:
     run_id = started(space, *named(steps.collect, steps.train))
     term = space.pipeline_journal.take_up(run_id, free).term
-    space.pipeline_journal.done(run_id, term, {"rows": 4})
+    space.pipeline_journal.done(run_id, term, "collect", {"rows": 4})
     cut_off = space.pipelines.get_run(run_id)
     first = worked(space, run_id)
     _store(space).write(lambda: _store(space).keep(Journaled(cut_off, term, 0)))  # as if its output had been lost

@@ -1,4 +1,4 @@
-"""The controllers of a home, as their process runs them: ``python -m tests.integration.pipelines.controlling_process``."""
+"""The controllers of a home in a process of their own: ``python -m …controlling_process HOME CATALOG``."""
 
 import sys
 import threading
