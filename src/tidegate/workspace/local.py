@@ -20,6 +20,9 @@ from tidegate.governance.audit import AuditLog
 from tidegate.governance.authority import PeopleAuthority
 from tidegate.governance.people import People
 from tidegate.governance.store import SqlAuditSource, SqlPeople
+from tidegate.incidents.book import IncidentBook
+from tidegate.incidents.service import Incidents
+from tidegate.incidents.store import SqlIncidents
 from tidegate.kernel.dispatch import Dispatcher, LocalInvoker, Meter, WireTransport
 from tidegate.kernel.ids import random_id
 from tidegate.kernel.operation import Service
@@ -86,6 +89,8 @@ class LocalWorkspace(Workspace):
         wishes = SqlEndpoints(catalog)
         pipelines = SqlPipelines(catalog)
         self.pipeline_journal = Journal(store=pipelines, events=facts, clock=clock)
+        incidents = SqlIncidents(catalog)
+        self.incident_book = IncidentBook(store=incidents, facts=facts, clock=clock, ids=ids)
         # opened with the first prediction: a command that predicts nothing takes no writer's number
         self.log = PredictionLog(lambda: storage.writer(self.settings), clock)
         self.engine = ServingEngine(wishes=wishes, models=models, log=self.log, clock=clock, machine=storage.machine)
@@ -99,6 +104,7 @@ class LocalWorkspace(Workspace):
             Predictions(reader=PredictionReader(storage.journal_folder, storage.journal_index, storage.objects)),
             Endpoints(store=wishes, engine=self.engine, clock=clock, ids=ids, facts=facts, graph=graph),
             Monitors(store=SqlMonitors(catalog), facts=facts),
+            Incidents(store=incidents, book=self.incident_book),
             People(
                 store=people_store,
                 transactions=catalog,
@@ -117,6 +123,7 @@ class LocalWorkspace(Workspace):
 
     def _build_controllers(self) -> list[Controller]:
         """What happens by itself. Imported here: a process that only serves does without Polars."""
+        from tidegate.incidents.controller import IncidentController
         from tidegate.loop.sealing import SealingController
         from tidegate.monitors.controller import QualityController
         from tidegate.pipelines.controller import PipelineController
@@ -142,10 +149,16 @@ class LocalWorkspace(Workspace):
             command=(sys.executable, "-m", "tidegate.workspace.stepping"),
             message=self._order,
         )
+        incidents = IncidentController(
+            store=SqlIncidents(storage.catalog),
+            book=self.incident_book,
+            events=EventLog(storage.catalog, storage.clock, storage.ids),
+        )
         return [
             Controller("sealing", sealing.step),
             Controller("quality", quality.step),
             Controller("pipelines", pipelines.step, pipelines.close),
+            Controller("incidents", incidents.step),  # the last: it hears of what the others did in the same round
         ]
 
     def _order(self, run: PipelineRun, term: int) -> bytes:

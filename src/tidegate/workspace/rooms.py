@@ -9,6 +9,7 @@ from tidegate.gates.service import Gates
 from tidegate.governance.approvals import Approvals
 from tidegate.governance.audit import AuditLog
 from tidegate.governance.people import People
+from tidegate.incidents.service import Incidents
 from tidegate.kernel.objects import ObjectPlane
 from tidegate.kernel.operation import Invoker, Service
 from tidegate.loop.service import Loop
@@ -23,7 +24,8 @@ S = TypeVar("S", bound=Service)
 SERVICES: dict[str, type[Service]] = {
     service.room: service
     for service in (
-        Data, Runs, Models, Gates, Pipelines, Predictions, Endpoints, Monitors, People, Approvals, AuditLog, Loop,
+        Data, Runs, Models, Gates, Pipelines, Predictions, Endpoints, Monitors, Incidents, People, Approvals, AuditLog,
+        Loop,
     )
 }  # fmt: skip
 """Every service by its room: attribute of the workspace, command group, collection in the path."""
@@ -78,6 +80,11 @@ class Workspace:
     def monitors(self) -> Monitors:
         """Windows of quality."""
         return self._room(Monitors)
+
+    @property
+    def incidents(self) -> Incidents:
+        """What a person ought to look at."""
+        return self._room(Incidents)
 
     @property
     def people(self) -> People:

@@ -6,6 +6,7 @@ HEADS: dict[str, str] = {
     "events": "events_0001",
     "gates": "gates_0001",
     "governance": "governance_0001",
+    "incidents": "incidents_0001",
     "lineage": "lineage_0001",
     "models": "models_0001",
     "monitors": "monitors_0001",
