@@ -91,6 +91,16 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
             "set-window": "Choose how long the windows of an endpoint are, from a minute to 366 days; a day unless chosen.",
         },
     ),
+    "incidents": (
+        "What a person ought to look at: opened by what happened, acknowledged, resolved.",
+        {
+            "list": "List incidents, the newest first; in one state, or of one endpoint, where that is given.",
+            "get": "One incident: what it is, what to do, and its timeline.",
+            "acknowledge": "Say that you have seen an incident and look after it. Raises `Conflict` unless it is open.",
+            "resolve": "Say that an incident is over, and why. Raises `Conflict` when it is resolved already.",
+            "note": "Add a note to the timeline of an incident, also of one that is resolved.",
+        },
+    ),
     "people": (
         "People, their roles, and the tokens by which a server knows them.",
         {

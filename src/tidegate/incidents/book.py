@@ -82,7 +82,8 @@ class IncidentBook:
             known = self._store.by_cause(effect.cause)
             return known is not None and self._close(known, effect, event)
         if isinstance(effect, Addition):
-            return any([self._add(each, effect.kind, effect.text, event) for each in self._meant(effect)])
+            added = [self._add(each, effect.kind, effect.text, event) for each in self._meant(effect)]
+            return any(added)
         return False
 
     def acknowledge(self, incident_id: str, note: str) -> Incident:
@@ -122,7 +123,7 @@ class IncidentBook:
         return True
 
     def _close(self, incident: Incident, closing: Closing, event: Event) -> bool:
-        if incident.state == "resolved":
+        if incident.state == "resolved" or event.position <= incident.position:
             return self._add(incident, "seen", closing.text, event)
         over = rules.resolve(incident, None, closing.text, event.time)
         self._change(over, "resolved", closing.text, event.time, event)

@@ -1,6 +1,5 @@
 """The rules of incidents, as pure functions: what a fact does, and how an incident moves from state to state."""
 
-import shlex
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -84,8 +83,8 @@ def _refuse_resolved(incident: Incident, act: str) -> None:
     if incident.state == "resolved":
         whom = "by itself" if incident.automatic else f"by {incident.resolved_by}"
         raise Conflict(
-            f"incident {incident.id} was resolved {whom} ({incident.resolution}): there is nothing to {act}; what comes "
-            "later of another cause is an incident of its own",
+            f"incident {incident.id} was resolved {whom} ({incident.resolution}): there is nothing to {act}; "
+            "what comes later of another cause is an incident of its own",
             incident=incident.id,
         )
 
@@ -96,7 +95,7 @@ def _episode(event: Event) -> Effect:
         return Addition("seen", _text(event), cause=cause)
     column, diagnosis = _word(event, "column"), _word(event, "diagnosis")
     endpoint = event.subject
-    shown = f"'tidegate monitors diagnosis {shlex.quote(endpoint)}' shows the evidence"
+    shown = f"'tidegate monitors diagnosis {_argument(endpoint)}' shows the evidence"
     if diagnosis == "broken_input":
         title = f"{endpoint}: {column or 'an input'} is broken"
         remedy = f"mend the source of {column or 'the input'}; retraining is held back until then; {shown}"
@@ -117,7 +116,7 @@ def _rolled_back(event: Event) -> Effect:
     version = _word(event, "version") or "a version"
     rollout = _word(event, "rollout") or "ID"
     remedy = (
-        f"the former version answers again; see why with 'tidegate rollouts get {shlex.quote(rollout)}', "
+        f"the former version answers again; see why with 'tidegate rollouts get {rollout}', "
         f"and deploy another version than {version}"
     )
     title = f"{event.subject}: {version} was rolled back"
@@ -127,7 +126,7 @@ def _rolled_back(event: Event) -> Effect:
 def _pipeline_failed(event: Event) -> Effect:
     run, step = _word(event, "run") or "ID", _word(event, "step")
     remedy = (
-        f"mend what the step says, then start a run under another key; 'tidegate pipelines get-run {shlex.quote(run)}' "
+        f"mend what the step says, then start a run under another key; 'tidegate pipelines get-run {run}' "
         "shows each step"
     )
     title = f"{event.subject}: the pipeline failed" + (f" at {step}" if step else "")
@@ -151,12 +150,17 @@ RULES: Final[dict[str, Callable[[Event], Effect]]] = {
 
 def _cause(event: Event, key: str, kind: str = "") -> str:
     """The name of a cause; a fact that names none is one by itself."""
-    return f"{kind or key}/{_word(event, key) or event.id}"
+    return f"{kind or key}/{_word(event, key)[:128] or event.id}"
 
 
 def _word(event: Event, key: str) -> str:
     value = event.data.get(key)
     return value if isinstance(value, str) else ""
+
+
+def _argument(name: str) -> str:
+    """A name as a command takes it; a space is all that it may hold that needs quotes."""
+    return f'"{name}"' if " " in name else name
 
 
 def _text(event: Event) -> str:

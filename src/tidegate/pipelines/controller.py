@@ -4,12 +4,16 @@ import contextlib
 import logging
 import subprocess
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from tidegate.kernel.context import Call, current
 from tidegate.pipelines.journal import Fence, Journal
-from tidegate.pipelines.records import PipelineRun
+from tidegate.pipelines.records import Journaled, PipelineRun
 
 log = logging.getLogger("tidegate.pipelines")
+
+ACTOR: Final = "controller:pipelines"
+"""Who fails a run whose step was cut off too often. No person has such a name."""
 
 Message = Callable[[PipelineRun, int], bytes]
 """What the process for a run, in its term, must be told."""
@@ -67,10 +71,17 @@ class PipelineController:
 
     def _next(self, fence: Fence) -> _Child | None:
         while (due := self._journal.due()) is not None:
-            kept = self._journal.take_up(due.run.id, fence)
+            kept = self._take_up(due.run.id, fence)
             if kept.run.state == "running":
                 return _Child(kept.run.id, kept.term, self._start(self._message(kept.run, kept.term)))
         return None
+
+    def _take_up(self, run_id: str, fence: Fence) -> Journaled:
+        token = current.set(Call(actor=ACTOR))
+        try:
+            return self._journal.take_up(run_id, fence)
+        finally:
+            current.reset(token)
 
     def _start(self, message: bytes) -> subprocess.Popen[bytes]:
         # What a step prints goes with the log: standard output belongs to whoever asked for the tick.
