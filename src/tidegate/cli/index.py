@@ -66,6 +66,18 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
             "unfinished": "Tests of a version that were planned and never reported, newest first.",
         },
     ),
+    "pipelines": (
+        "Pipelines: functions that run one after the other, each journaled, so that a killed run goes on where it was.",
+        {
+            "register": "Say which functions a pipeline runs, in order, each as `package.module:function`.",
+            "get": "One version of a pipeline; the newest unless a number is given.",
+            "list": "The newest version of each pipeline, by name.",
+            "start": "Start a run of the newest version; it acts as who starts it, in a process of its own.",
+            "get-run": "One run: its state, and the state and output of each step.",
+            "runs": "The runs of a pipeline, the newest first; in one state, where that is given.",
+            "cancel": "End a run before it is done. What its steps did stays. Raises `Conflict` when it has ended already.",
+        },
+    ),
     "predictions": (
         "What was predicted, and the labels that arrived later.",
         {
@@ -91,6 +103,16 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
             "windows": "List the windows of an endpoint, newest first, one for each model version that answered in it.",
             "latest": "Show how an endpoint stands: its newest window, the newest with labels, and labels that fit no prediction.",
             "set-window": "Choose how long the windows of an endpoint are, from a minute to 366 days; a day unless chosen.",
+        },
+    ),
+    "incidents": (
+        "What a person ought to look at: opened by what happened, acknowledged, resolved.",
+        {
+            "list": "List incidents, the newest first; in one state, or of one endpoint, where that is given.",
+            "get": "One incident: what it is, what to do, and its timeline.",
+            "acknowledge": "Say that you have seen an incident and look after it. Raises `Conflict` unless it is open.",
+            "resolve": "Say that an incident is over, and why. Raises `Conflict` when it is resolved already.",
+            "note": "Add a note to the timeline of an incident, also of one that is resolved.",
         },
     ),
     "people": (

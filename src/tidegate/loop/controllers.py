@@ -49,11 +49,13 @@ class LeaseBook(Protocol):
 class Controller(NamedTuple):
     """A controller: ``step`` does at most one thing and returns the seconds until it wants to be called again.
 
-    None from ``step`` means that nothing is due. ``step`` takes the fence under which it must write.
+    None from ``step`` means that nothing is due. ``step`` takes the fence under which it must write. ``close`` ends
+    what it has begun beside it, such as a process.
     """
 
     name: str
     step: Callable[[Callable[[Any], None]], float | None]
+    close: Callable[[], None] = lambda: None
 
 
 class ControllerLoop:
@@ -79,6 +81,11 @@ class ControllerLoop:
     @functools.cached_property
     def _due(self) -> dict[str, float]:
         return {controller.name: 0.0 for controller in self._controllers}
+
+    def close(self) -> None:
+        """End what the controllers have begun beside themselves; they can be stepped again."""
+        for controller in vars(self).get("_controllers", ()):  # none were built by a process that only serves
+            controller.close()
 
     def run(self, stop: threading.Event) -> None:
         """Until told to stop. Another holder's death is noticed within the length of a lease."""

@@ -2,7 +2,10 @@
 
 import contextlib
 import functools
+import sys
 from pathlib import Path
+
+import msgspec
 
 from tidegate.data.service import Data
 from tidegate.data.store import SqlData
@@ -21,6 +24,9 @@ from tidegate.governance.audit import AuditLog
 from tidegate.governance.authority import PeopleAuthority
 from tidegate.governance.people import People
 from tidegate.governance.store import SqlAuditSource, SqlPeople
+from tidegate.incidents.book import IncidentBook
+from tidegate.incidents.service import Incidents
+from tidegate.incidents.store import SqlIncidents
 from tidegate.kernel.dispatch import Dispatcher, LocalInvoker, Meter, WireTransport
 from tidegate.kernel.ids import random_id
 from tidegate.kernel.operation import Service
@@ -32,6 +38,10 @@ from tidegate.models.service import Models
 from tidegate.models.store import SqlModels
 from tidegate.monitors.service import Monitors
 from tidegate.monitors.store import SqlMonitors
+from tidegate.pipelines.journal import Journal
+from tidegate.pipelines.records import PipelineRun
+from tidegate.pipelines.service import Pipelines
+from tidegate.pipelines.store import SqlPipelines
 from tidegate.predictions.codecs import CODECS
 from tidegate.predictions.log import PredictionLog
 from tidegate.predictions.reading import PredictionReader
@@ -84,6 +94,10 @@ class LocalWorkspace(Workspace):
         self.online_store = SqliteOnlineStore(storage.home / "online.db")
         self.lookup = OnlineLookup(definitions.by_digest, self.online_store)
         wishes = SqlEndpoints(catalog)
+        pipelines = SqlPipelines(catalog)
+        self.pipeline_journal = Journal(store=pipelines, events=facts, clock=clock)
+        incidents = SqlIncidents(catalog)
+        self.incident_book = IncidentBook(store=incidents, facts=facts, clock=clock, ids=ids)
         # opened with the first prediction: a command that predicts nothing takes no writer's number
         self.log = PredictionLog(lambda: storage.writer(self.settings), clock)
         self.engine = ServingEngine(wishes=wishes, models=models, log=self.log, clock=clock, machine=storage.machine)
@@ -101,9 +115,11 @@ class LocalWorkspace(Workspace):
             ),
             models,
             Gates(store=SqlGates(catalog), clock=clock, ids=ids, facts=facts, graph=graph),
+            Pipelines(store=pipelines, journal=self.pipeline_journal, clock=clock, ids=ids, facts=facts),
             Predictions(reader=PredictionReader(storage.journal_folder, storage.journal_index, storage.objects)),
             Endpoints(store=wishes, engine=self.engine, clock=clock, ids=ids, facts=facts, graph=graph),
             Monitors(store=SqlMonitors(catalog), facts=facts),
+            Incidents(store=incidents, book=self.incident_book),
             People(
                 store=people_store,
                 transactions=catalog,
@@ -122,8 +138,10 @@ class LocalWorkspace(Workspace):
 
     def _build_controllers(self) -> list[Controller]:
         """What happens by itself. Imported here: a process that only serves does without Polars."""
+        from tidegate.incidents.controller import IncidentController
         from tidegate.loop.sealing import SealingController
         from tidegate.monitors.controller import QualityController
+        from tidegate.pipelines.controller import PipelineController
 
         storage = self.storage
         sealing = SealingController(
@@ -141,7 +159,27 @@ class LocalWorkspace(Workspace):
             clock=storage.clock,
             machine=storage.machine,
         )
-        return [Controller("sealing", sealing.step), Controller("quality", quality.step)]
+        pipelines = PipelineController(
+            journal=self.pipeline_journal,
+            command=(sys.executable, "-m", "tidegate.workspace.stepping"),
+            message=self._order,
+        )
+        incidents = IncidentController(
+            store=SqlIncidents(storage.catalog),
+            book=self.incident_book,
+            events=EventLog(storage.catalog, storage.clock, storage.ids),
+        )
+        return [
+            Controller("sealing", sealing.step),
+            Controller("quality", quality.step),
+            Controller("pipelines", pipelines.step, pipelines.close),
+            Controller("incidents", incidents.step),  # the last: it hears of what the others did in the same round
+        ]
+
+    def _order(self, run: PipelineRun, term: int) -> bytes:
+        """What `tidegate.workspace.stepping` reads: the run acts as the person who started it."""
+        settings = msgspec.structs.replace(self.settings, home=str(self.storage.home), url="", actor=run.by)
+        return msgspec.json.encode({"settings": settings, "run": run.id, "term": term})
 
     @functools.cached_property
     def wire(self) -> Workspace:
@@ -154,6 +192,7 @@ class LocalWorkspace(Workspace):
 
     def close(self) -> None:
         """Release connections and files."""
+        self.controller_loop.close()
         self.engine.close()
         self.log.close()
         self.online_store.close()

@@ -10,11 +10,13 @@ from tidegate.gates.service import Gates
 from tidegate.governance.approvals import Approvals
 from tidegate.governance.audit import AuditLog
 from tidegate.governance.people import People
+from tidegate.incidents.service import Incidents
 from tidegate.kernel.objects import ObjectPlane
 from tidegate.kernel.operation import Invoker, Service
 from tidegate.loop.service import Loop
 from tidegate.models.service import Models
 from tidegate.monitors.service import Monitors
+from tidegate.pipelines.service import Pipelines
 from tidegate.predictions.service import Predictions
 from tidegate.runs.service import Runs
 
@@ -23,7 +25,8 @@ S = TypeVar("S", bound=Service)
 SERVICES: dict[str, type[Service]] = {
     service.room: service
     for service in (
-        Data, Runs, Features, Models, Gates, Predictions, Endpoints, Monitors, People, Approvals, AuditLog, Loop,
+        Data, Runs, Features, Models, Gates, Pipelines, Predictions, Endpoints, Monitors, Incidents, People, Approvals,
+        AuditLog, Loop,
     )
 }  # fmt: skip
 """Every service by its room: attribute of the workspace, command group, collection in the path."""
@@ -65,6 +68,11 @@ class Workspace:
         return self._room(Gates)
 
     @property
+    def pipelines(self) -> Pipelines:
+        """Steps in order, each journaled."""
+        return self._room(Pipelines)
+
+    @property
     def predictions(self) -> Predictions:
         """The prediction log."""
         return self._room(Predictions)
@@ -78,6 +86,11 @@ class Workspace:
     def monitors(self) -> Monitors:
         """Windows of quality."""
         return self._room(Monitors)
+
+    @property
+    def incidents(self) -> Incidents:
+        """What a person ought to look at."""
+        return self._room(Incidents)
 
     @property
     def people(self) -> People:

@@ -7,9 +7,11 @@ HEADS: dict[str, str] = {
     "features": "features_0001",
     "gates": "gates_0001",
     "governance": "governance_0001",
+    "incidents": "incidents_0001",
     "lineage": "lineage_0001",
     "models": "models_0001",
     "monitors": "monitors_0001",
+    "pipelines": "pipelines_0001",
     "runs": "runs_0001",
     "storage": "storage_0001",
 }

@@ -1,0 +1,1 @@
+"""Incidents: opened by facts, with a timeline, acknowledged and resolved by people."""
