@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tidegate.endpoints.strategies import canary, shadow
     from tidegate.kernel.errors import (
         AlreadyExists,
         Conflict,
@@ -38,7 +39,9 @@ _HOMES = {
     "Unauthenticated": _ERRORS,
     "Unavailable": _ERRORS,
     "Workspace": "tidegate.workspace",
+    "canary": "tidegate.endpoints.strategies",
     "open": "tidegate.workspace:open_workspace",
+    "shadow": "tidegate.endpoints.strategies",
 }
 
 __all__ = [
@@ -53,7 +56,9 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "Workspace",
+    "canary",
     "open",
+    "shadow",
 ]
 
 

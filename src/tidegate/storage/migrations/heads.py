@@ -2,7 +2,7 @@
 
 HEADS: dict[str, str] = {
     "data": "data_0001",
-    "endpoints": "endpoints_0001",
+    "endpoints": "endpoints_0002",
     "events": "events_0001",
     "gates": "gates_0001",
     "governance": "governance_0001",
