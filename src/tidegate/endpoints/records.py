@@ -25,7 +25,7 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     steps: tuple[float, ...] = ()
     """Shares of the traffic, in percent, rising to 100."""
     alpha: float = 0.05
-    """The chance of stopping a canary that does no harm, and the chance of promoting one that is worse by the margin."""
+    """The chance of stopping a canary that does no harm, and that of promoting one that is worse by the margin."""
     margin: float = 0.01
     """On rows that both variants scored: how much the mean loss, which lies in [0, 1], may be higher and still count
     as not worse."""

@@ -178,7 +178,7 @@ class RoutingTable:
         try:
             return Route(endpoint, _at_hand(wished, served) or self._load(wished), canary, shadows)
         except LOADING_FAULTS as error:
-            self._note_failure(wished)
+            self._note_failure(wished, error)
             if served is not None:
                 return Route(endpoint, served.stable, canary, shadows)
             return Unavailable(
@@ -200,12 +200,12 @@ class RoutingTable:
             return None
         try:
             return _at_hand(wished, served) or self._load(wished)
-        except LOADING_FAULTS:
-            self._note_failure(wished)
+        except LOADING_FAULTS as error:
+            self._note_failure(wished, error)
             return None
 
-    def _note_failure(self, wished: Deployment) -> None:
-        log.exception("endpoint %s: deployment %s does not load", wished.endpoint, wished.id)
+    def _note_failure(self, wished: Deployment, error: Exception) -> None:
+        log.error("endpoint %s: deployment %s does not load", wished.endpoint, wished.id, exc_info=error)
         self._retry_at = self._machine.monotonic() + RETRY_SECONDS
 
     def _watch(self) -> None:

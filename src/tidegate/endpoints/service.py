@@ -145,7 +145,8 @@ class Endpoints(Service):
         self._engine.routing.expect_change()
         self._store.end(found[0].id, "withdrawn")
         self._facts.append("tidegate.endpoints.withdrawn", name, deployment=found[0].id, version=found[0].version)
-        return msgspec.structs.replace(found[0], state="withdrawn")
+        withdrawn: Deployment = msgspec.structs.replace(found[0], state="withdrawn")
+        return withdrawn
 
     @operation("POST /endpoints/{name}/retirement", role="maintainer", audit="change")
     def retire(self, name: str) -> Endpoint:

@@ -48,8 +48,10 @@ def goes_to_canary(prediction_id: str, share: float) -> bool:
 
 
 def answer_split(route: Route, features: FeatureLookup | None, asked: Asked) -> Answered:
-    """Answer a request by a route that is not plain. Raises as the stable variant does, and `Unavailable` where its
-    features cannot be looked up."""
+    """Answer a request by a route that is not plain.
+
+    Raises as the stable variant does, and `Unavailable` where its features cannot be looked up.
+    """
     return _Request(route, features, asked).answer()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from tidegate.data.service import Data
 from tidegate.data.store import SqlData
 from tidegate.endpoints.engine import ServingEngine
+from tidegate.endpoints.moves import Moves
 from tidegate.endpoints.service import Endpoints
 from tidegate.endpoints.store import SqlEndpoints
 from tidegate.events.store import EventLog
@@ -31,7 +32,11 @@ from tidegate.monitors.store import SqlMonitors
 from tidegate.predictions.codecs import CODECS
 from tidegate.predictions.log import PredictionLog
 from tidegate.predictions.reading import PredictionReader
+from tidegate.predictions.records import LABELS, PREDICTIONS
 from tidegate.predictions.service import Predictions
+from tidegate.rollouts.acts import Acts, writing
+from tidegate.rollouts.service import Rollouts
+from tidegate.rollouts.store import SqlRollouts
 from tidegate.runs.service import Runs
 from tidegate.runs.store import SqlRuns
 from tidegate.storage.opening import open_storage
@@ -80,6 +85,8 @@ class LocalWorkspace(Workspace):
         # opened with the first prediction: a command that predicts nothing takes no writer's number
         self.log = PredictionLog(lambda: storage.writer(self.settings), clock)
         self.engine = ServingEngine(wishes=wishes, models=models, log=self.log, clock=clock, machine=storage.machine)
+        self._moves = Moves(wishes, models, self.engine.routing.expect_change)
+        self._acts = Acts(self._moves, facts, storage.audit)
         self.controller_loop = ControllerLoop(self._build_controllers, storage.leases, storage.machine, random_id())
         services: list[Service] = [
             Data(store=SqlData(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
@@ -89,6 +96,7 @@ class LocalWorkspace(Workspace):
             Predictions(reader=PredictionReader(storage.journal_folder, storage.journal_index, storage.objects)),
             Endpoints(store=wishes, engine=self.engine, clock=clock, ids=ids, facts=facts, graph=graph),
             Monitors(store=SqlMonitors(catalog), facts=facts),
+            Rollouts(store=SqlRollouts(catalog), acts=self._acts, clock=clock),
             People(
                 store=people_store,
                 transactions=catalog,
@@ -109,6 +117,8 @@ class LocalWorkspace(Workspace):
         """What happens by itself. Imported here: a process that only serves does without Polars."""
         from tidegate.loop.sealing import SealingController
         from tidegate.monitors.controller import QualityController
+        from tidegate.predictions.following import Follower
+        from tidegate.rollouts.controller import RolloutController
 
         storage = self.storage
         sealing = SealingController(
@@ -126,7 +136,23 @@ class LocalWorkspace(Workspace):
             clock=storage.clock,
             machine=storage.machine,
         )
-        return [Controller("sealing", sealing.step), Controller("quality", quality.step)]
+        followed = storage.journal_folder, storage.journal_index, storage.objects
+        rollouts = RolloutController(
+            store=SqlRollouts(storage.catalog),
+            moves=self._moves,
+            acts=self._acts,
+            write=writing(storage.catalog, self.dispatcher.on_behalf),
+            predictions=Follower(PREDICTIONS, *followed),
+            labels=Follower(LABELS, *followed),
+            objects=storage.objects,
+            clock=storage.clock,
+            machine=storage.machine,
+        )
+        return [
+            Controller("sealing", sealing.step),
+            Controller("quality", quality.step),
+            Controller("rollouts", rollouts.step),
+        ]
 
     @functools.cached_property
     def wire(self) -> Workspace:

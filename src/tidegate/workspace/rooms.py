@@ -15,6 +15,7 @@ from tidegate.loop.service import Loop
 from tidegate.models.service import Models
 from tidegate.monitors.service import Monitors
 from tidegate.predictions.service import Predictions
+from tidegate.rollouts.service import Rollouts
 from tidegate.runs.service import Runs
 
 S = TypeVar("S", bound=Service)
@@ -22,7 +23,7 @@ S = TypeVar("S", bound=Service)
 SERVICES: dict[str, type[Service]] = {
     service.room: service
     for service in (
-        Data, Runs, Models, Gates, Predictions, Endpoints, Monitors, People, Approvals, AuditLog, Loop,
+        Data, Runs, Models, Gates, Predictions, Endpoints, Monitors, Rollouts, People, Approvals, AuditLog, Loop,
     )
 }  # fmt: skip
 """Every service by its room: attribute of the workspace, command group, collection in the path."""
@@ -72,6 +73,11 @@ class Workspace:
     def monitors(self) -> Monitors:
         """Windows of quality."""
         return self._room(Monitors)
+
+    @property
+    def rollouts(self) -> Rollouts:
+        """How canaries take over."""
+        return self._room(Rollouts)
 
     @property
     def people(self) -> People:

@@ -9,6 +9,7 @@ HEADS: dict[str, str] = {
     "lineage": "lineage_0001",
     "models": "models_0001",
     "monitors": "monitors_0001",
+    "rollouts": "rollouts_0001",
     "runs": "runs_0001",
     "storage": "storage_0001",
 }
