@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tidegate.endpoints.strategies import canary, shadow
     from tidegate.features.definitions import (
         Boolean,
         Float64,
@@ -65,7 +66,9 @@ _HOMES = {
     "min": "tidegate.features.definitions:minimum",
     "sum": "tidegate.features.definitions:total",
     "Workspace": "tidegate.workspace",
+    "canary": "tidegate.endpoints.strategies",
     "open": "tidegate.workspace:open_workspace",
+    "shadow": "tidegate.endpoints.strategies",
 }
 
 __all__ = [
@@ -84,6 +87,7 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "Workspace",
+    "canary",
     "col",
     "count",
     "feature_service",
@@ -92,6 +96,7 @@ __all__ = [
     "mean",
     "min",
     "open",
+    "shadow",
     "sum",
 ]
 

@@ -89,6 +89,7 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
         "Endpoints: the names under which predictions are asked for, and the model versions behind them.",
         {
             "deploy": "Put a model version behind an endpoint, which is made where there is none.",
+            "withdraw": "Take back a canary or a shadow, named by its deployment's id or its version, such as `late-arrival/4`.",
             "retire": "Take an endpoint out of service; its deployments, predictions and labels stay. Deploying revives it.",
             "get": "One endpoint, with the deployment that answers.",
             "deployments": "Deployments of an endpoint, newest first.",
@@ -103,6 +104,14 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
             "windows": "List the windows of an endpoint, newest first, one for each model version that answered in it.",
             "latest": "Show how an endpoint stands: its newest window, the newest with labels, and labels that fit no prediction.",
             "set-window": "Choose how long the windows of an endpoint are, from a minute to 366 days; a day unless chosen.",
+        },
+    ),
+    "rollouts": (
+        "How canaries took over, or did not, and the evidence.",
+        {
+            "get": "One rollout: its steps, its evidence, and what decided it or what it waits for.",
+            "cancel": "Stop a rollout and take its canary's traffic back at once; stable answers on.",
+            "list": "Rollouts, newest first; `endpoint`: only those of one.",
         },
     ),
     "incidents": (

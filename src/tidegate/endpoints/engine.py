@@ -17,9 +17,11 @@ from tidegate.endpoints.records import (
 )
 from tidegate.endpoints.routing import Route, RoutingTable, Wishes
 from tidegate.endpoints.rules import check_count, check_outcome, moments_of
+from tidegate.endpoints.splitting import Asked, answer_split
 from tidegate.endpoints.variant import LiveVariant
 from tidegate.kernel import wire
 from tidegate.kernel.clock import BusinessClock, MachineClock, to_micros
+from tidegate.kernel.features import FeatureLookup
 from tidegate.models.loading import LoadedModel
 from tidegate.predictions.log import PredictionLog
 from tidegate.predictions.records import LabelRow
@@ -45,15 +47,27 @@ class ServingEngine:
     Laws:
 
     1. **Logged.** A prediction is in the log before its answer is given; a request that is refused leaves no row.
-    2. **True.** The model that an answer names is the one that its logged row names, and the one that answered.
+    2. **True.** The model that an answer names is the one that its logged row names, and the one that answered, also
+       while a canary's share is being changed.
     3. **Typed.** What is wrong with a request raises `Invalid` naming the field; nothing else is raised on purpose
        but `NotFound` (no such endpoint) and `Unavailable` (its model cannot be loaded, or the disk is full).
     4. **Finite.** No answer holds NaN or an infinity: such a value is null, and its row is logged as `not_finite`.
+    5. **Unharmed.** What a canary or a shadow raises never reaches who asked: see `splitting`.
+
+    ``features`` completes the rows of versions that name a feature service.
     """
 
     def __init__(
-        self, *, wishes: Wishes, models: ModelLoader, log: PredictionLog, clock: BusinessClock, machine: MachineClock
+        self,
+        *,
+        wishes: Wishes,
+        models: ModelLoader,
+        log: PredictionLog,
+        clock: BusinessClock,
+        machine: MachineClock,
+        features: FeatureLookup | None = None,
     ) -> None:
+        self._features = features
         self._models = models
         self._log = log
         self._clock = clock
@@ -87,7 +101,11 @@ class ServingEngine:
         check_count(len(rows), "rows")
         moments = [to_micros(now)] * len(rows) if at is None else moments_of(at, len(rows), now)
         new = self._log.ids.new
-        answered = route.stable.answer(rows, texts, moments, [new(now) for _ in rows])
+        ids = [new(now) for _ in rows]
+        if route.plain:
+            answered = route.stable.answer(rows, texts, moments, ids)
+        else:
+            answered = answer_split(route, self._features, Asked(rows, texts, moments, ids))
         self._log.append(answered.rows)
         return answered.predictions
 

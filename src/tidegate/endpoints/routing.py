@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from tidegate.endpoints.records import Deployment, Endpoint
@@ -50,14 +50,32 @@ class Wishes(Protocol):
 
 
 class Route:
-    """One endpoint as it is served. A strategy that splits traffic adds variants beside `stable`."""
+    """One endpoint as it is served: the stable variant, and beside it a canary with its share, and shadows."""
 
-    __slots__ = ("classes", "endpoint", "stable")
+    __slots__ = ("canary", "classes", "endpoint", "plain", "shadows", "share", "slow", "stable")
 
-    def __init__(self, endpoint: Endpoint, stable: LiveVariant) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        stable: LiveVariant,
+        canary: LiveVariant | None = None,
+        shadows: Sequence[LiveVariant] = (),
+    ) -> None:
+        wished = endpoint.canary
         self.endpoint = endpoint
         self.stable = stable
+        self.canary = canary
+        self.share = (wished.share or 0.0) / 100 if canary is not None and wished is not None else 0.0
+        """The canary's part of the traffic, from 0 to 1."""
+        self.shadows = tuple(shadows)
         self.classes: Mapping[Label, Label] = canonical_classes(endpoint.classes)
+        self.plain = self.share == 0 and not self.shadows and stable.service is None
+        """Whether the stable variant alone sees the rows, just as they came."""
+        self.slow = any(variant.slow or variant.service is not None for variant in self.variants())
+
+    def variants(self) -> tuple[LiveVariant, ...]:
+        """All that are in memory."""
+        return (self.stable, *((self.canary,) if self.canary is not None else ()), *self.shadows)
 
 
 class RoutingTable:
@@ -69,7 +87,7 @@ class RoutingTable:
     2. **At once.** An endpoint that is unknown is looked for in the catalog before `NotFound`; a deployment made in
        this process is seen by the next request, one made elsewhere after `CHECK_SECONDS`.
     3. **Steady.** A deployment whose model does not load leaves the earlier one answering, and is tried again; it
-       never stops another endpoint.
+       never stops another endpoint. A canary or a shadow that does not load is left out until it does.
     """
 
     def __init__(self, wishes: Wishes, load: Callable[[Deployment], LiveVariant], machine: MachineClock) -> None:
@@ -111,7 +129,7 @@ class RoutingTable:
     def at_hand(self, name: str) -> Route | None:
         """The route, where memory alone answers and the model is quick: for an event loop."""
         route = self._table.get(name)
-        if isinstance(route, Route) and not route.stable.slow and self.settled(name):
+        if isinstance(route, Route) and not route.slow and self.settled(name):
             return route
         return None
 
@@ -150,24 +168,45 @@ class RoutingTable:
     def _route(self, endpoint: Endpoint) -> Route | Unavailable:
         wished = endpoint.live
         known = self._table.get(endpoint.name)
-        served = known.stable if isinstance(known, Route) else None
+        served = known if isinstance(known, Route) else None
         if wished is None:
             raise ValueError(f"endpoint {endpoint.name} has no deployment")
-        if served is not None and served.deployment.id == wished.id:
-            return known if isinstance(known, Route) and known.endpoint == endpoint else Route(endpoint, served)
+        if served is not None and served.endpoint == endpoint and self._complete(served):
+            return served
+        canary = self._beside(endpoint.canary, served)
+        shadows = [one for wish in endpoint.shadows if (one := self._beside(wish, served)) is not None]
         try:
-            return Route(endpoint, self._load(wished))
+            return Route(endpoint, _at_hand(wished, served) or self._load(wished), canary, shadows)
         except LOADING_FAULTS as error:
-            log.exception("endpoint %s: deployment %s does not load", endpoint.name, wished.id)
-            self._retry_at = self._machine.monotonic() + RETRY_SECONDS
+            self._note_failure(wished, error)
             if served is not None:
-                return Route(endpoint, served)
+                return Route(endpoint, served.stable, canary, shadows)
             return Unavailable(
                 f"endpoint {endpoint.name} cannot answer: {wished.version} does not load ({error}); deploy another "
                 "version, or see the server's log",
                 endpoint=endpoint.name,
                 deployment=wished.id,
             )
+
+    def _complete(self, route: Route) -> bool:
+        """Whether everything that its endpoint wishes is in the route."""
+        endpoint = route.endpoint
+        wished = [one for one in (endpoint.live, endpoint.canary, *endpoint.shadows) if one is not None]
+        return all(_at_hand(one, route) is not None for one in wished)
+
+    def _beside(self, wished: Deployment | None, served: Route | None) -> LiveVariant | None:
+        """A variant other than the stable one, which is done without while it does not load."""
+        if wished is None:
+            return None
+        try:
+            return _at_hand(wished, served) or self._load(wished)
+        except LOADING_FAULTS as error:
+            self._note_failure(wished, error)
+            return None
+
+    def _note_failure(self, wished: Deployment, error: Exception) -> None:
+        log.error("endpoint %s: deployment %s does not load", wished.endpoint, wished.id, exc_info=error)
+        self._retry_at = self._machine.monotonic() + RETRY_SECONDS
 
     def _watch(self) -> None:
         while not self._stop.wait(CHECK_SECONDS):
@@ -177,3 +216,11 @@ class RoutingTable:
                 log.warning("routing was not refreshed: %s", error.message)
             except Exception:
                 log.exception("routing was not refreshed by a fault of ours")
+
+
+def _at_hand(wished: Deployment, served: Route | None) -> LiveVariant | None:
+    """The deployment where a route has it in memory already, in the part that it is to play."""
+    for variant in served.variants() if served is not None else ():
+        if (variant.deployment.id, variant.deployment.variant) == (wished.id, wished.variant):
+            return variant
+    return None

@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from tidegate.endpoints.records import OutcomeIn
+from tidegate.endpoints.records import Deployment, Endpoint, OutcomeIn, Strategy, Variant
 from tidegate.kernel.clock import to_micros
-from tidegate.kernel.errors import Invalid
+from tidegate.kernel.errors import Invalid, Refused
 from tidegate.kernel.ids import parse_id
+from tidegate.models.records import ModelVersion
 from tidegate.models.signature import Label
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -17,8 +18,110 @@ _ID = re.compile(r"[0-9a-f]{32}")
 MAX_ROWS = 10_000
 """Most rows, or labels, of one call."""
 
+MOST_SHADOWS = 4
+"""Each of them scores every row."""
+
+MOST_STEPS = 20
+
 SKEW = timedelta(seconds=5)
 """How far ahead the clock of another machine, which made an id, may be."""
+
+
+def check_strategy(strategy: Strategy) -> Strategy:
+    """The strategy, if a canary's steps and limits make sense. Raises `Invalid` naming the field."""
+    if strategy.kind == "canary":
+        _check_steps(strategy.steps)
+        for name, low, high, why in _BOUNDS:
+            value = getattr(strategy, name)
+            if not low <= value <= high:
+                raise _amiss(name, f"{value:g} is outside {low:g} to {high:g}: {why}")
+    elif strategy.steps:
+        raise _amiss("steps", f"only a canary takes steps, {strategy.kind} does not")
+    return strategy
+
+
+_BOUNDS = (
+    ("alpha", 0.0001, 0.5, "it is the chance of deciding wrongly, such as 0.05"),
+    ("margin", 0.0001, 0.5, "a mean loss that is higher by it still counts as not worse, such as 0.01"),
+    ("ratio", 1.01, 10, "a rate of so many times stable's still counts as not worse, such as 1.4"),
+    ("rows", 1, 10_000_000, "the canary scores at least so many rows at each step"),
+    ("labels", 1, 10_000_000, "without labels nobody can show that a canary is not worse"),
+    ("days", 0.001, 366, "after so many days of business time the canary is inconclusive"),
+)
+
+
+def _check_steps(steps: Sequence[float]) -> None:
+    if not 1 <= len(steps) <= MOST_STEPS:
+        raise _amiss("steps", f"a canary takes 1 to {MOST_STEPS} steps, got {len(steps)}: such as [5, 25, 50, 100]")
+    for before, step in zip((0.0, *steps), steps, strict=False):
+        if not 0 < step <= 100:
+            raise _amiss("steps", f"{step:g} is no percentage above 0 and up to 100")
+        if not step > before:
+            raise _amiss("steps", f"{step:g} does not come after {before:g}: each step is greater than the last")
+    if steps[-1] != 100:
+        raise _amiss("steps", f"the last step is {steps[-1]:g}: it must be 100, where a canary is promoted")
+
+
+def _amiss(field: str, what: str) -> Invalid:
+    return Invalid(f"strategy, {field}: {what}", field=f"strategy.{field}")
+
+
+def deployed_already(endpoint: Endpoint | None, digest: str, strategy: Strategy) -> Deployment | None:
+    """The live deployment that is what is wished: of the same version, in the same part."""
+    if endpoint is None or endpoint.live is None:
+        return None
+    if strategy.kind == "shadow":
+        return next((one for one in endpoint.shadows if one.digest == digest), None)
+    canary = endpoint.canary
+    if canary is not None and canary.digest == digest and canary.strategy == strategy:
+        return canary
+    return endpoint.live if endpoint.live.digest == digest and canary is None else None
+
+
+def first_variant(endpoint: Endpoint | None, strategy: Strategy) -> Variant:
+    """The part in which a deployment begins."""
+    if endpoint is None or endpoint.live is None or strategy.kind == "all_at_once":
+        return "stable"
+    return strategy.kind
+
+
+def check_deployable(
+    name: str, endpoint: Endpoint | None, version: ModelVersion, strategy: Strategy, outcome_independent: bool | None
+) -> None:
+    """Raise `Refused` where this version cannot come beside, or instead of, what is live; it says what to do."""
+    task = version.signature.task
+    if strategy.kind == "canary" and task == "regression":
+        raise Refused(
+            f"{version.reference} is a regression, whose errors have no bound that a canary could be judged by: deploy "
+            "it as a shadow, compare what was logged, and then deploy it all at once",
+            version=version.reference,
+        )
+    if endpoint is None or endpoint.live is None:
+        if strategy.kind == "shadow":
+            raise Refused(f"nothing is live behind endpoint {name}: a shadow never answers; deploy a version first")
+    elif endpoint.canary is not None:
+        changes = outcome_independent not in (None, endpoint.outcome_independent)
+        if strategy.kind != "shadow" or changes:
+            raise Refused(
+                f"{endpoint.canary.version} is being rolled out behind endpoint {name}: wait for its decision, or take "
+                f"it back with 'tidegate endpoints withdraw {name} --deployment {endpoint.canary.version}'",
+                endpoint=name,
+                canary=endpoint.canary.version,
+            )
+    if endpoint is None:
+        return
+    if endpoint.task != task:
+        raise Refused(
+            f"endpoint {name} answers a {endpoint.task} and {version.reference} is a {task}: its labels would "
+            "mix; deploy it behind another endpoint",
+            endpoint=name,
+            version=version.reference,
+        )
+    if strategy.kind == "shadow" and len(endpoint.shadows) >= MOST_SHADOWS:
+        raise Refused(
+            f"endpoint {name} has {MOST_SHADOWS} shadows already, each of which scores every row: withdraw one first",
+            endpoint=name,
+        )
 
 
 def check_count(count: int, what: str) -> None:

@@ -5,9 +5,11 @@ from typing import Any, Protocol
 
 import msgspec
 
+from tidegate.endpoints import rules
 from tidegate.endpoints.engine import ServingEngine
 from tidegate.endpoints.records import (
     Deployment,
+    DeploymentState,
     Endpoint,
     LabelsAnswer,
     OutcomeIn,
@@ -50,8 +52,8 @@ class EndpointStore(Protocol):
         """Add a deployment."""
         ...
 
-    def end(self, deployment_id: str, state: str) -> None:
-        """Note that a deployment answers no more."""
+    def end(self, deployment_id: str, state: DeploymentState) -> None:
+        """Note that a deployment answers no more, and why."""
         ...
 
     def deployments(self, endpoint: str, before: tuple[datetime, str] | None, limit: int) -> list[Deployment]:
@@ -84,13 +86,24 @@ class Endpoints(Service):
         self._graph = graph
 
     @operation("POST /endpoints/{name}/deployments", role="maintainer", audit="change")
-    def deploy(self, name: str, version: str | ModelVersion, *, strategy: Strategy | None = None) -> Deployment:
+    def deploy(
+        self,
+        name: str,
+        version: str | ModelVersion,
+        *,
+        strategy: Strategy | None = None,
+        outcome_independent: bool | None = None,
+    ) -> Deployment:
         """Put a model version behind an endpoint, which is made where there is none.
 
-        The version must be in stage production. All at once (the default) it takes over every request, and the
-        model's alias `champion` moves to it. Deploying what is live already changes nothing.
+        The version must be in stage production. All at once (the default, and always where nothing is live yet) it
+        takes over every request, and the model's alias `champion` moves to it. As a canary it waits for its rollout,
+        which gives it a share of the traffic step by step; as a shadow it scores every row and never answers.
+        `outcome_independent` declares of the endpoint that what happens does not depend on what was predicted.
+        Deploying what is live already changes nothing. Raises `Refused` while a canary is running.
         """
         check_name(name, "endpoint")
+        strategy = rules.check_strategy(strategy or Strategy())
         chosen = self._resolve(version)
         if chosen.stage != "production":
             raise Refused(
@@ -99,27 +112,41 @@ class Endpoints(Service):
                 version=chosen.reference,
                 stage=chosen.stage,
             )
-        strategy = strategy or Strategy()
         endpoint = self._store.claim(name)
-        live = endpoint.live if endpoint is not None else None
-        if live is not None and live.digest == chosen.digest and live.strategy == strategy:
-            return live
-        _check_same_task(endpoint, chosen)
-        deployment = self._new_deployment(name, chosen, strategy)
+        known = rules.deployed_already(endpoint, chosen.digest, strategy)
+        if known is not None and outcome_independent in (None, endpoint and endpoint.outcome_independent):
+            return known
+        rules.check_deployable(name, endpoint, chosen, strategy, outcome_independent)
+        deployment = known or self._new_deployment(endpoint, name, chosen, strategy)
         self._engine.routing.expect_change()
-        self._take_over(endpoint, deployment)
-        self._models.set_alias(chosen.name, CHAMPION, number=chosen.number)
-        self._facts.append(
-            "tidegate.endpoints.deployed",
-            name,
-            deployment=deployment.id,
-            version=deployment.version,
-            strategy=strategy.kind,
-        )
-        self._graph.add(
-            Edge(Node("model", chosen.digest, deployment.version), Node("deployment", deployment.id, name), "serving")
-        )
+        self._put(endpoint, deployment, outcome_independent, new=known is None)
+        if known is None:
+            self._tell(deployment, chosen)
         return deployment
+
+    @operation("POST /endpoints/{name}/withdrawal", role="maintainer", audit="change")
+    def withdraw(self, name: str, *, deployment: str) -> Deployment:
+        """Take back a canary or a shadow, named by its deployment's id or its version, such as `late-arrival/4`.
+
+        Stable answers on. The rollout of a canary is cancelled.
+        """
+        endpoint = self._store.claim(name)
+        if endpoint is None:
+            raise _unknown(name)
+        beside = [*endpoint.shadows, *((endpoint.canary,) if endpoint.canary is not None else ())]
+        found = [one for one in beside if deployment in (one.id, one.version)]
+        if len(found) != 1:
+            listed = ", ".join(f"{one.variant} {one.version} ({one.id})" for one in beside) or "none"
+            raise NotFound(
+                f"{deployment[:140]!r} names {len(found)} canaries or shadows of endpoint {name}; there are: {listed}. "
+                "'tidegate endpoints retire' takes the whole endpoint out of service",
+                endpoint=name,
+            )
+        self._engine.routing.expect_change()
+        self._store.end(found[0].id, "withdrawn")
+        self._facts.append("tidegate.endpoints.withdrawn", name, deployment=found[0].id, version=found[0].version)
+        withdrawn: Deployment = msgspec.structs.replace(found[0], state="withdrawn")
+        return withdrawn
 
     @operation("POST /endpoints/{name}/retirement", role="maintainer", audit="change")
     def retire(self, name: str) -> Endpoint:
@@ -130,8 +157,10 @@ class Endpoints(Service):
         if endpoint.live is None:
             return endpoint
         self._engine.routing.expect_change()
-        retired = msgspec.structs.replace(endpoint, state="retired", live=None)
-        self._store.end(endpoint.live.id, "retired")
+        retired = msgspec.structs.replace(endpoint, state="retired", live=None, canary=None, shadows=())
+        beside = (endpoint.canary,) if endpoint.canary is not None else ()
+        for deployment in (endpoint.live, *beside, *endpoint.shadows):
+            self._store.end(deployment.id, "retired")
         self._store.save(retired)
         self._facts.append("tidegate.endpoints.retired", name, deployment=endpoint.live.id)
         return retired
@@ -180,8 +209,11 @@ class Endpoints(Service):
             )
         return found
 
-    def _new_deployment(self, name: str, version: ModelVersion, strategy: Strategy) -> Deployment:
+    def _new_deployment(
+        self, endpoint: Endpoint | None, name: str, version: ModelVersion, strategy: Strategy
+    ) -> Deployment:
         now = self._clock.now()
+        variant = rules.first_variant(endpoint, strategy)
         return Deployment(
             id=self._ids.new(now),
             endpoint=name,
@@ -189,29 +221,51 @@ class Endpoints(Service):
             number=version.number,
             digest=version.digest,
             strategy=strategy,
+            variant=variant,
+            share=0.0 if variant == "canary" else None,
             task=version.signature.task,
             classes=version.signature.classes,
             created_at=now,
             by=actor(),
         )
 
-    def _take_over(self, endpoint: Endpoint | None, deployment: Deployment) -> None:
-        """Make the deployment the one that answers."""
-        known = endpoint.classes if endpoint is not None else ()
-        if endpoint is not None and endpoint.live is not None:
-            self._store.end(endpoint.live.id, "replaced")
-        self._store.add(deployment)
-        self._store.save(
-            Endpoint(
-                name=deployment.endpoint,
-                state="live",
-                live=deployment,
-                task=deployment.task,
-                classes=tuple(dict.fromkeys((*known, *deployment.classes))),
-                created_at=endpoint.created_at if endpoint is not None else deployment.created_at,
-                by=endpoint.by if endpoint is not None else deployment.by,
-            )
+    def _put(
+        self, endpoint: Endpoint | None, deployment: Deployment, outcome_independent: bool | None, *, new: bool
+    ) -> None:
+        """Write the deployment, where it is new, and the endpoint as it is with it."""
+        before = endpoint or Endpoint(
+            name=deployment.endpoint,
+            state="live",
+            live=None,
+            task=deployment.task,
+            created_at=deployment.created_at,
+            by=deployment.by,
         )
+        live = deployment if deployment.variant == "stable" else before.live
+        if new:
+            if before.live is not None and live is not before.live:
+                self._store.end(before.live.id, "replaced")
+            self._store.add(deployment)
+        declared = before.outcome_independent if outcome_independent is None else outcome_independent
+        classes = tuple(dict.fromkeys((*before.classes, *deployment.classes)))
+        self._store.save(
+            msgspec.structs.replace(before, state="live", live=live, classes=classes, outcome_independent=declared)
+        )
+
+    def _tell(self, deployment: Deployment, version: ModelVersion) -> None:
+        """Move the champion where the deployment is the one that answers; note the fact, and the edge."""
+        if deployment.variant == "stable":
+            self._models.set_alias(version.name, CHAMPION, number=version.number)
+        self._facts.append(
+            "tidegate.endpoints.deployed",
+            deployment.endpoint,
+            deployment=deployment.id,
+            version=deployment.version,
+            strategy=deployment.strategy.kind,
+            variant=deployment.variant,
+        )
+        node = Node("deployment", deployment.id, deployment.endpoint)
+        self._graph.add(Edge(Node("model", version.digest, deployment.version), node, "serving"))
 
     @operation("GET /endpoints", role="viewer", audit="none")
     def list(self, *, limit: int = 100, cursor: str = "") -> Page[Endpoint]:
@@ -220,17 +274,6 @@ class Endpoints(Service):
         found = self._store.page(after[0] if after else "", page_size(limit) + 1)
         more = len(found) > limit
         return Page(found[:limit], encode_cursor(found[limit - 1].name) if more else None)
-
-
-def _check_same_task(endpoint: Endpoint | None, version: ModelVersion) -> None:
-    task = version.signature.task
-    if endpoint is not None and endpoint.task != task:
-        raise Refused(
-            f"endpoint {endpoint.name} answers a {endpoint.task} and {version.reference} is a {task}: its labels would "
-            "mix; deploy it behind another endpoint",
-            endpoint=endpoint.name,
-            version=version.reference,
-        )
 
 
 def _unknown(name: str) -> NotFound:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from tidegate.endpoints.records import Deployment, Endpoint, Strategy
+from tidegate.endpoints.records import Deployment, DeploymentState, Endpoint, Strategy, Variant
 from tidegate.kernel.clock import from_micros, to_micros
 from tidegate.models.signature import Label
 from tidegate.storage.catalog import Catalog
@@ -21,6 +21,7 @@ endpoints = table(
     sa.Column("classes", sa.LargeBinary, nullable=False),
     sa.Column("created_at", Micros, nullable=False),
     sa.Column("created_by", sa.String(128), nullable=False),
+    sa.Column("outcome_independent", sa.Boolean, nullable=True),
     room="endpoints",
 )
 
@@ -38,7 +39,9 @@ deployments = table(
     sa.Column("classes", sa.LargeBinary, nullable=False),
     sa.Column("created_at", Micros, nullable=False),
     sa.Column("created_by", sa.String(128), nullable=False),
+    sa.Column("share", sa.Float(53), nullable=True),
     sa.Index("ix_deployment_endpoint", "endpoint", "created_at", "id"),
+    sa.Index("ix_deployment_variant", "state", "variant"),
     room="endpoints",
 )
 
@@ -79,6 +82,7 @@ class SqlEndpoints:
             "deployment": endpoint.live.id if endpoint.live is not None else None,
             "task": endpoint.task,
             "classes": msgspec.json.encode(endpoint.classes),
+            "outcome_independent": endpoint.outcome_independent,
         }
         insert = self._catalog.insert(endpoints).values(
             name=endpoint.name, created_at=to_micros(endpoint.created_at), created_by=endpoint.by, **changing
@@ -99,10 +103,21 @@ class SqlEndpoints:
         with self._catalog.connect() as connection:
             connection.execute(row)
 
-    def end(self, deployment_id: str, state: str) -> None:
-        """Note that a deployment answers no more."""
+    def end(self, deployment_id: str, state: DeploymentState) -> None:
+        """Note that a deployment answers no more, and why."""
         with self._catalog.connect() as connection:
             connection.execute(deployments.update().where(deployments.c.id == deployment_id).values(state=state))
+
+    def place(self, deployment_id: str, variant: Variant, share: float | None) -> None:
+        """Give a deployment its place: which variant it is, and a canary's percentage of the traffic."""
+        changed = deployments.update().where(deployments.c.id == deployment_id).values(variant=variant, share=share)
+        with self._catalog.connect() as connection:
+            connection.execute(changed)
+
+    def canaries(self) -> list[Deployment]:
+        """Every canary that is live, oldest first."""
+        with self._catalog.connect() as connection:
+            return _beside(connection, deployments.c.variant == "canary")
 
     def deployments(self, endpoint: str, before: tuple[datetime, str] | None, limit: int) -> list[Deployment]:
         """Deployments of an endpoint, newest first, those older than this one."""
@@ -119,15 +134,33 @@ class SqlEndpoints:
 
     def _select(self, query: Any) -> list[Endpoint]:
         with self._catalog.connect() as connection:
-            return [_endpoint(row) for row in connection.execute(query)]
+            found = [_endpoint(row) for row in connection.execute(query)]
+            names = [endpoint.name for endpoint in found if endpoint.live is not None]
+            beside = _beside(connection, deployments.c.endpoint.in_(names)) if names else []
+        return [_with_variants(endpoint, beside) for endpoint in found] if beside else found
 
 
-_PLAIN = ("id", "endpoint", "model", "number", "digest", "variant", "state", "task")
+_PLAIN = ("id", "endpoint", "model", "number", "digest", "variant", "state", "share", "task")
+
+
+def _beside(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> list[Deployment]:
+    """Live deployments other than the stable ones."""
+    live = (deployments.c.state == "live") & deployments.c.variant.in_(("canary", "shadow"))
+    query = sa.select(deployments).where(live, condition).order_by(deployments.c.created_at, deployments.c.id)
+    return [_deployment(row._mapping) for row in connection.execute(query)]
+
+
+def _with_variants(endpoint: Endpoint, beside: list[Deployment]) -> Endpoint:
+    mine = [deployment for deployment in beside if deployment.endpoint == endpoint.name]
+    canary = next((deployment for deployment in mine if deployment.variant == "canary"), None)
+    shadows = tuple(deployment for deployment in mine if deployment.variant == "shadow")
+    return msgspec.structs.replace(endpoint, canary=canary, shadows=shadows)
 
 
 def _joined() -> Any:
     both = endpoints.outerjoin(deployments, deployments.c.id == endpoints.c.deployment)
-    mine = [endpoints.c[name] for name in ("name", "state", "task", "classes", "created_at", "created_by")]
+    names = ("name", "state", "task", "classes", "created_at", "created_by", "outcome_independent")
+    mine = [endpoints.c[name] for name in names]
     return sa.select(*mine, *(column.label(f"live_{column.name}") for column in deployments.c)).select_from(both)
 
 
@@ -138,6 +171,7 @@ def _endpoint(row: Any) -> Endpoint:
         state=row.state,
         live=_deployment(fields) if fields["id"] is not None else None,
         task=row.task,
+        outcome_independent=bool(row.outcome_independent),
         classes=_CLASSES.decode(row.classes),
         created_at=from_micros(row.created_at),
         by=row.created_by,

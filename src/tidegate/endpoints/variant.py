@@ -41,6 +41,7 @@ class LiveVariant:
         "_variant",
         "deployment",
         "platform",
+        "service",
         "signature",
         "slow",
     )
@@ -49,6 +50,7 @@ class LiveVariant:
         self.deployment = deployment
         self.signature = model.signature
         self.platform = model.version.runtime
+        self.service = model.version.manifest.service
         self._clock = clock
         self._model = deployment.version
         self._variant = deployment.variant
@@ -64,6 +66,11 @@ class LiveVariant:
             model.signature.classes,
         )
         self.slow = self._warm_up(model.version.example) > SLOW_SECONDS
+
+    @property
+    def source(self) -> Source:
+        """Who answers, as the log names it."""
+        return self._source
 
     def answer(
         self, rows: Sequence[dict[str, Any]], texts: Sequence[bytes] | None, moments: Sequence[int], ids: Sequence[str]
@@ -82,7 +89,7 @@ class LiveVariant:
         shares_of = outputs.probabilities.tolist() if outputs.probabilities is not None else repeat(None)
         surprises = self._surprises(rows) if encoded.unknown or encoded.missing else repeat((None, None))
         if texts is None:
-            texts = [_JSON(row) for row in rows]
+            texts = [row_json(row) for row in rows]
         model, variant, source, classes = self._model, self._variant, self._source, self._classes
         answers: list[PredictionOut] = []
         log: list[PredictionRow] = []
@@ -121,4 +128,5 @@ def _plain(value: object) -> object:
     raise NotImplementedError(type(value))
 
 
-_JSON = msgspec.json.Encoder(enc_hook=_plain).encode
+row_json = msgspec.json.Encoder(enc_hook=_plain).encode
+"""A row as the log keeps it."""

@@ -12,6 +12,7 @@ from tidegate.monitors.records import Figures
 from tidegate.monitors.rules import Sample, figures_of
 from tidegate.predictions.codecs import label_schema
 from tidegate.predictions.reading import holding_labels
+from tidegate.predictions.records import FELL_BACK
 from tidegate.predictions.rules import value_number, value_text
 
 GROUP = ("endpoint", "model", "number")
@@ -52,7 +53,7 @@ def rows_of(news: pl.DataFrame) -> pl.DataFrame:
     unlabelled = [pl.lit(None, dtype=_SCHEMA[name]).alias(name) for name in LABEL]
     rows = news.with_columns(
         pl.when(shares.list.len() == 2).then(shares.list.get(1, null_on_oob=True)).alias("score"),
-        (pl.col("value").is_null() | (pl.col("status") != "ok")).alias("failed"),
+        (pl.col("value").is_null() | ~pl.col("status").is_in(("ok", FELL_BACK))).alias("failed"),
         *unlabelled,
     )
     return rows.select([*GROUP, *_SCHEMA])

@@ -19,6 +19,10 @@ LABELS = "labels"
 """The topic of labels."""
 
 
+FELL_BACK = "fell_back"
+"""The status of a row that was the canary's to answer: the canary failed, and stable answered in its stead."""
+
+
 class Source(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Who answered. Made once a deployment, shared by its rows."""
 

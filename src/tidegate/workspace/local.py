@@ -10,6 +10,7 @@ import msgspec
 from tidegate.data.service import Data
 from tidegate.data.store import SqlData
 from tidegate.endpoints.engine import ServingEngine
+from tidegate.endpoints.moves import Moves
 from tidegate.endpoints.service import Endpoints
 from tidegate.endpoints.store import SqlEndpoints
 from tidegate.events.store import EventLog
@@ -45,7 +46,11 @@ from tidegate.pipelines.store import SqlPipelines
 from tidegate.predictions.codecs import CODECS
 from tidegate.predictions.log import PredictionLog
 from tidegate.predictions.reading import PredictionReader
+from tidegate.predictions.records import LABELS, PREDICTIONS
 from tidegate.predictions.service import Predictions
+from tidegate.rollouts.acts import Acts, writing
+from tidegate.rollouts.service import Rollouts
+from tidegate.rollouts.store import SqlRollouts
 from tidegate.runs.service import Runs
 from tidegate.runs.store import SqlRuns
 from tidegate.storage.opening import open_storage
@@ -100,7 +105,16 @@ class LocalWorkspace(Workspace):
         self.incident_book = IncidentBook(store=incidents, facts=facts, clock=clock, ids=ids)
         # opened with the first prediction: a command that predicts nothing takes no writer's number
         self.log = PredictionLog(lambda: storage.writer(self.settings), clock)
-        self.engine = ServingEngine(wishes=wishes, models=models, log=self.log, clock=clock, machine=storage.machine)
+        self.engine = ServingEngine(
+            wishes=wishes,
+            models=models,
+            log=self.log,
+            clock=clock,
+            machine=storage.machine,
+            features=self.lookup,
+        )
+        self._moves = Moves(wishes, models, self.engine.routing.expect_change)
+        self._acts = Acts(self._moves, facts, storage.audit)
         self.controller_loop = ControllerLoop(self._build_controllers, storage.leases, storage.machine, random_id())
         services: list[Service] = [
             Data(store=SqlData(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
@@ -119,6 +133,7 @@ class LocalWorkspace(Workspace):
             Predictions(reader=PredictionReader(storage.journal_folder, storage.journal_index, storage.objects)),
             Endpoints(store=wishes, engine=self.engine, clock=clock, ids=ids, facts=facts, graph=graph),
             Monitors(store=SqlMonitors(catalog), facts=facts),
+            Rollouts(store=SqlRollouts(catalog), acts=self._acts, clock=clock),
             Incidents(store=incidents, book=self.incident_book),
             People(
                 store=people_store,
@@ -142,6 +157,8 @@ class LocalWorkspace(Workspace):
         from tidegate.loop.sealing import SealingController
         from tidegate.monitors.controller import QualityController
         from tidegate.pipelines.controller import PipelineController
+        from tidegate.predictions.following import Follower
+        from tidegate.rollouts.controller import RolloutController
 
         storage = self.storage
         sealing = SealingController(
@@ -169,9 +186,22 @@ class LocalWorkspace(Workspace):
             book=self.incident_book,
             events=EventLog(storage.catalog, storage.clock, storage.ids),
         )
+        followed = storage.journal_folder, storage.journal_index, storage.objects
+        rollouts = RolloutController(
+            store=SqlRollouts(storage.catalog),
+            moves=self._moves,
+            acts=self._acts,
+            write=writing(storage.catalog, self.dispatcher.on_behalf),
+            predictions=Follower(PREDICTIONS, *followed),
+            labels=Follower(LABELS, *followed),
+            objects=storage.objects,
+            clock=storage.clock,
+            machine=storage.machine,
+        )
         return [
             Controller("sealing", sealing.step),
             Controller("quality", quality.step),
+            Controller("rollouts", rollouts.step),
             Controller("pipelines", pipelines.step, pipelines.close),
             Controller("incidents", incidents.step),  # the last: it hears of what the others did in the same round
         ]

@@ -18,6 +18,7 @@ from tidegate.models.service import Models
 from tidegate.monitors.service import Monitors
 from tidegate.pipelines.service import Pipelines
 from tidegate.predictions.service import Predictions
+from tidegate.rollouts.service import Rollouts
 from tidegate.runs.service import Runs
 
 S = TypeVar("S", bound=Service)
@@ -25,8 +26,8 @@ S = TypeVar("S", bound=Service)
 SERVICES: dict[str, type[Service]] = {
     service.room: service
     for service in (
-        Data, Runs, Features, Models, Gates, Pipelines, Predictions, Endpoints, Monitors, Incidents, People, Approvals,
-        AuditLog, Loop,
+        Data, Runs, Features, Models, Gates, Pipelines, Predictions, Endpoints, Monitors, Rollouts, Incidents, People,
+        Approvals, AuditLog, Loop,
     )
 }  # fmt: skip
 """Every service by its room: attribute of the workspace, command group, collection in the path."""
@@ -86,6 +87,11 @@ class Workspace:
     def monitors(self) -> Monitors:
         """Windows of quality."""
         return self._room(Monitors)
+
+    @property
+    def rollouts(self) -> Rollouts:
+        """How canaries take over."""
+        return self._room(Rollouts)
 
     @property
     def incidents(self) -> Incidents:

@@ -119,14 +119,15 @@ class OpenInference:
         check_outputs(signature, asked.outputs)
         answers = self._engine.answer(routed, rows_of(asked, signature))
         outputs = outputs_of(answers, signature, asked.outputs)
-        return msgspec.json.encode(records.InferResponse(name, str(routed.stable.deployment.number), outputs, asked.id))
+        numbers = dict.fromkeys(answer.model.rpartition("/")[2] for answer in answers)
+        return msgspec.json.encode(records.InferResponse(name, ",".join(numbers), outputs, asked.id))
 
     def _routed(self, name: str, number: str | None) -> Routed:
         routed = self._engine.routing.find(name)
         live = routed.stable.deployment.number
         if number is not None and number != str(live):
             raise NotFound(f"model {name!r} answers with version {live} only; version {number[:20]!r} is not served")
-        return routed
+        return routed if number is None else Routed(routed.endpoint, routed.stable)  # no canary answers for a version
 
     def _get(self, request: Request, answer: msgspec.Struct, status: int = 200) -> Response:
         _check_method(request, "GET")

@@ -8,7 +8,7 @@ import msgspec
 
 from tidegate.compat.inference.records import InferRequest, ModelMetadata, OutputAsked, TensorIn, TensorKind, TensorOut
 from tidegate.endpoints.records import Endpoint, PredictionOut
-from tidegate.endpoints.rules import MAX_ROWS
+from tidegate.endpoints.rules import MAX_ROWS, spelling
 from tidegate.kernel.errors import Invalid
 from tidegate.kernel.schema import Column
 from tidegate.models.signature import Label, Signature
@@ -102,10 +102,9 @@ def _output(kind: TensorKind, answers: Sequence[PredictionOut]) -> TensorOut:
     elif kind.name == PREDICTION_ID:
         data = [answer.id for answer in answers]
     else:
-        width = kind.shape[1]
-        data = []
-        for answer in answers:
-            data += answer.probabilities.values() if answer.probabilities is not None else [None] * width
+        names = [spelling(label) for label in msgspec.json.decode(str(kind.parameters["classes"]))]
+        absent: dict[str, float] = {}  # a variant may order its classes in another way, or lack one
+        data = [(answer.probabilities or absent).get(name) for answer in answers for name in names]
     return TensorOut(kind.name, kind.datatype, [len(answers), *kind.shape[1:]], data)
 
 

@@ -2,7 +2,7 @@
 
 HEADS: dict[str, str] = {
     "data": "data_0001",
-    "endpoints": "endpoints_0001",
+    "endpoints": "endpoints_0002",
     "events": "events_0001",
     "features": "features_0001",
     "gates": "gates_0001",
@@ -12,6 +12,7 @@ HEADS: dict[str, str] = {
     "models": "models_0001",
     "monitors": "monitors_0001",
     "pipelines": "pipelines_0001",
+    "rollouts": "rollouts_0001",
     "runs": "runs_0001",
     "storage": "storage_0001",
 }

@@ -1,0 +1,45 @@
+"""How a deployment takes over: what people write as `tg.canary(…)` and `tg.shadow()`."""
+
+from collections.abc import Sequence
+
+from tidegate.endpoints.records import Strategy
+from tidegate.endpoints.rules import check_strategy
+
+_DEFAULT = Strategy()
+
+
+def canary(
+    steps: Sequence[float] = (5, 25, 50, 100),
+    *,
+    alpha: float = _DEFAULT.alpha,
+    margin: float = _DEFAULT.margin,
+    ratio: float = _DEFAULT.ratio,
+    rows: int = _DEFAULT.rows,
+    labels: int = _DEFAULT.labels,
+    days: float = _DEFAULT.days,
+) -> Strategy:
+    """Take over step by step, in percent of the traffic; back at once where harm is shown.
+
+    A step is left when the canary has scored ``rows`` rows at it, ``labels`` labels of its rows have become known, and
+    no harm is shown. It is promoted at 100 % once it is shown not to be worse: by ``margin`` in the mean loss (Brier,
+    or 0/1) where the endpoint is outcome independent, else by ``ratio`` of the rates of wrong answers. ``alpha`` is
+    the chance of each wrong decision. After ``days`` of business time without either, the canary is inconclusive.
+    Raises `Invalid` naming what does not make sense.
+    """
+    return check_strategy(
+        Strategy(
+            kind="canary",
+            steps=tuple(float(step) for step in steps),
+            alpha=float(alpha),
+            margin=float(margin),
+            ratio=float(ratio),
+            rows=rows,
+            labels=labels,
+            days=float(days),
+        )
+    )
+
+
+def shadow() -> Strategy:
+    """Score the same rows, never answer."""
+    return Strategy(kind="shadow")
