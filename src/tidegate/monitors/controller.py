@@ -162,6 +162,7 @@ class QualityController:
             **{name: getattr(figures, name) for name in figures.__struct_fields__},
             endpoint=key.endpoint,
             model=f"{key.model}/{key.number}",
+            variant=key.variant,
             start=from_micros(key.start),
             end=from_micros(key.start + key.seconds * 1_000_000),
             updated_at=self._clock.now(),

@@ -29,6 +29,7 @@ windows = table(
     sa.Column("seconds", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("model", sa.String(128), primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("variant", sa.String(32), primary_key=True),
     sa.Column("first_id", sa.String(32), nullable=False),
     sa.Column("last_id", sa.String(32), nullable=False),
     sa.Column("labels", sa.BigInteger, nullable=False),
@@ -68,8 +69,15 @@ revisions = table(
     room="monitors",
 )
 
-_KEYS = (windows.c.endpoint, windows.c.model, windows.c.number, windows.c.seconds, windows.c.start)
-_PAGE_KEYS = (windows.c.start, windows.c.seconds, windows.c.model, windows.c.number)
+_KEYS = (
+    windows.c.endpoint,
+    windows.c.model,
+    windows.c.number,
+    windows.c.variant,
+    windows.c.seconds,
+    windows.c.start,
+)
+_PAGE_KEYS = (windows.c.start, windows.c.seconds, windows.c.model, windows.c.number, windows.c.variant)
 _REVISION = 1
 
 
@@ -123,7 +131,7 @@ class SqlMonitors:
         return self._stored(sa.select(windows).where(windows.c.endpoint == endpoint, *overlap).order_by(*_KEYS))
 
     def windows(
-        self, endpoint: str, since: int | None, limit: int, before: tuple[int, int, str, int] | None
+        self, endpoint: str, since: int | None, limit: int, before: tuple[int, int, str, int, str] | None
     ) -> list[StoredWindow]:
         """Windows that end after `since` (microseconds), newest first, from the one after the key `before`."""
         query = sa.select(windows).where(windows.c.endpoint == endpoint).limit(limit)
@@ -185,7 +193,7 @@ class SqlMonitors:
         with self._catalog.connect() as connection:
             return [
                 StoredWindow(
-                    key=WindowKey(row.endpoint, row.model, row.number, row.seconds, row.start),
+                    key=WindowKey(row.endpoint, row.model, row.number, row.variant, row.seconds, row.start),
                     first_id=row.first_id,
                     last_id=row.last_id,
                     profile=row.profile,
@@ -202,7 +210,7 @@ def _is(key: WindowKey) -> list[sa.ColumnElement[bool]]:
 def _newest(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> list[QualityWindow]:
     start = sa.select(sa.func.max(windows.c.start)).where(condition).scalar_subquery()
     query = sa.select(windows.c.figures).where(condition, windows.c.start == start)
-    found = connection.execute(query.order_by(windows.c.model, windows.c.number)).scalars()
+    found = connection.execute(query.order_by(windows.c.model, windows.c.number, windows.c.variant)).scalars()
     return [_window(figures) for figures in found]
 
 
