@@ -118,10 +118,13 @@ def figures(profile: pl.DataFrame) -> Figures:
     )
 
 
-def packed(profile: pl.DataFrame) -> bytes:
-    """The object of a profile, or of labels: the same bytes for the same rows."""
+def packed(profile: pl.DataFrame, of: str) -> bytes:
+    """The object of a profile, or of labels: the same bytes for the same rows `of` the same owner.
+
+    Two shadows may answer alike. Each has an object of its own even so: what replaces one deletes its old object.
+    """
     buffer = io.BytesIO()
-    profile.write_parquet(buffer, compression="zstd", statistics=False)
+    profile.write_parquet(buffer, compression="zstd", statistics=False, metadata={"of": of})
     return buffer.getvalue()
 
 
