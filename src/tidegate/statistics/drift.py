@@ -29,7 +29,7 @@ CLIP: Final = 6.0
 """A deviation counts as no larger, so that one window of a small set of streams cannot shout down the others."""
 
 SMALLEST: Final = 0.02
-"""Streams are scaled so that a spread below this is no change that anybody cares for."""
+"""A spread between windows below this is taken for this: what is smaller still is no change that anybody minds."""
 
 STEPS: Final = (0.25, 0.5, 1.0, 2.0)
 """The shifts, in standard deviations, that the detector bets on; it mixes them evenly."""
@@ -58,12 +58,19 @@ class Calibration(NamedTuple):
     """Logarithm of the mean e-value over the reference, at least 0; shape (2 * len(STEPS), S)."""
 
 
-def calibrate(values: Floats, noise: Floats, season: NDArray[np.intp] | None = None, seasons: int = 1) -> Calibration:
+def calibrate(
+    values: Floats,
+    noise: Floats,
+    season: NDArray[np.intp] | None = None,
+    seasons: int = 1,
+    smallest: float | Floats = SMALLEST,
+) -> Calibration:
     """Learn from R reference windows in order.
 
     `values`: shape (R, S), NaN where a window lacks a stream.  `noise`: the variance that each value has by the number
     of its rows alone, same shape.  `season`: of each window, from 0 to before `seasons`; a stream gets a mean a season
-    where there are six windows of each and an F test at 1 % shows that they differ.
+    where there are six windows of each and an F test at 1 % shows that they differ.  `smallest`: no stream counts as
+    more regular than this, however regular it was.
     """
     there = np.isfinite(values)
     windows = there.sum(axis=0).astype(np.float64)
@@ -77,7 +84,7 @@ def calibrate(values: Floats, noise: Floats, season: NDArray[np.intp] | None = N
     residuals = np.where(there, values - mean[season if season is not None else 0], 0.0)
     freedom = np.maximum(windows - parameters, 1.0)
     own = np.where(there, noise, 0.0).sum(axis=0) / np.maximum(windows, 1.0)
-    spread = np.sqrt(np.maximum((residuals**2).sum(axis=0) / freedom, SMALLEST**2))
+    spread = np.sqrt(np.maximum((residuals**2).sum(axis=0) / freedom, np.square(smallest)))
     damping = _damping(residuals, there, windows)
     mean[:, ~enough] = np.nan
     found = Calibration(mean, spread, own, windows, parameters, damping, np.zeros((2 * len(STEPS), values.shape[1])))
