@@ -10,7 +10,7 @@ from tidegate.monitors.drift_records import ColumnWindow
 
 Floats = NDArray[np.float64]
 
-FAR: Final = 4.0
+FAR: Final = 3.0
 """Standard deviations between windows that a jump takes."""
 
 FEWEST_ROWS: Final = 30

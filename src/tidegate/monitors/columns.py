@@ -146,11 +146,11 @@ def streams_of(reference: ColumnReference) -> list[str]:
 
 
 def smallest(reference: ColumnReference, figure: str) -> float:
-    """The least spread between windows that a stream is taken to have.
+    """The distance from its mean that a stream may always have.
 
     A few values that were never seen are no news, least of all among many numbers.
     """
-    return {"text": 0.05, "number": 0.1}[reference.type] if figure == "unseen" else SMALLEST
+    return {"text": 0.05, "number": 0.15}[reference.type] if figure == "unseen" else SMALLEST
 
 
 def measured(reference: ColumnReference, values: pl.Series) -> Measured:

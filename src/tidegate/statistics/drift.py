@@ -29,7 +29,7 @@ CLIP: Final = 6.0
 """A deviation counts as no larger, so that one window of a small set of streams cannot shout down the others."""
 
 SMALLEST: Final = 0.02
-"""A spread between windows below this is taken for this: what is smaller still is no change that anybody minds."""
+"""A distance from the mean up to this is no change that anybody minds, and no stream counts as more regular."""
 
 STEPS: Final = (0.25, 0.5, 1.0, 2.0)
 """The shifts, in standard deviations, that the detector bets on; it mixes them evenly."""
@@ -54,6 +54,8 @@ class Calibration(NamedTuple):
     """Means estimated: 1, or one a season; shape (S,)."""
     damping: Floats
     """Factor below 1 that autocorrelation demands, shape (S,)."""
+    smallest: Floats
+    """A distance from the mean up to this counts as none, shape (S,)."""
     excess: Floats
     """Logarithm of the mean e-value over the reference, at least 0; shape (2 * len(STEPS), S)."""
 
@@ -69,8 +71,8 @@ def calibrate(
 
     `values`: shape (R, S), NaN where a window lacks a stream.  `noise`: the variance that each value has by the number
     of its rows alone, same shape.  `season`: of each window, from 0 to before `seasons`; a stream gets a mean a season
-    where there are six windows of each and an F test at 1 % shows that they differ.  `smallest`: no stream counts as
-    more regular than this, however regular it was.
+    where there are six windows of each and an F test at 1 % shows that they differ.  `smallest`: a distance from the
+    mean up to this counts as none, and no stream as more regular than this, however regular it was.
     """
     there = np.isfinite(values)
     windows = there.sum(axis=0).astype(np.float64)
@@ -87,8 +89,10 @@ def calibrate(
     spread = np.sqrt(np.maximum((residuals**2).sum(axis=0) / freedom, np.square(smallest)))
     damping = _damping(residuals, there, windows)
     mean[:, ~enough] = np.nan
-    found = Calibration(mean, spread, own, windows, parameters, damping, np.zeros((2 * len(STEPS), values.shape[1])))
-    inside = damping * residuals / spread
+    least = np.broadcast_to(np.asarray(smallest, dtype=np.float64), windows.shape)
+    none = np.zeros((2 * len(STEPS), values.shape[1]))
+    found = Calibration(mean, spread, own, windows, parameters, damping, least, none)
+    inside = damping * _beyond(residuals, least) / spread
     gains = np.where(there, _gains(np.clip(inside, -CLIP, CLIP)), -np.inf)
     with np.errstate(divide="ignore"):
         excess = logsumexp(gains, axis=1) - np.log(np.maximum(windows, 1.0))
@@ -103,7 +107,7 @@ def deviations(calibration: Calibration, values: Floats, noise: Floats, season: 
     known, own = calibration, np.maximum(noise - calibration.noise, 0.0)
     inflation = 1 + known.parameters / np.maximum(known.windows, 1.0)
     room = np.sqrt((known.spread**2 + own) * inflation)
-    out = (values - known.mean[season]) / room
+    out = _beyond(values - known.mean[season], known.smallest) / room
     tail = stdtr(np.maximum(known.windows - known.parameters, 1.0), -np.abs(out))
     plain = -np.sign(out) * ndtri(np.maximum(tail, 1e-300))
     return np.asarray(np.clip(known.damping * plain, -CLIP, CLIP), dtype=np.float64)
@@ -132,6 +136,10 @@ def evidence(state: Floats, *, upwards_only: bool = False) -> Floats:
 def _gains(deviation: Floats) -> Floats:
     """Log e-values, shape (2 * len(STEPS), windows, S): each step upwards and downwards in turn."""
     return np.stack([sign * step * deviation - step * step / 2 for step in STEPS for sign in (1.0, -1.0)])
+
+
+def _beyond(distance: Floats, smallest: Floats) -> Floats:
+    return np.asarray(np.sign(distance) * np.maximum(np.abs(distance) - smallest, 0.0), dtype=np.float64)
 
 
 def _mean(values: Floats, there: NDArray[np.bool_]) -> Floats:
