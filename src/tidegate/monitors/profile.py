@@ -109,10 +109,10 @@ def labelled(profile: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
 
 def figures(profile: pl.DataFrame) -> Figures:
     """What the rows come to."""
-    classes = msgspec.json.decode(profile["classes"][-1], type=list[Any])
+    sample, classification = sample_of(profile)
     return figures_of(
-        _sample(profile, classes),
-        classification=bool(classes),
+        sample,
+        classification=classification,
         unknown=_sum(profile["unknown"]),
         missing=_sum(profile["missing"]),
     )
@@ -133,7 +133,9 @@ def unpacked(data: bytes) -> pl.DataFrame:
     return pl.read_parquet(io.BytesIO(data))
 
 
-def _sample(profile: pl.DataFrame, classes: list[Any]) -> Sample:
+def sample_of(profile: pl.DataFrame) -> tuple[Sample, bool]:
+    """The rows as arrays, and whether their answers are classes: those that the newest row could choose from."""
+    classes = msgspec.json.decode(profile["classes"][-1], type=list[Any])
     came = pl.col("received_at").is_not_null()
     columns = profile.select(
         answered=~pl.col("failed"),
@@ -146,7 +148,7 @@ def _sample(profile: pl.DataFrame, classes: list[Any]) -> Sample:
         positive=_positive(classes),
         latency=pl.col("latency").cast(pl.Float64).fill_null(float("nan")),
     )
-    return Sample(**{name: columns[name].to_numpy() for name in Sample._fields})
+    return Sample(**{name: columns[name].to_numpy() for name in Sample._fields}), bool(classes)
 
 
 def _equal(text: pl.Expr, number: pl.Expr) -> pl.Expr:
