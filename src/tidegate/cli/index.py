@@ -101,7 +101,7 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
     "monitors": (
         "What predictions were worth, window by window, once their labels arrived.",
         {
-            "windows": "List the windows of an endpoint, newest first, one for each model version that answered in it.",
+            "windows": "List the windows of an endpoint, newest first, one for each model version and variant that answered in it.",
             "latest": "Show how an endpoint stands: its newest window, the newest with labels, and labels that fit no prediction.",
             "set-window": "Choose how long the windows of an endpoint are, from a minute to 366 days; a day unless chosen.",
         },

@@ -27,7 +27,8 @@ def survey(endpoints: Endpoints, monitors: Monitors) -> tuple[EndpointStatus, ..
 
 
 def _describe(endpoint: Endpoint, live: Deployment, monitors: Monitors) -> EndpointStatus:
-    windows = [each for each in monitors.windows(endpoint.name, limit=_WINDOWS).items if each.model == live.version]
+    newest_first = monitors.windows(endpoint.name, limit=_WINDOWS).items
+    windows = [each for each in newest_first if (each.model, each.variant) == (live.version, live.variant)]
     windows.reverse()
     measures = [measure for measure in map(_measure, windows) if measure is not None]
     newest = windows[-1] if windows else None

@@ -151,7 +151,7 @@ class QualityController:
     def _keep_orphans(self, orphans: dict[str, pl.DataFrame]) -> dict[str, Orphans]:
         kept = {}
         for endpoint, labels in orphans.items():
-            digest = self._objects.put(profile.packed(labels)).digest if labels.height else ""
+            digest = self._objects.put(profile.packed(labels, endpoint)).digest if labels.height else ""
             examples = labels["prediction_id"].head(EXAMPLES).to_list()
             kept[endpoint] = Orphans(count=labels.height, examples=examples, profile=digest)
         return kept
@@ -162,11 +162,12 @@ class QualityController:
             **{name: getattr(figures, name) for name in figures.__struct_fields__},
             endpoint=key.endpoint,
             model=f"{key.model}/{key.number}",
+            variant=key.variant,
             start=from_micros(key.start),
             end=from_micros(key.start + key.seconds * 1_000_000),
             updated_at=self._clock.now(),
         )
-        digest = self._objects.put(profile.packed(rows)).digest
+        digest = self._objects.put(profile.packed(rows, "/".join(map(str, key)))).digest
         return StoredWindow(key=key, first_id=rows["id"][0], last_id=rows["id"][-1], profile=digest, window=window)
 
     def _clean(self, touched: TouchedWindows, state: State, changes: Changes) -> None:

@@ -8,19 +8,20 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from tidegate.monitors.records import Figures
+from tidegate.monitors.records import SHADOW, Figures
 from tidegate.monitors.rules import Sample, figures_of
 from tidegate.predictions.codecs import label_schema
 from tidegate.predictions.reading import holding_labels
 from tidegate.predictions.records import FELL_BACK
 from tidegate.predictions.rules import value_number, value_text
 
-GROUP = ("endpoint", "model", "number")
+GROUP = ("endpoint", "model", "number", "variant")
 LABEL = ("label", "label_number", "observed_at", "received_at")
 NEWS = (
     "id",
     "at",
     *GROUP,
+    "inputs",
     "value",
     "value_number",
     "classes",
@@ -29,12 +30,14 @@ NEWS = (
     "status",
     "unknown",
     "missing",
+    "shadows",
 )
 """The columns of the prediction log that a profile is made from."""
 
 _SCHEMA: dict[str, pl.DataType] = {
     "id": pl.String(),
     "at": pl.Datetime("us", "UTC"),
+    "inputs": pl.String(),
     "value": pl.String(),
     "value_number": pl.Float64(),
     "classes": pl.String(),
@@ -48,15 +51,26 @@ _SCHEMA: dict[str, pl.DataType] = {
 
 
 def rows_of(news: pl.DataFrame) -> pl.DataFrame:
-    """Predictions as rows of profiles, with the columns of `GROUP` beside them and no label yet."""
+    """Predictions as rows of profiles, with the columns of `GROUP` beside them and no label yet.
+
+    What other variants answered to a row is a row of theirs, of the variant `SHADOW`: nobody was given it.
+    """
+    answered = news.with_columns(failed=pl.col("value").is_null() | ~pl.col("status").is_in(("ok", FELL_BACK)))
+    return pl.concat([_scored(answered), _scored(_in_shadow(news))])
+
+
+def _in_shadow(news: pl.DataFrame) -> pl.DataFrame:
+    asked = news.filter(pl.col("shadows").list.len() > 0).select("id", "at", "endpoint", "shadows")
+    rows = asked.explode("shadows").unnest("shadows")
+    absent = [pl.lit(None, dtype=_SCHEMA[name]).alias(name) for name in ("inputs", "latency", "unknown", "missing")]
+    return rows.with_columns(pl.lit(SHADOW).alias("variant"), pl.col("value").is_null().alias("failed"), *absent)
+
+
+def _scored(rows: pl.DataFrame) -> pl.DataFrame:
     shares = pl.col("probabilities")
     unlabelled = [pl.lit(None, dtype=_SCHEMA[name]).alias(name) for name in LABEL]
-    rows = news.with_columns(
-        pl.when(shares.list.len() == 2).then(shares.list.get(1, null_on_oob=True)).alias("score"),
-        (pl.col("value").is_null() | ~pl.col("status").is_in(("ok", FELL_BACK))).alias("failed"),
-        *unlabelled,
-    )
-    return rows.select([*GROUP, *_SCHEMA])
+    score = pl.when(shares.list.len() == 2).then(shares.list.get(1, null_on_oob=True)).alias("score")
+    return rows.with_columns(score, *unlabelled).select([*GROUP, *_SCHEMA])
 
 
 def with_starts(rows: pl.DataFrame, seconds: Mapping[str, int], default: int) -> pl.DataFrame:
@@ -96,19 +110,22 @@ def labelled(profile: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
 
 def figures(profile: pl.DataFrame) -> Figures:
     """What the rows come to."""
-    classes = msgspec.json.decode(profile["classes"][-1], type=list[Any])
+    sample, classification = sample_of(profile)
     return figures_of(
-        _sample(profile, classes),
-        classification=bool(classes),
+        sample,
+        classification=classification,
         unknown=_sum(profile["unknown"]),
         missing=_sum(profile["missing"]),
     )
 
 
-def packed(profile: pl.DataFrame) -> bytes:
-    """The object of a profile, or of labels: the same bytes for the same rows."""
+def packed(profile: pl.DataFrame, of: str) -> bytes:
+    """The object of a profile, or of labels: the same bytes for the same rows `of` the same owner.
+
+    Two shadows may answer alike. Each has an object of its own even so: what replaces one deletes its old object.
+    """
     buffer = io.BytesIO()
-    profile.write_parquet(buffer, compression="zstd", statistics=False)
+    profile.write_parquet(buffer, compression="zstd", statistics=False, metadata={"of": of})
     return buffer.getvalue()
 
 
@@ -117,7 +134,9 @@ def unpacked(data: bytes) -> pl.DataFrame:
     return pl.read_parquet(io.BytesIO(data))
 
 
-def _sample(profile: pl.DataFrame, classes: list[Any]) -> Sample:
+def sample_of(profile: pl.DataFrame) -> tuple[Sample, bool]:
+    """The rows as arrays, and whether their answers are classes: those that the newest row could choose from."""
+    classes = msgspec.json.decode(profile["classes"][-1], type=list[Any])
     came = pl.col("received_at").is_not_null()
     columns = profile.select(
         answered=~pl.col("failed"),
@@ -127,9 +146,10 @@ def _sample(profile: pl.DataFrame, classes: list[Any]) -> Sample:
         target=pl.col("label_number").fill_null(float("nan")),
         score=pl.col("score").fill_null(float("nan")),
         outcome=_outcome(classes),
-        latency=pl.col("latency").cast(pl.Float64),
+        positive=_positive(classes),
+        latency=pl.col("latency").cast(pl.Float64).fill_null(float("nan")),
     )
-    return Sample(**{name: columns[name].to_numpy() for name in Sample._fields})
+    return Sample(**{name: columns[name].to_numpy() for name in Sample._fields}), bool(classes)
 
 
 def _equal(text: pl.Expr, number: pl.Expr) -> pl.Expr:
@@ -156,6 +176,18 @@ def _outcome(classes: list[Any]) -> pl.Expr:
         .then(0.0)
         .otherwise(absent)
     )
+
+
+def _positive(classes: list[Any]) -> pl.Expr:
+    """1 where the answer is the second of two classes, 0 where it is another one."""
+    absent = pl.lit(float("nan"))
+    if len(classes) != 2:
+        return absent
+    text, number = value_text(classes[1]), value_number(classes[1])
+    same = pl.col("value") == pl.lit(text, dtype=pl.String())
+    if number is not None:
+        same = pl.col("value_number") == number
+    return pl.when("failed").then(absent).otherwise(same.fill_null(value=False).cast(pl.Float64))
 
 
 def _sum(tallies: pl.Series) -> dict[str, int]:

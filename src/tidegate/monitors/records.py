@@ -11,6 +11,9 @@ from tidegate.predictions.records import Mark
 DAY = 86_400
 """Seconds of a window, unless an endpoint has a length of its own."""
 
+SHADOW = "shadow"
+"""The variant of answers that nobody was given."""
+
 
 class Estimate(msgspec.Struct, frozen=True):
     """A figure with its 95 % interval. The bounds are NaN where so few rows define none."""
@@ -41,8 +44,12 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """Of two classes."""
     mae: Estimate | None = None
     """Mean absolute error of a regression."""
+    score: Estimate | None = None
+    """Mean probability of the second of two classes; of a regression, the mean answer."""
+    positives: Estimate | None = None
+    """Share of answers that are the second of two classes, by Wilson's interval."""
     latency_p50: Real
-    """Microseconds, over predictions."""
+    """Microseconds, over predictions; NaN in a shadow, whose latency nobody felt."""
     latency_p95: Real
     unknown: dict[str, int] = {}
     """How often each column held a category that the model does not know."""
@@ -56,6 +63,8 @@ class QualityWindow(Figures, frozen=True, kw_only=True):
     endpoint: str
     model: str
     """The version that answered, such as `late-arrival/3`."""
+    variant: str
+    """`stable`, `canary`, or `shadow`: answers to rows of which somebody else's answer was given."""
     start: Instant
     end: Instant
     updated_at: Instant
@@ -82,6 +91,7 @@ class WindowKey(NamedTuple):
     endpoint: str
     model: str
     number: int
+    variant: str
     seconds: int
     start: int
 

@@ -33,6 +33,8 @@ class Sample(NamedTuple):
     """The probability of the second of two classes."""
     outcome: Floats
     """1 where the label is the second of two classes, 0 where it is the first, NaN elsewhere."""
+    positive: Floats
+    """1 where the answer is the second of two classes, 0 where it is another one."""
     latency: Floats
     """Microseconds."""
 
@@ -67,7 +69,10 @@ def figures_of(
     else:
         judged &= np.isfinite(sample.number) & np.isfinite(sample.target)
         mae = _mean(metrics.absolute_errors(sample.target[judged], sample.number[judged]))
-    median, slow = np.percentile(sample.latency, [50, 95])
+    felt = sample.latency[np.isfinite(sample.latency)]
+    median, slow = np.percentile(felt, [50, 95]) if len(felt) else (np.nan, np.nan)
+    answers = sample.score if classification else sample.number
+    given = sample.positive[np.isfinite(sample.positive)]
     return Figures(
         predictions=len(sample.labelled),
         failed=int((~sample.answered).sum()),
@@ -78,6 +83,8 @@ def figures_of(
         log_loss=log_loss,
         brier=brier,
         mae=mae,
+        score=_mean(answers[sample.answered & np.isfinite(answers)]),
+        positives=_share(given == 1.0),
         latency_p50=float(median),
         latency_p95=float(slow),
         unknown=unknown or {},

@@ -15,7 +15,7 @@ class MonitorStore(Protocol):
     """What the operations ask of the catalog."""
 
     def windows(
-        self, endpoint: str, since: int | None, limit: int, before: tuple[int, int, str, int] | None
+        self, endpoint: str, since: int | None, limit: int, before: tuple[int, int, str, int, str] | None
     ) -> list[StoredWindow]:
         """Windows that end after `since` (microseconds), newest first, from the one after the key `before`."""
         ...
@@ -42,17 +42,17 @@ class Monitors(Service):
     def windows(
         self, endpoint: str, *, since: Instant | None = None, limit: int = 100, cursor: str = ""
     ) -> Page[QualityWindow]:
-        """List the windows of an endpoint, newest first, one for each model version that answered in it.
+        """List the windows of an endpoint, newest first, one for each model version and variant that answered in it.
 
         `since`: only those that end after it.
         """
-        before = decode_cursor(cursor, (int, int, str, int))
+        before = decode_cursor(cursor, (int, int, str, int, str))
         after = None if since is None else to_micros(since)
         found = self._store.windows(check_name(endpoint, "endpoint"), after, page_size(limit) + 1, before)
         more = None
         if len(found) > limit:
             last = found[limit - 1].key
-            more = encode_cursor(last.start, last.seconds, last.model, last.number)
+            more = encode_cursor(last.start, last.seconds, last.model, last.number, last.variant)
         return Page([stored.window for stored in found[:limit]], more)
 
     @operation("GET /monitors/{endpoint}", role="viewer", audit="none")

@@ -1,15 +1,19 @@
-"""The catalog's part of monitors: one row a window, how far the log has been followed, and settings."""
+"""The catalog's part of monitors: windows, how far the log has been followed, what drift was found, and settings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from tidegate.kernel import wire
+from tidegate.kernel.clock import to_micros
 from tidegate.kernel.errors import Conflict
+from tidegate.monitors.drift_records import DriftSettings, Episode
+from tidegate.monitors.progress import Progress, Watched, decoded, encoded
 from tidegate.monitors.records import (
     DAY,
+    SHADOW,
     Changes,
     EndpointQuality,
     Orphans,
@@ -29,6 +33,7 @@ windows = table(
     sa.Column("seconds", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("model", sa.String(128), primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("variant", sa.String(32), primary_key=True),
     sa.Column("first_id", sa.String(32), nullable=False),
     sa.Column("last_id", sa.String(32), nullable=False),
     sa.Column("labels", sa.BigInteger, nullable=False),
@@ -61,6 +66,35 @@ numbers = table(
     room="monitors",
 )
 
+drift = table(
+    "monitor_drift",
+    sa.Column("endpoint", sa.String(128), primary_key=True),
+    sa.Column("settings", sa.LargeBinary),
+    sa.Column("revision", sa.BigInteger),
+    sa.Column("progress", sa.LargeBinary),
+    room="monitors",
+)
+
+profiles = table(
+    "monitor_profile",
+    sa.Column("endpoint", sa.String(128), primary_key=True),
+    sa.Column("start", Micros, primary_key=True),
+    sa.Column("seconds", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("inputs", sa.String(64)),
+    sa.Column("segments", sa.String(64)),
+    room="monitors",
+)
+
+episodes = table(
+    "monitor_episode",
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("endpoint", sa.String(128), nullable=False),
+    sa.Column("closed", Micros),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index(None, "endpoint", "closed"),
+    room="monitors",
+)
+
 revisions = table(
     "monitor_revision",
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
@@ -68,8 +102,15 @@ revisions = table(
     room="monitors",
 )
 
-_KEYS = (windows.c.endpoint, windows.c.model, windows.c.number, windows.c.seconds, windows.c.start)
-_PAGE_KEYS = (windows.c.start, windows.c.seconds, windows.c.model, windows.c.number)
+_KEYS = (
+    windows.c.endpoint,
+    windows.c.model,
+    windows.c.number,
+    windows.c.variant,
+    windows.c.seconds,
+    windows.c.start,
+)
+_PAGE_KEYS = (windows.c.start, windows.c.seconds, windows.c.model, windows.c.number, windows.c.variant)
 _REVISION = 1
 
 
@@ -123,7 +164,7 @@ class SqlMonitors:
         return self._stored(sa.select(windows).where(windows.c.endpoint == endpoint, *overlap).order_by(*_KEYS))
 
     def windows(
-        self, endpoint: str, since: int | None, limit: int, before: tuple[int, int, str, int] | None
+        self, endpoint: str, since: int | None, limit: int, before: tuple[int, int, str, int, str] | None
     ) -> list[StoredWindow]:
         """Windows that end after `since` (microseconds), newest first, from the one after the key `before`."""
         query = sa.select(windows).where(windows.c.endpoint == endpoint).limit(limit)
@@ -176,16 +217,13 @@ class SqlMonitors:
         self._upsert(revisions, {"id": _REVISION, "revision": revision + 1}, ("id",))
 
     def _upsert(self, into: sa.Table, values: dict[str, Any], key: tuple[str, ...]) -> None:
-        rest = {name: value for name, value in values.items() if name not in key}
-        insert = self._catalog.insert(into).values(values)
-        with self._catalog.connect() as connection:
-            connection.execute(insert.on_conflict_do_update(index_elements=list(key), set_=rest))
+        upsert(self._catalog, into, values, key)
 
     def _stored(self, query: sa.Select[Any]) -> list[StoredWindow]:
         with self._catalog.connect() as connection:
             return [
                 StoredWindow(
-                    key=WindowKey(row.endpoint, row.model, row.number, row.seconds, row.start),
+                    key=WindowKey(row.endpoint, row.model, row.number, row.variant, row.seconds, row.start),
                     first_id=row.first_id,
                     last_id=row.last_id,
                     profile=row.profile,
@@ -195,6 +233,14 @@ class SqlMonitors:
             ]
 
 
+def upsert(catalog: Catalog, into: sa.Table, values: dict[str, Any], key: tuple[str, ...]) -> None:
+    """Write a row, or these columns of the row with this key."""
+    rest = {name: value for name, value in values.items() if name not in key}
+    insert = catalog.insert(into).values(values)
+    with catalog.connect() as connection:
+        connection.execute(insert.on_conflict_do_update(index_elements=list(key), set_=rest))
+
+
 def _is(key: WindowKey) -> list[sa.ColumnElement[bool]]:
     return [column == part for column, part in zip(_KEYS, key, strict=True)]
 
@@ -202,7 +248,7 @@ def _is(key: WindowKey) -> list[sa.ColumnElement[bool]]:
 def _newest(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> list[QualityWindow]:
     start = sa.select(sa.func.max(windows.c.start)).where(condition).scalar_subquery()
     query = sa.select(windows.c.figures).where(condition, windows.c.start == start)
-    found = connection.execute(query.order_by(windows.c.model, windows.c.number)).scalars()
+    found = connection.execute(query.order_by(windows.c.model, windows.c.number, windows.c.variant)).scalars()
     return [_window(figures) for figures in found]
 
 
@@ -224,3 +270,161 @@ def _window(figures: bytes) -> QualityWindow:
 
 def _orphans(raw: bytes) -> Orphans:
     return msgspec.json.decode(raw, type=Orphans)
+
+
+class SqlDrift:
+    """Settings, progress, profiles and episodes in a catalog."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def settings(self, endpoint: str) -> DriftSettings:
+        """How an endpoint is watched."""
+        with self._catalog.connect() as connection:
+            raw = connection.execute(sa.select(drift.c.settings).where(drift.c.endpoint == endpoint)).scalar()
+        return _settings(raw)
+
+    def set_settings(self, endpoint: str, settings: DriftSettings) -> None:
+        """Watch an endpoint in another way, inside the ambient transaction."""
+        self._upsert(drift, {"endpoint": endpoint, "settings": wire.encode(settings, DriftSettings)}, ("endpoint",))
+
+    def endpoints(self) -> list[str]:
+        """Endpoints that have windows."""
+        with self._catalog.connect() as connection:
+            return list(connection.execute(sa.select(windows.c.endpoint).distinct().order_by("endpoint")).scalars())
+
+    def watched(self, endpoint: str) -> Watched:
+        """An endpoint with all that is known of it, as of one moment."""
+        with self._catalog.connect() as connection:
+            own = connection.execute(sa.select(endpoints.c.seconds).where(endpoints.c.endpoint == endpoint)).scalar()
+            row = connection.execute(sa.select(drift).where(drift.c.endpoint == endpoint)).one_or_none()
+            query = sa.select(episodes.c.body).where(episodes.c.endpoint == endpoint, episodes.c.closed.is_(None))
+            open_ = connection.execute(query.order_by(episodes.c.id)).scalars().all()
+        return Watched(
+            endpoint=endpoint,
+            seconds=own or DAY,
+            revision=row.revision if row is not None and row.revision is not None else 0,
+            settings=_settings(row.settings if row is not None else None),
+            progress=decoded(row.progress if row is not None else None),
+            episodes=[_episode(body) for body in open_],
+        )
+
+    def moving(self, watched: Watched) -> bool:
+        """Whether windows of another length than the endpoint's are still there."""
+        other = (windows.c.endpoint == watched.endpoint) & (windows.c.seconds != watched.seconds)
+        with self._catalog.connect() as connection:
+            return connection.execute(sa.select(windows.c.start).where(other).limit(1)).scalar() is not None
+
+    def starts(self, watched: Watched, since: int, before: int | None, limit: int) -> list[int]:
+        """The first starts of windows from `since` to before `before`, microseconds, in order."""
+        query = sa.select(windows.c.start).where(*self._served(watched), windows.c.start >= since)
+        if before is not None:
+            query = query.where(windows.c.start < before)
+        with self._catalog.connect() as connection:
+            return list(connection.execute(query.distinct().order_by(windows.c.start).limit(limit)).scalars())
+
+    def at(self, watched: Watched, start: int) -> list[tuple[str, QualityWindow]]:
+        """The windows with this start whose answers were given: digest of the rows, and figures."""
+        query = sa.select(windows).where(*self._served(watched), windows.c.start == start)
+        with self._catalog.connect() as connection:
+            found = connection.execute(query.order_by(*_KEYS))
+            return [(row.profile, _window(row.figures)) for row in found]
+
+    def marks(self) -> dict[str, Mark]:
+        """How far the log has been followed."""
+        return SqlMonitors(self._catalog).state().marks
+
+    def save(
+        self,
+        watched: Watched,
+        progress: Progress,
+        changed: Sequence[Episode],
+        profiles: Mapping[str, tuple[int, str]],
+        tell: Callable[[], None],
+        fence: Callable[[Any], None] | None = None,
+    ) -> None:
+        """Write what a step found out in one transaction.
+
+        `profiles`: for `inputs` and `segments` the start of the window and the digest of the object.  `tell` appends
+        the facts.  Raises `Conflict` when another controller has saved since `watched` was read, or `fence` says so.
+        """
+        self._catalog.write(lambda: self._save(watched, progress, changed, profiles, tell), fence=fence)
+
+    def profile(self, endpoint: str) -> str:
+        """Digest of the newest window of inputs; empty where there is none."""
+        query = sa.select(profiles.c.inputs).where(profiles.c.endpoint == endpoint, profiles.c.inputs.is_not(None))
+        with self._catalog.connect() as connection:
+            return connection.execute(query.order_by(profiles.c.start.desc()).limit(1)).scalar() or ""
+
+    def segments(self, endpoint: str, since: int | None, limit: int, before: int | None) -> list[tuple[int, str]]:
+        """Starts and digests of windows that have segments, newest first."""
+        query = sa.select(profiles.c.start, profiles.c.segments).where(
+            profiles.c.endpoint == endpoint, profiles.c.segments.is_not(None)
+        )
+        if since is not None:
+            query = query.where(profiles.c.start + profiles.c.seconds * 1_000_000 > since)
+        if before is not None:
+            query = query.where(profiles.c.start < before)
+        with self._catalog.connect() as connection:
+            rows = connection.execute(query.order_by(profiles.c.start.desc()).limit(limit))
+            return [(row.start, row.segments) for row in rows]
+
+    def episodes(self, endpoint: str, open_only: bool, limit: int, before: str) -> list[Episode]:
+        """Episodes, newest first, those with a smaller id."""
+        query = sa.select(episodes.c.body).where(episodes.c.endpoint == endpoint)
+        if open_only:
+            query = query.where(episodes.c.closed.is_(None))
+        if before:
+            query = query.where(episodes.c.id < before)
+        with self._catalog.connect() as connection:
+            found = connection.execute(query.order_by(episodes.c.id.desc()).limit(limit)).scalars()
+            return [_episode(body) for body in found]
+
+    def _served(self, watched: Watched) -> list[sa.ColumnElement[bool]]:
+        return [
+            windows.c.endpoint == watched.endpoint,
+            windows.c.seconds == watched.seconds,
+            windows.c.variant != SHADOW,
+        ]
+
+    def _save(
+        self,
+        watched: Watched,
+        progress: Progress,
+        changed: Sequence[Episode],
+        made: Mapping[str, tuple[int, str]],
+        tell: Callable[[], None],
+    ) -> None:
+        self._catalog.serialise()
+        endpoint = watched.endpoint
+        with self._catalog.connect() as connection:
+            row = connection.execute(sa.select(drift).where(drift.c.endpoint == endpoint)).one_or_none()
+            current = row.revision if row is not None and row.revision is not None else 0
+            if current != watched.revision or _settings(row.settings if row is not None else None) != watched.settings:
+                raise Conflict(f"{endpoint} was judged by another controller, or its settings changed; run again")
+        values = {"endpoint": endpoint, "revision": watched.revision + 1, "progress": encoded(progress)}
+        self._upsert(drift, values, ("endpoint",))
+        for kind, (start, digest) in made.items():
+            key = {"endpoint": endpoint, "start": start, "seconds": watched.seconds}
+            self._upsert(profiles, {**key, kind: digest}, tuple(key))
+        for episode in changed:
+            closed = None if episode.closed is None else to_micros(episode.closed)
+            body = wire.encode(episode, Episode)
+            values = {"id": episode.id, "endpoint": endpoint, "closed": closed, "body": body}
+            self._upsert(episodes, values, ("id",))
+        tell()
+
+    def _upsert(self, into: sa.Table, values: dict[str, Any], key: tuple[str, ...]) -> None:
+        upsert(self._catalog, into, values, key)
+
+
+def _settings(raw: bytes | None) -> DriftSettings:
+    if raw is None:
+        return DriftSettings()
+    found: DriftSettings = wire.decode(raw, DriftSettings, "settings")
+    return found
+
+
+def _episode(body: bytes) -> Episode:
+    found: Episode = wire.decode(body, Episode, "episode")
+    return found

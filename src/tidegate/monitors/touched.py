@@ -55,7 +55,8 @@ class TouchedWindows:
         """Give predictions of an endpoint their labels, one each; returns those whose prediction nobody has seen."""
         left = labels
         for key, first, last in self._candidates(endpoint, labels):
-            mine = left.filter(pl.col("prediction_id").is_between(pl.lit(first), pl.lit(last)))
+            # A row that shadows answered too is in a window of each: its label goes to all of them.
+            mine = labels.filter(pl.col("prediction_id").is_between(pl.lit(first), pl.lit(last)))
             if mine.is_empty():
                 continue
             rows = self._load(key)

@@ -10,8 +10,8 @@ from tidegate.kernel.clock import from_micros
 from tidegate.monitors.records import QualityWindow
 from tidegate.predictions.records import LabelRow, PredictionRow, Value
 
-Key = tuple[str, str, int]
-"""Endpoint, model version, start of the window in microseconds."""
+Key = tuple[str, str, str, int]
+"""Endpoint, model version, variant, start of the window in microseconds."""
 
 
 def windows_of(
@@ -23,9 +23,18 @@ def windows_of(
     for row in rows:
         length = seconds.get(row.source.endpoint, 86_400) * 1_000_000
         start = math.floor(row.at / length) * length
-        key = row.source.endpoint, f"{row.source.model}/{row.source.number}", start
-        groups.setdefault(key, {}).setdefault(row.id, row)
+        for variant, each in [(row.source.variant, row), *(("shadow", one) for one in in_shadow(row))]:
+            key = row.source.endpoint, f"{each.source.model}/{each.source.number}", variant, start
+            groups.setdefault(key, {}).setdefault(row.id, each)
     return {key: _figures(list(group.values()), holding) for key, group in groups.items()}
+
+
+def in_shadow(row: PredictionRow) -> list[PredictionRow]:
+    """What others answered, as if they had been asked."""
+    return [
+        PredictionRow(row.id, row.at, one.source, b"", one.value, one.probabilities, latency=-1)
+        for one in row.shadows or ()
+    ]
 
 
 def orphans_of(rows: Iterable[PredictionRow], labels: Iterable[LabelRow]) -> dict[str, int]:
@@ -50,11 +59,11 @@ def shown(windows: Iterable[QualityWindow]) -> dict[Key, dict[str, Any]]:
             "unknown": window.unknown,
             "missing": window.missing,
         }
-        for name in ("accuracy", "auc", "log_loss", "brier", "mae"):
+        for name in ("accuracy", "auc", "log_loss", "brier", "mae", "score", "positives"):
             estimate = getattr(window, name)
             if estimate is not None:
                 said[name] = (estimate.value, estimate.n)
-        found[window.endpoint, window.model, start] = said
+        found[window.endpoint, window.model, window.variant, start] = said
         assert window.start == from_micros(start)
     return found
 
@@ -81,7 +90,8 @@ def _odd(value: Value | None) -> bool:
 def _figures(rows: list[PredictionRow], holding: dict[tuple[str, str], LabelRow]) -> dict[str, Any]:
     labelled = [(row, holding[key].value) for row in rows if (key := (row.source.endpoint, row.id)) in holding]
     failed = [row for row in rows if _odd(row.value) or row.status != "ok"]
-    latencies = sorted(row.latency for row in rows)
+    latencies: list[float] = [row.latency for row in sorted(rows, key=lambda row: row.latency) if row.latency >= 0]
+    latencies = latencies or [math.nan]
     classes = rows[0].source.classes
     judged = [(row, truth) for row, truth in labelled if row not in failed]
     if not classes:
@@ -95,6 +105,15 @@ def _figures(rows: list[PredictionRow], holding: dict[tuple[str, str], LabelRow]
         "unknown": _sum(row.unknown for row in rows),
         "missing": _sum(row.missing for row in rows),
     }
+    answered = [row for row in rows if row not in failed]
+    numbers = [float(row.value) for row in answered if row.value is not None] if not classes else []
+    if len(classes) == 2:
+        shares = [row.probabilities[1] for row in answered if row.probabilities]
+        numbers = [share for share in shares if math.isfinite(share)]
+        if answered:
+            said["positives"] = (sum(row.value == classes[1] for row in answered) / len(answered), len(answered))
+    if numbers:
+        said["score"] = (sum(numbers) / len(numbers), len(numbers))
     if judged and not classes:
         errors = [abs(float(row.value) - float(truth)) for row, truth in judged if row.value is not None]
         said["mae"] = (sum(errors) / len(errors), len(errors))
@@ -128,7 +147,7 @@ def _of_scores(pairs: list[tuple[float, float]]) -> dict[str, Any]:
     return said
 
 
-def _quantile(ordered: list[int], share: float) -> float:
+def _quantile(ordered: list[float], share: float) -> float:
     at = share * (len(ordered) - 1)
     low, high = ordered[math.floor(at)], ordered[math.ceil(at)]
     return low + (high - low) * (at - math.floor(at))

@@ -14,11 +14,12 @@ from tests.contract.predictions.logged_home import DAY, DELAY, LATE, START, Logg
 from tidegate.kernel.clock import to_micros
 from tidegate.kernel.errors import Conflict
 from tidegate.monitors.records import Changes, QualityWindow
-from tidegate.predictions.records import LabelRow, PredictionRow, Source
+from tidegate.predictions.records import LabelRow, PredictionRow, Shadow, Source
 
 FLAGS = Source("flags", "f" * 32, "broken", 2, "stable", (False, True))
 NEWER = Source("late", "c" * 32, "late-arrival", 4, "stable", ("late", "on time"))
-SOURCES = (LATE, NEWER, DELAY, FLAGS)
+CANARY = Source("late", "b" * 32, "late-arrival", 5, "canary", ("late", "on time"))
+SOURCES = (LATE, NEWER, CANARY, DELAY, FLAGS)
 HOUR = 3_600_000_000
 
 
@@ -62,7 +63,17 @@ def some_row(home: LoggedHome, source: Source, hours: float, pick: int) -> Predi
         "ok" if pick % 10 else "error",
         {"carrier": 1} if pick % 4 == 0 else None,
         {"wind": pick} if pick % 6 == 1 else None,
+        None,
+        some_shadows(source, pick),
     )
+
+
+def some_shadows(source: Source, pick: int) -> list[Shadow] | None:
+    """What other variants of an endpoint say to every second row."""
+    if pick % 2 or source not in (LATE, CANARY):
+        return None
+    others = [NEWER, CANARY if source is LATE else LATE][: 1 + pick % 3]
+    return [Shadow(one, one.classes[pick % 4 // 2] if pick % 5 else None, [0.25, 0.75]) for one in others]
 
 
 def some_value(source: Source, pick: int) -> Any:
@@ -171,7 +182,7 @@ def test_a_late_label_changes_the_old_window_and_no_other(watched: LoggedHome) -
     watched.label(ids[0], "late", observed=START + DAY * 30)
     watched.settle()
     after = {found.key: found for found in watched.store.windows("late", None, 10, None)}
-    changed = [key for key in after if after[key] != before[key]]
+    changed = [key for key in after if after[key].profile != before[key].profile]
     assert [key.start for key in changed] == [to_micros(START)]
     accuracy = after[changed[0]].window.accuracy
     assert accuracy is not None

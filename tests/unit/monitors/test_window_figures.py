@@ -11,9 +11,12 @@ NAN = float("nan")
 
 
 def sample(rows: Sequence[tuple[bool, bool, bool, float, float, float, float, float]]) -> Sample:
-    """Rows as the columns of a sample."""
+    """Rows as the columns of a sample; the answer is the second class from a score of a half on."""
     columns = [np.array(column) for column in zip(*rows, strict=True)]
-    return Sample(*columns[:3], *(column.astype(float) for column in columns[3:]))
+    *numbers, latency = (column.astype(float) for column in columns[3:])
+    answered, score = columns[0], numbers[2]
+    positive = np.where(answered & np.isfinite(score), score >= 0.5, NAN)
+    return Sample(*columns[:3], *numbers, positive, latency)
 
 
 def test_two_classes() -> None:
@@ -36,6 +39,10 @@ def test_two_classes() -> None:
     assert figures.brier.value == pytest.approx((0.01 + 0.04 + 0.36 + 0.16) / 4)
     assert figures.log_loss is not None
     assert figures.log_loss.value == pytest.approx(-np.log([0.9, 0.8, 0.4, 0.6]).mean())
+    assert figures.score is not None
+    assert figures.score.value == pytest.approx((0.9 + 0.2 + 0.6 + 0.6 + 0.5) / 5)
+    assert figures.positives is not None
+    assert (figures.positives.value, figures.positives.n) == (0.8, 5)
     assert figures.mae is None
     assert (figures.latency_p50, figures.latency_p95) == (350, 575)
     assert (figures.unknown, figures.missing) == ({"carrier": 3}, {})

@@ -72,12 +72,15 @@ def _monitor_window() -> None:
         sa.Column("seconds", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("model", sa.String(length=128), nullable=False),
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("variant", sa.String(length=32), nullable=False),
         sa.Column("first_id", sa.String(length=32), nullable=False),
         sa.Column("last_id", sa.String(length=32), nullable=False),
         sa.Column("labels", sa.BigInteger(), nullable=False),
         sa.Column("profile", sa.String(length=64), nullable=False),
         sa.Column("figures", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("endpoint", "start", "seconds", "model", "number", name=op.f("pk_monitor_window")),
+        sa.PrimaryKeyConstraint(
+            "endpoint", "start", "seconds", "model", "number", "variant", name=op.f("pk_monitor_window")
+        ),
         info={"room": "monitors"},
         sqlite_autoincrement=True,
     )

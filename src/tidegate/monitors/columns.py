@@ -1,0 +1,274 @@
+"""The columns of logged inputs: taken out of their JSON text, described once for a reference, measured each window."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from tidegate.monitors.drift_records import ColumnType, ColumnWindow
+from tidegate.statistics import distances
+from tidegate.statistics.drift import SMALLEST
+
+Floats = NDArray[np.float64]
+
+MOST_COLUMNS = 200
+MOST_VALUES = 50
+"""So many categories of a column are counted by name."""
+
+LATTICE = 2048
+"""A column of numbers with more different values than this in the reference has no list of values seen."""
+
+TRACKED = 6
+"""So many categories have a stream of their own."""
+
+_GRID = 512
+_QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+_SAMPLE = 100
+_NEAR = 1e-6
+NAN = float("nan")
+
+
+class ColumnReference(msgspec.Struct, frozen=True, kw_only=True):
+    """What a column's values were like over the whole reference."""
+
+    column: str
+    type: ColumnType
+    rows: int
+    nulls: float
+    """Share of the rows."""
+    least_distinct: int
+    """Different values in the window that had the fewest."""
+    quantiles: list[float] = []
+    grid: list[float] = []
+    """Sorted quantiles: the place of a value among them says how usual it is."""
+    edges: list[float] = []
+    bins: list[int] = []
+    seen: list[float] | None = None
+    """All values of a column of numbers that has few."""
+    categories: dict[str, int] = {}
+    others: int = 0
+    """Rows of categories beyond those; a value among them would be taken for unseen, so none is while there are any."""
+    novel: list[float] = []
+    """Of each reference window the share of rows with a value that no other one has."""
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """A column in one window: what is shown, and its streams with the variance that comes of few rows."""
+
+    window: ColumnWindow
+    values: list[float]
+    noise: list[float]
+
+
+def names_in(inputs: pl.Series) -> list[str]:
+    """The columns that the inputs have, by the first of them."""
+    found: dict[str, None] = {}
+    for text in inputs.drop_nulls().head(_SAMPLE):
+        row = msgspec.json.decode(text)
+        found |= dict.fromkeys(row if isinstance(row, dict) else ())
+    return list(found)[:MOST_COLUMNS]
+
+
+def taken_out(inputs: pl.Series, names: Sequence[str]) -> pl.DataFrame:
+    """The inputs as columns of text, whatever they hold; null where one is absent."""
+    if not names:
+        return pl.DataFrame()
+    shape = pl.Struct(dict.fromkeys(names, pl.String))
+    return inputs.str.json_decode(shape).struct.unnest()
+
+
+def typed(frame: pl.DataFrame, types: dict[str, ColumnType]) -> pl.DataFrame:
+    """The columns as numbers (null where there is none; infinities too) or as text."""
+    numbers = [name for name, kind in types.items() if kind == "number"]
+    texts = [name for name, kind in types.items() if kind == "text"]
+    plain = frame.select(
+        *(pl.col(name).cast(pl.Float64, strict=False) for name in numbers),
+        *(pl.col(name).cast(pl.String, strict=False) for name in texts),
+    )
+    finite = [pl.when(pl.col(name).is_finite()).then(pl.col(name)).alias(name) for name in numbers]
+    return plain.with_columns(finite).select(list(types))
+
+
+def types_of(frame: pl.DataFrame) -> dict[str, ColumnType]:
+    """Numbers where every value that is there is one, else text. Columns without a value are left out."""
+    found: dict[str, ColumnType] = {}
+    for name, kind in frame.schema.items():
+        values = frame[name].drop_nulls()
+        if values.is_empty():
+            continue
+        if kind == pl.String:
+            found[name] = "text" if values.cast(pl.Float64, strict=False).null_count() else "number"
+        else:
+            found[name] = "number" if kind.is_numeric() else "text"
+    return found
+
+
+def described(name: str, kind: ColumnType, windows: Sequence[pl.Series]) -> ColumnReference:
+    """The reference of a column (`typed`), from its windows."""
+    every = pl.concat(windows)
+    values = every.drop_nulls()
+    common: dict[str, Any] = {
+        "column": name,
+        "type": kind,
+        "rows": len(values),
+        "nulls": every.null_count() / max(len(every), 1),
+        "least_distinct": min((window.drop_nulls().n_unique() for window in windows if window.count()), default=0),
+        "novel": _novel(windows),
+    }
+    if kind == "text":
+        counts = dict(values.value_counts(sort=True).sort("count", name, descending=[True, False]).iter_rows())
+        kept = dict(list(counts.items())[:MOST_VALUES])
+        return ColumnReference(**common, categories=kept, others=len(values) - sum(kept.values()))
+    numbers = values.to_numpy()
+    edges = distances.quantile_edges(numbers)
+    distinct = np.unique(numbers)
+    few = len(distinct) <= min(LATTICE, len(numbers) / 5)
+    steps = (np.arange(_GRID) + 0.5) / _GRID
+    return ColumnReference(
+        **common,
+        quantiles=_quantiles(numbers),
+        grid=np.quantile(numbers, steps, method="inverted_cdf").tolist() if len(numbers) else [],
+        edges=edges.tolist(),
+        bins=distances.counts_within(edges, numbers).tolist(),
+        seen=distinct.tolist() if few else None,
+    )
+
+
+def streams_of(reference: ColumnReference) -> list[str]:
+    """The figures of a column that are followed from window to window."""
+    if reference.type == "number":
+        return ["location", "spread", "nulls", *(["unseen"] if reference.seen else [])]
+    return ["nulls", "unseen", *(f"share of {name}" for name in _tracked(reference))]
+
+
+def smallest(reference: ColumnReference, figure: str) -> float:
+    """The distance from its mean that a stream may always have.
+
+    A few values that were never seen are no news, least of all among many numbers.
+    """
+    return {"text": 0.05, "number": 0.15}[reference.type] if figure == "unseen" else SMALLEST
+
+
+def measured(reference: ColumnReference, values: pl.Series) -> Measured:
+    """A column (`typed`) in one window."""
+    return _numbers(reference, values) if reference.type == "number" else _texts(reference, values)
+
+
+def scores_of(reference: ColumnReference, numbers: Floats) -> Floats:
+    """Each value's place in the reference as a standard normal number; a value beyond all counts as about 3."""
+    grid = np.asarray(reference.grid)
+    places = np.searchsorted(grid, numbers, "left") + np.searchsorted(grid, numbers, "right")
+    table = ndtri((np.arange(2 * len(grid) + 1) / 2 + 0.5) / (len(grid) + 1))
+    return np.asarray(table[places], dtype=np.float64)
+
+
+def number_streams(reference: ColumnReference, numbers: Floats, rows: int) -> tuple[list[float], list[float]]:
+    """Location, spread and null rate of a window of `rows` rows with these numbers, and their noise."""
+    nulls = _share(rows - len(numbers), rows)
+    if not len(numbers) or not reference.grid:
+        return [NAN, NAN, nulls], [NAN, NAN, _noise(rows)]
+    scores = scores_of(reference, numbers)
+    sizes = np.abs(scores)
+    # a constant window tells no less about its variance than one row of the reference would
+    variances = [max(float(each.var()), 0.1) / len(numbers) for each in (scores, sizes)]
+    return [float(scores.mean()), float(sizes.mean()), nulls], [*variances, _noise(rows)]
+
+
+def unseen_share(seen: Sequence[float], numbers: Floats, near: float = _NEAR) -> float:
+    """The share of the numbers that are none of the sorted ones, within a relative distance."""
+    if not len(numbers):
+        return NAN
+    known = np.asarray(seen)
+    after = np.clip(np.searchsorted(known, numbers), 0, len(known) - 1)
+    nearest = np.minimum(np.abs(known[after] - numbers), np.abs(known[np.maximum(after - 1, 0)] - numbers))
+    return float((nearest > near * np.maximum(np.abs(numbers), 1.0)).mean())
+
+
+def _numbers(reference: ColumnReference, values: pl.Series) -> Measured:
+    numbers = values.drop_nulls().to_numpy()
+    bins = distances.counts_within(reference.edges, numbers)
+    streams, noise = number_streams(reference, numbers, len(values))
+    unseen = unseen_share(reference.seen, numbers) if reference.seen else NAN
+    if reference.seen:
+        streams, noise = [*streams, turned(unseen)], [*noise, _noise(len(values))]
+    there = len(numbers) > 0
+    mean = float(numbers.mean()) if there else NAN
+    window = ColumnWindow(
+        column=reference.column,
+        type="number",
+        count=len(values),
+        nulls=len(values) - len(numbers),
+        distinct=values.drop_nulls().n_unique(),
+        mean=mean,
+        deviation=float(np.abs(numbers - mean).mean()) if there else NAN,
+        quantiles=_quantiles(numbers),
+        bins=bins.tolist(),
+        unseen=unseen,
+        psi=distances.psi(reference.bins, bins) if there else NAN,
+        jsd=distances.jsd(reference.bins, bins) if there else NAN,
+        ks=distances.ks_of_counts(reference.bins, bins) if there else NAN,
+    )
+    return Measured(window, streams, noise)
+
+
+def _texts(reference: ColumnReference, values: pl.Series) -> Measured:
+    there = values.drop_nulls()
+    counts = dict(there.value_counts().iter_rows())
+    rows, known = len(values), reference.categories
+    strangers = sum(count for name, count in counts.items() if name not in known)
+    unseen = strangers / rows if rows and not reference.others else NAN
+    first = [*known.values(), reference.others]
+    second = [*(counts.get(name, 0) for name in known), strangers]
+    shown = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST_VALUES])
+    window = ColumnWindow(
+        column=reference.column,
+        type="text",
+        count=rows,
+        nulls=rows - len(there),
+        distinct=len(counts),
+        mean=NAN,
+        deviation=NAN,
+        categories=shown,
+        others=len(there) - sum(shown.values()),
+        unseen=unseen,
+        psi=distances.psi(first, second) if counts else NAN,
+        jsd=distances.jsd(first, second) if counts else NAN,
+        ks=NAN,
+    )
+    shares = [_share(counts.get(name, 0), rows) for name in _tracked(reference)]
+    strange = NAN if reference.others else _share(strangers, rows)
+    return Measured(window, [_share(rows - len(there), rows), strange, *shares], [_noise(rows)] * (2 + len(shares)))
+
+
+def _tracked(reference: ColumnReference) -> list[str]:
+    return list(reference.categories)[:TRACKED]
+
+
+def turned(share: float) -> float:
+    """A share on the scale on which its noise does not depend on it."""
+    return float(np.arcsin(np.sqrt(share)))
+
+
+def _novel(windows: Sequence[pl.Series]) -> list[float]:
+    places = [pl.DataFrame({"value": each, "window": place}) for place, each in enumerate(windows)]
+    rows = pl.concat([place.cast({"window": pl.Int64}) for place in places])
+    lone = pl.col("value").is_not_null() & (pl.col("window").n_unique().over("value") == 1)
+    shares = rows.with_columns(lone=lone)
+    found = dict(shares.group_by("window").agg(pl.col("lone").mean()).iter_rows())
+    return [float(found.get(place, NAN)) for place in range(len(windows))]
+
+
+def _share(part: int, rows: int) -> float:
+    return turned(part / rows) if rows else NAN
+
+
+def _noise(rows: int) -> float:
+    return 1 / (4 * rows) if rows else NAN
+
+
+def _quantiles(numbers: Floats) -> list[float]:
+    return [float(each) for each in np.quantile(numbers, _QUANTILES)] if len(numbers) else []

@@ -1,0 +1,55 @@
+"""The figures of a window's segments: the traffic parted by the values of a column of the inputs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from tidegate.monitors import columns, profile
+from tidegate.monitors.drift_records import Segment
+from tidegate.monitors.rules import Sample, figures_of
+
+MOST_COLUMNS = 8
+MOST_VALUES = 50
+
+
+def segments_of(rows: pl.DataFrame, names: Sequence[str]) -> list[Segment]:
+    """The segments of some rows (`profile.rows_of`) by each of the columns named; most frequent values first."""
+    if not names or rows.is_empty():
+        return []
+    sample, classification = profile.sample_of(rows)
+    values = columns.taken_out(rows["inputs"], names)
+    return [segment for name in names for segment in _by(name, values[name], sample, classification)]
+
+
+def _by(name: str, values: pl.Series, sample: Sample, classification: bool) -> list[Segment]:
+    counts = values.value_counts().sort(["count", values.name], descending=[True, False], nulls_last=True)
+    ordered = counts[values.name].to_list()
+    array = np.array(values.to_list(), dtype=object)
+    found = [
+        _segment(name, value, False, sample, np.asarray(array == value, dtype=np.bool_), classification)
+        for value in ordered[:MOST_VALUES]
+    ]
+    if len(ordered) > MOST_VALUES:
+        rest = np.isin(array.astype(str), [str(value) for value in ordered[MOST_VALUES:]])
+        found.append(_segment(name, None, True, sample, rest, classification))
+    return found
+
+
+def _segment(
+    name: str, value: str | None, overflow: bool, sample: Sample, mask: "np.ndarray[tuple[int], np.dtype[np.bool_]]",
+    classification: bool,
+) -> Segment:  # fmt: skip
+    figures = figures_of(Sample(*(column[mask] for column in sample)), classification=classification)
+    return Segment(
+        column=name,
+        value=value,
+        overflow=overflow,
+        predictions=figures.predictions,
+        labels=figures.labels,
+        score=figures.score,
+        accuracy=figures.accuracy,
+        auc=figures.auc,
+        brier=figures.brier,
+        mae=figures.mae,
+    )
