@@ -1,4 +1,4 @@
-"""A year of real flights from New York with the weather there, and the rows that the demo learns from and serves."""
+"""A year of real flights from New York, as the systems upstream tell of them: what has happened by a moment, no more."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,35 +7,18 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import polars as pl
 
-FEATURES = (
-    "carrier",
-    "origin",
-    "distance_miles",
-    "scheduled_hour",
-    "weekday",
-    "temperature_f",
-    "humidity_percent",
-    "wind_speed_mph",
-    "precipitation_inches",
-    "pressure_millibars",
-    "visibility_miles",
-)
-"""What is known of a flight before it departs."""
+DEPARTS = "scheduled_departure"
+LANDS = "arrived_at"
+DELAY = "arrival_delay_minutes"
+LATE_MINUTES = 15
+"""A flight is late that arrives so many minutes after its time, or more."""
 
-LABEL = "late"
-"""Whether it arrived 15 minutes late or more; null where it was cancelled or diverted."""
+WEATHER_LAG = timedelta(hours=1)
+"""So long after it was observed is the weather published."""
 
-ORDER = "scheduled_departure"
-
-HELD_OUT_FROM = datetime(2013, 6, 24, 8, tzinfo=UTC)
-"""Four in the morning in New York: what landed before is learnt from, what departs later is held out."""
-
-TRAINED, HELD_OUT, SERVED = 5_000, 2_000, 1_000
-
-_WEATHER = FEATURES[5:]
-_PUBLISHED_AFTER = timedelta(hours=1)
-_STALE_AFTER = "3h"
 _NEW_YORK = "America/New_York"
+_OUTCOMES = ("departed_at", LANDS, "departure_delay_minutes", DELAY, "air_time_minutes")
+_KILOMETRES = 1.609344
 
 
 def read(table: Literal["flights", "weather", "planes"]) -> "pl.DataFrame":
@@ -45,79 +28,67 @@ def read(table: Literal["flights", "weather", "planes"]) -> "pl.DataFrame":
     return pl.read_parquet(Path(__file__).parent / "data" / f"{table}.parquet")
 
 
-def departures(flights: "pl.DataFrame", weather: "pl.DataFrame") -> "pl.DataFrame":
-    """The flights by scheduled departure, with `FEATURES`, `LABEL` and when each one arrived.
-
-    Weather is the origin's newest observation that was an hour old or more by then, null where that is staler than
-    three hours more.
-    """
+def schedule() -> "pl.DataFrame":
+    """Every flight of the year by scheduled departure, with the hour and the weekday that the clock on the wall shows."""
     import polars as pl
 
-    local = pl.col(ORDER).dt.convert_time_zone(_NEW_YORK)
-    asked = flights.sort(ORDER, maintain_order=True).with_columns(
-        known_by=pl.col(ORDER) - _PUBLISHED_AFTER,
-        scheduled_hour=local.dt.hour() + local.dt.minute() / 60,
-        weekday=local.dt.weekday().cast(pl.Int64),
-        late=pl.col("arrival_delay_minutes") >= 15,
+    local = pl.col(DEPARTS).dt.convert_time_zone(_NEW_YORK)
+    return (
+        read("flights")
+        .sort(DEPARTS, maintain_order=True)
+        .with_columns(
+            scheduled_hour=local.dt.hour() + local.dt.minute() / 60,
+            weekday=local.dt.weekday().cast(pl.Int64),
+        )
     )
-    joined = asked.join_asof(
-        weather.sort("observed_at"),
-        left_on="known_by",
-        right_on="observed_at",
-        by="origin",
-        strategy="backward",
-        tolerance=_STALE_AFTER,
-        check_sortedness=False,
-    )
-    return joined.select(ORDER, *FEATURES, "arrived_at", LABEL)
 
 
-def learning() -> "pl.DataFrame":
-    """Consecutive flights: 5,000 that landed before `HELD_OUT_FROM`, and 2,000 that departed later.
-
-    Those that never arrived are among them, with a null `LABEL`; the few in the air at `HELD_OUT_FROM` are not.
-    """
-    return departures(learning_flights(), read("weather"))
-
-
-def learning_flights() -> "pl.DataFrame":
-    """The rows of the table of flights that `learning` is made from."""
+def flown(flights: "pl.DataFrame", now: datetime) -> "pl.DataFrame":
+    """Of a `schedule` what is known at a moment: flights that were due to leave before it, landed ones with outcome."""
     import polars as pl
 
-    flights = read("flights").sort(ORDER, maintain_order=True)
-    held_out, arrived = pl.col(ORDER) >= HELD_OUT_FROM, pl.col("arrived_at").is_not_null()
-    known = flights.filter(held_out | pl.col("arrived_at").is_null() | (pl.col("arrived_at") < HELD_OUT_FROM))
-    trained = known.select((arrived & ~held_out).arg_true()).to_series()[-TRAINED]
-    last = known.select((arrived & held_out).arg_true()).to_series()[HELD_OUT - 1]
-    return known.slice(trained, last - trained + 1)
+    landed = pl.col(LANDS) <= now
+    outcomes = [pl.when(landed).then(pl.col(name)).alias(name) for name in _OUTCOMES]
+    return flights.filter(pl.col(DEPARTS) < now).with_columns(outcomes)
 
 
-def learning_weather() -> "pl.DataFrame":
-    """The observations of the days of `learning`."""
+def weather() -> "pl.DataFrame":
+    """Every hourly observation of the year, in the order in which they were made."""
+    return read("weather").sort("observed_at", "origin", maintain_order=True)
+
+
+def observed(observations: "pl.DataFrame", now: datetime) -> "pl.DataFrame":
+    """Of the `weather` what has been published by a moment."""
     import polars as pl
 
-    departed = learning_flights()[ORDER]
-    return read("weather").filter(pl.col("observed_at").is_between(departed[0] - timedelta(hours=4), departed[-1]))
+    return observations.filter(pl.col("observed_at") <= now - WEATHER_LAG)
 
 
-def traffic() -> "pl.DataFrame":
-    """The 1,000 flights that were scheduled from the first morning on which all of `learning` had landed."""
+def in_kilometres(observations: "pl.DataFrame", since: datetime, until: datetime) -> "pl.DataFrame":
+    """The weather as it is when the source tells visibility in kilometres for some weeks, under the same name."""
     import polars as pl
 
-    morning = HELD_OUT_FROM
-    landed = learning_flights()["arrived_at"]
-    while (landed >= morning).any():
-        morning += timedelta(days=1)
-    flights = read("flights").filter(pl.col(ORDER) >= morning).sort(ORDER, maintain_order=True)
-    return departures(flights.head(SERVED), read("weather"))
+    broken = pl.col("observed_at").is_between(since, until, closed="left")
+    told = pl.when(broken).then(pl.col("visibility_miles") * _KILOMETRES).otherwise("visibility_miles")
+    return observations.with_columns(told.alias("visibility_miles"))
 
 
 def damaged(flights: "pl.DataFrame") -> "pl.DataFrame":
-    """A copy as a careless export leaves it: three distances with a sign, and a carrier that does not exist."""
+    """A copy as a careless export leaves it.
+
+    Three air times in seconds, two origins missing, a carrier that nobody knows, and two days in the wrong order.
+    """
     import polars as pl
 
-    row, distance = pl.int_range(pl.len()), pl.col("distance_miles")
-    return flights.with_columns(
-        pl.when(row.is_in([17, 18, 19])).then(-distance).otherwise(distance).alias("distance_miles"),
+    row, air = pl.int_range(pl.len()), pl.col("air_time_minutes")
+    spoilt = flights.with_columns(
+        pl.when(row.is_in([17, 18, 19])).then(air * 60).otherwise(air).alias("air_time_minutes"),
+        pl.when(row.is_in([23, 24])).then(None).otherwise("origin").alias("origin"),
         pl.when(row == 41).then(pl.lit("??")).otherwise("carrier").alias("carrier"),
     )
+    return pl.concat([spoilt.slice(0, 1000), spoilt.slice(2000, 1000), spoilt.slice(1000, 1000), spoilt.slice(3000)])
+
+
+def midnight(year: int, month: int, day: int) -> datetime:
+    """The beginning of a day, UTC."""
+    return datetime(year, month, day, tzinfo=UTC)

@@ -1,117 +1,161 @@
-"""The demo's first half: from raw flights to a version in production, and what is refused on the way."""
+"""The demo's beginning: tables with their contracts, features without a leak, and a first version in production."""
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tidegate.data.records import DatasetVersion
-from tidegate.data.rows import Rows
+import numpy as np
+
+from tidegate.data.records import DatasetVersion, Origin
 from tidegate.demo import flights
-from tidegate.demo.report import Bounded, DemoGate, DemoModel, Refusals, RowCounts
+from tidegate.demo.definitions import inputs
+from tidegate.demo.plan import APPROVER, Plan
+from tidegate.demo.report import Leak
 from tidegate.demo.telling import Say
-from tidegate.gates.records import GateReport, QualityPolicy
+from tidegate.demo.training import ENDPOINT, HELD_OUT, MODEL, PARAMS, fit, judge, learnable
 from tidegate.kernel.errors import Internal, Invalid, Refused
 from tidegate.models.records import ModelVersion
-from tidegate.statistics.intervals import auc_interval
+from tidegate.statistics.metrics import auc
 from tidegate.workspace import Workspace, open_workspace
 
-MODEL = "late-arrival"
-INPUTS = "late-arrival-inputs"
-AUTHOR, APPROVER = "local", "reviewer"
-PARAMS = {"max_iter": 40, "learning_rate": 0.1, "max_leaf_nodes": 15, "min_samples_leaf": 40, "random_state": 0}
-MUST_BEAT = 0.05
-"""By how much AUC the model must be better than chance."""
+if TYPE_CHECKING:
+    import polars as pl
+
+    from tidegate.features.training import TrainingSet
 
 
-class Learnt(NamedTuple):
-    """What the first half came to."""
+class Begun(NamedTuple):
+    """What the beginning came to."""
 
-    rows: RowCounts
-    model: DemoModel
-    gate: DemoGate
-    refusals: Refusals
-
-
-def learn(ws: Workspace, home: Path, say: Say) -> Learnt:
-    """Commit, train, check, approve, promote. Raises `Internal` where something goes through that must not."""
-    say("chapter", "Data: what was known of a flight before it departed")
-    rows, damage = _commit(ws, say)
-    train, held_out = rows.split(before=flights.HELD_OUT_FROM)
-    counts = RowCounts(trained=len(train), held_out=len(held_out), served=flights.SERVED, without_label=rows.left_out)
-    say("done", f"{counts.trained:,} flights to learn from; the next {counts.held_out:,} are held out")
-    say("chapter", "Model: logged, checked, approved by somebody else, promoted")
-    version, model = _fit(ws, train, held_out, say)
-    early = _refusal(lambda: ws.models.promote(MODEL, version.number, to="production"))
-    say("refused", f"refused, too early: {_missing(early)}")
-    policy = QualityPolicy(metric="auc", must_beat=MUST_BEAT)
-    report = ws.gates.check(version, on=held_out, policy=policy).require()
-    say("done", f"gate quality: {report.verdict}; {report.reason}")
-    own = _refusal(lambda: ws.approvals.approve(version, reason="I made it, so it is good"))
-    say("refused", f"refused, one's own: {own.message}")
-    ws.people.add(APPROVER, role="approver")
-    with open_workspace(home, actor=APPROVER, catalog="", objects="") as theirs:
-        theirs.approvals.approve(version, reason="clearly better than chance, from weather that was known in time")
-    promoted = ws.models.promote(MODEL, version.number, to="production")
-    say("done", f"approved by {APPROVER}; {promoted.reference} is in stage {promoted.stage}")
-    refusals = Refusals(damaged_copy=damage, early_promotion=early.message, author_approval=own.message)
-    return Learnt(counts, model, _gate(report), refusals)
+    version: ModelVersion
+    leak: Leak
+    damaged_copy: str
+    early_promotion: str
+    author_approval: str
 
 
-def _commit(ws: Workspace, say: Say) -> tuple[Rows, str]:
-    raw = ws.data.commit("flights", flights.learning_flights(), note="New York, June 2013")
-    weather = ws.data.commit("weather", flights.learning_weather(), note="hourly, at the three airports")
-    say("done", f"{_named(raw)} and {_named(weather)} are committed")
-    joined = flights.learning()
-    inputs = ws.data.commit(INPUTS, joined, note="the newest weather that was an hour old at departure")
-    say("done", f"{_named(inputs)}: with the newest weather that was an hour old at departure")
+class Stamped:
+    """Rows whose features leak, under the name of the service that is served: what a careless notebook hands over."""
+
+    def __init__(self, leaky: "TrainingSet", service: str | None) -> None:
+        self.X, self.y, self.columns = leaky.X, leaky.y, leaky.columns
+        self.digest = leaky.digest
+        self.lineage: tuple[Origin, ...] = tuple(leaky.lineage)
+        self.service = service
+
+
+def begin(ws: Workspace, home: Path, plan: Plan, tables: "tuple[pl.DataFrame, pl.DataFrame]", say: Say) -> Begun:
+    """From raw tables to a version that answers. Raises `Internal` where something goes through that must not."""
+    say("chapter", "Data: what the source systems knew by 1 April, and a damaged copy")
+    damage = _commit(ws, plan.since, tables, say)
+    say("chapter", "Features: defined once, joined as of each departure")
+    correct = _join(ws, plan.since, say)
+    train, held_out = correct.split(before=plan.since - HELD_OUT)
+    say("chapter", "Model: trained, tracked, checked, approved by somebody else, promoted")
+    version = fit(ws, train)
+    onnx = version.manifest.facts.get("onnx", "")
+    say("done", f"{version.reference}  {version.digest[:12]}  learnt from {len(train.y):,} flights; {version.runtime}: {onnx}")
+    leak = _leak(ws, plan.since, version, held_out, say)
+    early, own = _through_the_gate(ws, home, version, held_out, say)
+    ws.endpoints.deploy(ENDPOINT, version, outcome_independent=True)
+    told = ws.features.materialize(inputs())
+    rows = sum(each.rows for each in told)
+    say("done", f"{version.reference} answers; the online store holds what {rows:,} rows say of {len(told)} views")
+    return Begun(version, leak, damage, early, own)
+
+
+def _commit(ws: Workspace, now: datetime, tables: "tuple[pl.DataFrame, pl.DataFrame]", say: Say) -> str:
+    schedule, weather = tables
+    flown = ws.data.commit("flights", flights.flown(schedule, now), note="as known on 1 April")
+    seen = ws.data.commit("weather", flights.observed(weather, now), note="hourly, at the three airports")
+    planes = ws.data.commit("planes", flights.read("planes"))
+    say("done", ", ".join(map(_named, (flown, seen, planes))))
+    contract = seen.contract
+    for column in ("temperature_f", "dew_point_f", "humidity_percent"):
+        contract = contract.changed(column, nullable=True, share_null=0.05)
+    ws.data.set_contract("weather", contract, note="a sensor may fail now and then")
     try:
-        ws.data.commit(INPUTS, flights.damaged(joined))
+        ws.data.commit("flights", flights.damaged(flights.flown(schedule, now)))
     except Invalid as error:
         damage = error.message
     else:
         raise Internal("a damaged copy was committed: the contract did not hold")
-    newest = ws.data.resolve(INPUTS)
-    if newest.digest != inputs.digest:
-        raise Internal(f"the damaged copy was refused and left {newest} behind")
-    broken = [line.removeprefix("- ") for line in damage.splitlines() if line.startswith("- ")]
-    say("refused", f"refused, a damaged copy: {'; '.join(broken)}")
-    chosen = ws.data.rows(inputs, features=flights.FEATURES, label=flights.LABEL, order_by=flights.ORDER)
-    return chosen, damage
+    if ws.data.resolve("flights").digest != flown.digest:
+        raise Internal("the damaged copy was refused and left something behind")
+    say("refused", f"refused, a damaged copy: {'; '.join(broken_rules(damage))}")
+    return damage
 
 
-def _fit(ws: Workspace, train: Rows, held_out: Rows, say: Say) -> tuple[ModelVersion, DemoModel]:
+def broken_rules(refusal: str) -> list[str]:
+    """The lines of a refusal that name columns and rows."""
+    return [line.removeprefix("- ") for line in refusal.splitlines() if line.startswith("- ")]
+
+
+def _join(ws: Workspace, now: datetime, say: Say) -> "TrainingSet":
+    applied = ws.features.apply(inputs())
+    rows = learnable(ws, now, None)
+    views = ", ".join(view.view.name for view in applied.views)
+    say("done", f"{applied} {applied.digest[:12]}: {len(applied.inputs)} inputs from {views} and the request")
+    known = len(rows.y)
+    say("done", f"{len(rows.frame):,} departures joined; {known:,} had landed, {rows.left_out:,} have no label to learn from")
+    return rows
+
+
+def _leak(ws: Workspace, now: datetime, version: ModelVersion, held_out: "TrainingSet", say: Say) -> Leak:
+    """Train once more on delays that nobody could have known, and see what becomes of the promise."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    with ws.runs.start(MODEL, params=PARAMS, inputs=["flights", "weather"]) as run:
-        model = HistGradientBoostingClassifier(**PARAMS).fit(train.X, train.y)
-        area = auc_interval(held_out.y, model.predict_proba(held_out.X)[:, 1])
-        run.log_metrics({"auc_held_out": area.estimate})
-        version = ws.models.log(MODEL, model, run=run, inputs=train)
-    facts = version.manifest.facts
-    say("done", f"{version.reference}  {version.digest[:12]}  served by {version.runtime}: {facts.get('onnx', '')}")
-    say("done", f"AUC {area.estimate:.3f} on the held-out flights, 95 % interval {area.low:.3f} to {area.high:.3f}")
-    told = DemoModel(
-        version=version.reference,
-        runtime=version.runtime,
-        conversion=facts.get("onnx", ""),
-        digest=version.digest,
-        auc_held_out=Bounded(estimate=area.estimate, low=area.low, high=area.high, n=len(held_out)),
+    ws.features.apply(inputs(leaky=True))
+    leaky_train, leaky_held_out = learnable(ws, now, None, leaky=True).split(before=now - HELD_OUT)
+    model = HistGradientBoostingClassifier(**PARAMS).fit(leaky_train.X, leaky_train.y)
+    truth = held_out.y.astype(np.intp)
+    correct = ws.models.load(version).predict(held_out.X).probabilities
+    if correct is None:
+        raise Internal("the model answers no probabilities")
+    different = (leaky_held_out.X != held_out.X) & ~(np.isnan(leaky_held_out.X) & np.isnan(held_out.X))
+    leak = Leak(
+        rows_changed=float(different.any(axis=1).mean()),
+        promised=auc(truth, model.predict_proba(leaky_held_out.X)[:, 1]),
+        served=auc(truth, model.predict_proba(held_out.X)[:, 1]),
+        correct=auc(truth, np.asarray(correct)[:, 1]),
     )
-    return version, told
-
-
-def _gate(report: GateReport) -> DemoGate:
-    figures = report.figures
-    return DemoGate(
-        verdict=report.verdict,
-        estimate=figures.estimate,
-        interval=(figures.low, figures.high),
-        n=figures.n,
-        margin=report.threshold,
+    say(
+        "done",
+        f"a delay stamped at its own departure would change {leak.rows_changed:.1%} of the rows: AUC {leak.promised:.3f} "
+        f"promised, {leak.served:.3f} once served; the correct join promises and serves {leak.correct:.3f}",
     )
+    return leak
 
 
-def _refusal(forbidden: Callable[[], object]) -> Refused:
+def _through_the_gate(
+    ws: Workspace, home: Path, version: ModelVersion, held_out: "TrainingSet", say: Say
+) -> tuple[str, str]:
+    early = refusal(lambda: ws.models.promote(MODEL, version.number, to="production"))
+    say("refused", f"refused, too early: {_missing(early)}")
+    report = judge(ws, version, held_out).require()
+    say("done", f"gate quality: {report.verdict}; {report.reason}")
+    own = refusal(lambda: ws.approvals.approve(version, reason="I made it, so it is good"))
+    say("refused", f"refused, one's own: {own.message}")
+    approve(home, version.reference, "clearly better than chance, on what could be known in time")
+    promoted = ws.models.promote(MODEL, version.number, to="production")
+    say("done", f"approved by {APPROVER}; {promoted.reference} is in stage {promoted.stage}")
+    return early.message, own.message
+
+
+def approve(home: Path, reference: str, reason: str) -> None:
+    """What the second person does, in a workspace of their own."""
+    with acting(home, APPROVER) as theirs:
+        theirs.approvals.approve(reference, reason=reason)
+
+
+def acting(home: Path, person: str) -> Workspace:
+    """The home as somebody else opens it."""
+    return open_workspace(home, actor=person, catalog="", objects="")
+
+
+def refusal(forbidden: Callable[[], Any]) -> Refused:
+    """The refusal of what must be refused. Raises `Internal` where it went through."""
     try:
         forbidden()
     except Refused as error:

@@ -1,24 +1,36 @@
-"""The demo: one model from raw flights to a monitored answer, through two kills of its server."""
+"""The demo: a year of flights through one home, told as it happens and summed up at the end."""
 
 import json
+import statistics
 import time
-from datetime import timedelta
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from tidegate.demo.learning import APPROVER, AUTHOR, learn
-from tidegate.demo.ledger import reconcile
-from tidegate.demo.report import DemoReport
+from tidegate.demo import flights, summary
+from tidegate.demo.journey import Journey
+from tidegate.demo.learning import Begun, begin
+from tidegate.demo.ledger import auc_by_month, reconcile, surest_delay
+from tidegate.demo.plan import AUTHOR, Plan
+from tidegate.demo.report import DemoReport, Refusals
 from tidegate.demo.server import DemoServer
-from tidegate.demo.serving import ENDPOINT, explain, quality, serve, trips
 from tidegate.demo.telling import Say
+from tidegate.demo.training import ENDPOINT
 from tidegate.kernel import wire
 from tidegate.kernel.errors import Invalid, Unavailable
 from tidegate.loop.records import Why
-from tidegate.workspace import open_workspace
+from tidegate.loop.why import tell
+from tidegate.workspace import Workspace, open_workspace
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Progress = Callable[[int, int], None]
+"""Takes the days that are done, and those that there are."""
 
 
-def run_demo(home: Path, say: Say, *, keep: bool = False) -> DemoReport:
+def run_demo(home: Path, plan: Plan, say: Say, progress: Progress, *, keep: bool = False) -> DemoReport:
     """Everything, computed now. Makes the home; stops the server again unless ``keep``.
 
     Raises `Invalid` where the home exists already, `Unavailable` without scikit-learn.
@@ -31,7 +43,7 @@ def run_demo(home: Path, say: Say, *, keep: bool = False) -> DemoReport:
     server = DemoServer(home)
     done = False
     try:
-        report = _run(home, server, say)
+        report = _run(home, plan, server, (say, progress))
         done = True
     finally:
         if not (keep and done):
@@ -39,41 +51,94 @@ def run_demo(home: Path, say: Say, *, keep: bool = False) -> DemoReport:
     return report
 
 
-def _run(home: Path, server: DemoServer, say: Say) -> DemoReport:
+def _run(home: Path, plan: Plan, server: DemoServer, told: tuple[Say, Progress]) -> DemoReport:
     started = time.perf_counter()
+    say, progress = told
+    tables = flights.schedule(), flights.weather()
     with open_workspace(home, simulated_clock=True, catalog="", objects="", actor=AUTHOR) as ws:
-        flown = trips()
-        ws.loop.tick(until=flown[0].at - timedelta(hours=1))
+        ws.loop.tick(until=plan.since)
         server.launch()  # it starts while the model is made
-        learnt = learn(ws, home, say)
-        traffic, restarts = serve(ws, server, flown, say)
-        log = ws.predictions.scan(ENDPOINT).collect().to_dicts()
-        found = reconcile(log, flown, traffic.answers, traffic.labels)
-        told = f"{found.acknowledged:,} predictions and {len(traffic.labels):,} labels acknowledged and looked up"
-        say("done", f"{told}: {found.lost} lost, {found.doubled} doubled ({traffic.retried_rows} asked again)")
-        windows = quality(ws, found.acknowledged + found.unacknowledged, len(traffic.labels), say)
-    why = explain(server, traffic, flown, say)
-    landed = sum(trip.late is not None for trip in flown)
+        begun = begin(ws, home, plan, tables, say)
+        server.wait()
+        say("chapter", f"The year: every flight from {plan.since:%d %B} on, hour by hour, through {server.url}/")
+        journey = Journey(ws, home, server, plan, tables, say)
+        journey.run(progress)
+        return _sum_up(ws, server, plan, journey, (begun, say, started))
+
+
+def _sum_up(
+    ws: Workspace, server: DemoServer, plan: Plan, journey: Journey, rest: tuple[Begun, Say, float]
+) -> DemoReport:
+    begun, say, started = rest
+    log = ws.predictions.scan(ENDPOINT).collect()
+    kept = journey.replay.kept()
+    found = reconcile(log, kept)
+    say("chapter", "Summary")
+    say(
+        "done" if not found.lost and not found.doubled else "killed",
+        f"{found.acknowledged:,} predictions and {kept.labels.height:,} labels acknowledged and looked up: "
+        f"{found.lost} lost, {found.doubled} doubled",
+    )
+    months = auc_by_month(log, begun.version.reference)
+    say("plain", summary.months_table(months))
+    rollouts = summary.rollouts_of(ws)
+    days = [each.days for each in rollouts if each.outcome == "promoted" and each.days is not None]
+    why = _explain(server, surest_delay(log), say)
+    refusals = Refusals(
+        damaged_copy=begun.damaged_copy,
+        early_promotion=begun.early_promotion,
+        author_approval=begun.author_approval,
+        leaky_gate=journey.leaky_gate,
+        broken_feed=journey.broken_feed,
+    )
+    leaky = [each for each in rollouts if each.started_at >= plan.leaky]
+    stopped = bool(leaky) and leaky[0].outcome == "rolled_back"
     return DemoReport(
-        held=not found.lost and not found.doubled and (found.acknowledged, len(traffic.labels)) == (len(flown), landed),
-        home=str(home),
+        held=not found.lost and not found.doubled and stopped and all(_texts(refusals)),
+        home=str(journey.home),
         url=f"{server.url}/",
         pid=server.pid,
-        rows=learnt.rows,
-        model=learnt.model,
-        gate=learnt.gate,
-        approver=APPROVER,
-        refusals=learnt.refusals,
+        since=plan.since,
+        until=plan.until,
+        requests=kept.requests,
+        rows=_due(plan, journey.schedule),
         acknowledged=found.acknowledged,
         lost=found.lost,
         doubled=found.doubled,
         unacknowledged=found.unacknowledged,
-        retried=traffic.retried_rows,
-        retried_requests=traffic.retried_requests,
-        labels=len(traffic.labels),
-        quality=windows,
+        retried=kept.retried,
+        labels_joined=found.labels_joined,
+        models=summary.versions_of(ws),
+        rollouts=rollouts,
+        episodes=summary.episodes_of(ws),
+        incidents=summary.incidents_of(ws),
+        retrainings=summary.retrainings_of(ws),
+        auc_by_month=months,
+        leak=begun.leak,
+        refusals=refusals,
+        restarts=tuple(journey.restarts),
+        days_to_production=statistics.median(days) if days else None,
         why=json.loads(wire.encode(why, Why)),
-        restarts=restarts,
-        restart_seconds=max(restart.seconds for restart in restarts),
         seconds=time.perf_counter() - started,
     )
+
+
+def _explain(server: DemoServer, prediction_id: str, say: Say) -> Why:
+    """Walk back, over HTTP, from one prediction."""
+    with open_workspace(server.url, token="") as remote:
+        why = remote.loop.why(prediction_id)
+    say("chapter", f"tidegate why {prediction_id}")
+    say("plain", tell(why))
+    return why
+
+
+def _due(plan: Plan, schedule: "pl.DataFrame") -> int:
+    """How many flights were due in the plan's days."""
+    departs = schedule[flights.DEPARTS]
+    return int(((departs >= plan.since) & (departs < plan.until)).sum())
+
+
+def _texts(refusals: Refusals) -> list[Any]:
+    return [getattr(refusals, name) for name in refusals.__struct_fields__]
+
+

@@ -6,6 +6,7 @@ import msgspec
 
 from tidegate.kernel.clock import Instant
 from tidegate.kernel.real import Real
+from tidegate.loop.policy import Proposal, Reason, RetrainingPolicy
 
 Health = Literal["good", "attention", "waiting"]
 
@@ -139,3 +140,31 @@ class Ticked(msgspec.Struct, frozen=True, kw_only=True):
 
     now: Instant
     steps: int
+
+
+class KeptPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """The retraining policy of an endpoint as it is in force, or paused. Runs act in the name of ``set_by``."""
+
+    endpoint: str
+    policy: RetrainingPolicy
+    digest: str
+    active: bool = True
+    set_by: str
+    set_at: Instant
+
+
+class RetrainingDecision(msgspec.Struct, frozen=True, kw_only=True):
+    """That a model was trained anew, or that it was not, and why. A suppression is written once a reason."""
+
+    id: str
+    endpoint: str
+    at: Instant
+    fired: bool
+    proposal: Proposal
+    reason: Reason
+    summary: str
+    policy: str
+    """The digest of the policy by which it was decided."""
+    run: str = ""
+    """The id of the pipeline's run that was started."""
+    by: str

@@ -1,0 +1,201 @@
+"""The demo's year: every hour asked, every day looked after, and what happens on the way."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tidegate.demo import flights
+from tidegate.demo.learning import Stamped, acting, approve, broken_rules, refusal
+from tidegate.demo.plan import HEAD, Plan
+from tidegate.demo.replay import Replay
+from tidegate.demo.report import Restart
+from tidegate.demo.server import DemoServer
+from tidegate.demo.telling import Say
+from tidegate.demo.training import (
+    CANARY,
+    ENDPOINT,
+    HELD_OUT,
+    HISTORY,
+    MODEL,
+    PIPELINE,
+    STEPS,
+    Upstream,
+    fit,
+    judge,
+    learnable,
+)
+from tidegate.demo.watching import Watcher
+from tidegate.endpoints.records import Strategy
+from tidegate.kernel.errors import Internal, Invalid
+from tidegate.loop.policy import RetrainingPolicy
+from tidegate.workspace import Workspace
+
+if TYPE_CHECKING:
+    import polars as pl
+
+DAY: Final = timedelta(days=1)
+SHADOW: Final = Strategy(kind="shadow")
+
+
+class Journey:
+    """Replays the plan's days against the server, and does what people would do meanwhile."""
+
+    def __init__(
+        self,
+        ws: Workspace,
+        home: Path,
+        server: DemoServer,
+        plan: Plan,
+        tables: "tuple[pl.DataFrame, pl.DataFrame]",
+        say: Say,
+    ) -> None:
+        self._ws = ws
+        self._home = home
+        self._server = server
+        self._plan = plan
+        self._say = say
+        self._schedule, self._weather = tables
+        self._upstream = Upstream(home / "upstream")
+        self._watcher = Watcher(ws, say)
+        self._shadowed = False
+        self.restarts: list[Restart] = []
+        self.leaky_gate = ""
+        self.broken_feed = ""
+        self.replay = Replay(self._schedule, self._weather, server.port, ENDPOINT)
+
+    def run(self, progress: Callable[[int, int], None]) -> None:
+        """All days. Raises what the server refuses for good."""
+        self._prepare()
+        for number in range(self._plan.days):
+            day = self._plan.since + number * DAY
+            for hour in self.replay.day(day):
+                if hour in self._plan.kills:
+                    self._kill(hour)
+            self._look_after(day + DAY)
+            progress(number + 1, self._plan.days)
+        self._settle()
+
+    def _prepare(self) -> None:
+        """What the retraining needs: the feeds, the pipeline, the policy; and what quality is measured by."""
+        self._upstream.folder.mkdir()
+        self._schedule.write_parquet(self._upstream.folder / "flights.parquet")
+        self._tell_weather(self._weather)
+        ws = self._ws
+        ws.pipelines.register(PIPELINE, steps=STEPS)
+        ws.people.add(HEAD, role="admin")
+        ws.monitors.set_segments(ENDPOINT, columns=("carrier", "origin"))
+        ws.monitors.set_reference(ENDPOINT, learnable(ws, self._plan.since, None).frame, at=flights.DEPARTS)
+        policy = RetrainingPolicy(
+            pipeline=PIPELINE,
+            params={"upstream": str(self._upstream.folder)},
+            schedule_days=self._plan.schedule_days,
+            cool_down_days=min(21.0, self._plan.schedule_days),
+        )
+        ws.retraining.set_policy(ENDPOINT, policy=policy)
+
+    def _tell_weather(self, weather: "pl.DataFrame") -> None:
+        self.replay.weather = weather
+        weather.write_parquet(self._upstream.folder / "weather.parquet")
+
+    def _look_after(self, now: datetime) -> None:
+        """Midnight: the controllers' work, a person's approval, and what the plan has for this day."""
+        self._ws.loop.tick(until=now)
+        self._approve_what_waits()
+        if now == self._plan.leaky:
+            self._let_a_leaky_model_out(now)
+        if now == self._plan.broken[0]:
+            self._break_the_feed(now)
+        if now == self._plan.broken[1]:
+            self._tell_weather(self._weather)
+            self._say("plain", f"{now:%d %B}  the weather feed tells miles again, and has mended what it had told")
+        self._keep_the_first_model_in_sight()
+        self._watcher.look(now)
+
+    def _approve_what_waits(self) -> None:
+        waiting = self._ws.pipelines.runs(PIPELINE, state="waiting").items
+        for run in waiting:
+            approve(self._home, str(run.outputs["train"]["version"]), f"{run.outputs['check']['reason']}")
+        if waiting:
+            self._ws.loop.tick()
+
+    def _keep_the_first_model_in_sight(self) -> None:
+        """Once another version answers, the first one goes on in the shadow, so that what was gained can be measured."""
+        endpoint = self._ws.endpoints.get(ENDPOINT)
+        if not self._shadowed and endpoint.live is not None and endpoint.live.number != 1:
+            self._ws.endpoints.deploy(ENDPOINT, f"{MODEL}/1", strategy=SHADOW)
+            self._shadowed = True
+
+    def _let_a_leaky_model_out(self, now: datetime) -> None:
+        """Somebody stamps the delays at their own departure, believes the promise, and has the gate overridden."""
+        ws = self._ws
+        ws.data.commit("flights", self._upstream.flights(now))
+        ws.data.commit("weather", self._upstream.weather(now))
+        since = now - HISTORY
+        leaky = learnable(ws, now, since, leaky=True).split(before=now - HELD_OUT)[0]
+        correct = learnable(ws, now, now - HELD_OUT)
+        version = fit(ws, Stamped(leaky, correct.service), note="delays stamped at their own departure")
+        gate = refusal(lambda: judge(ws, version, correct).require())
+        self.leaky_gate = gate.message
+        self._say("refused", f"{now:%d %B}  refused, a leaky candidate: {gate.message}")
+        with acting(self._home, HEAD) as head:
+            head.models.override(MODEL, version.number, gate="gate:quality", reason="the notebook says 0.77; a trial")
+        approve(self._home, version.reference, "overridden by the head; watched by the canary")
+        ws.models.promote(MODEL, version.number, to="production")
+        running = ws.endpoints.get(ENDPOINT).canary
+        if running is not None:
+            ws.endpoints.withdraw(ENDPOINT, deployment=running.id)
+        ws.endpoints.deploy(ENDPOINT, version.reference, strategy=CANARY)
+        self._say("plain", f"{now:%d %B}  the gate is overridden by {HEAD}, with a reason; {version.reference} is a canary")
+
+    def _break_the_feed(self, now: datetime) -> None:
+        """The source changes a unit. The contract refuses its table; what is pushed goes through, and is seen."""
+        self._tell_weather(flights.in_kilometres(self._weather, *self._plan.broken))
+        later = now + 2 * DAY
+        try:
+            self._ws.data.commit("weather", self._upstream.weather(later))
+        except Invalid as error:
+            self.broken_feed = error.message
+        else:
+            raise Internal("a feed in another unit was committed: the contract did not hold")
+        told = "; ".join(broken_rules(self.broken_feed))
+        self._say("refused", f"{now:%d %B}  refused, the weather feed of the next two days: {told}")
+
+    def _kill(self, hour: datetime) -> None:
+        """`kill -9` while requests are on their way: of the serving process, then of the whole server."""
+        everything = hour == self._plan.kills[1]
+        what = "the whole server" if everything else "the serving process"
+        canary = self._ws.endpoints.get(ENDPOINT).canary
+        before = self.replay.acknowledged
+
+        def strike() -> None:
+            time.sleep(0.01)
+            if everything:
+                self._server.kill_everything()
+                self._server.start()
+            else:
+                self._server.kill_serving()
+
+        killer = threading.Thread(target=strike, daemon=True)
+        started = time.perf_counter()
+        killer.start()
+        self.replay.hour(hour)
+        killer.join()
+        seconds = time.perf_counter() - started
+        beside = f"{canary.version} at {canary.share or 0:g} %" if canary is not None else ""
+        self.restarts.append(
+            Restart(killed=what, at=hour, acknowledged_before=before, canary=beside, seconds=seconds)
+        )
+        during = f", with the canary {beside}" if beside else ""
+        self._say("killed", f"{hour:%d %B}  kill -9 of {what}{during}; the next hour was answered {seconds:.1f} s later")
+
+    def _settle(self) -> None:
+        """Some days without departures, until every label has been counted."""
+        end = self._plan.until
+        for number in range(1, 4):
+            self._ws.loop.tick(until=end + number * DAY)
+            self._watcher.look(end + number * DAY)
+
+

@@ -1,0 +1,50 @@
+"""What happens when in the demo: the stretch that is replayed, and the days on which something is done to it."""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from tidegate.demo.flights import midnight
+
+AUTHOR, APPROVER, HEAD = "local", "reviewer", "head"
+"""Who makes the models, who approves them, and the admin who overrides a gate."""
+
+
+class Plan(NamedTuple):
+    """The days of one demo. Every flight of every day is replayed."""
+
+    since: datetime
+    until: datetime
+    schedule_days: float
+    """The policy trains anew so long after the last time."""
+    kills: tuple[datetime, datetime]
+    """The serving process is killed in the first hour after the first moment, the whole server after the second."""
+    leaky: datetime
+    """The day on which somebody lets a leaky model out."""
+    broken: tuple[datetime, datetime]
+    """From when until when the weather feed tells visibility in kilometres."""
+
+    @property
+    def days(self) -> int:
+        """Days that are replayed."""
+        return (self.until - self.since) // timedelta(days=1)
+
+
+FULL = Plan(
+    since=midnight(2013, 4, 1),
+    until=midnight(2014, 1, 1),
+    schedule_days=60,
+    kills=(midnight(2013, 4, 20) + timedelta(hours=18), midnight(2013, 6, 2) + timedelta(hours=15)),
+    leaky=midnight(2013, 8, 20),
+    broken=(midnight(2013, 10, 14), midnight(2013, 11, 4)),
+)
+"""April to December."""
+
+FAST = Plan(
+    since=midnight(2013, 4, 1),
+    until=midnight(2013, 6, 24),
+    schedule_days=30,
+    kills=(midnight(2013, 4, 10) + timedelta(hours=18), midnight(2013, 5, 3) + timedelta(hours=15)),
+    leaky=midnight(2013, 5, 14),
+    broken=(midnight(2013, 5, 30), midnight(2013, 6, 10)),
+)
+"""A shorter stretch, with as many rows a day."""

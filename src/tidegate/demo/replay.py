@@ -1,0 +1,192 @@
+"""The demo's client: hour by hour it tells what has landed and what the weather was, asks, and tells the labels.
+
+One request asks about all departures of an hour, when the hour is over, each row as of its own departure. What a
+request acknowledges is kept, so that at the end every answer can be looked for in the log.
+"""
+
+import http.client
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tidegate.demo import flights
+from tidegate.kernel.clock import from_micros, to_micros
+from tidegate.kernel.errors import Unavailable, WireError, from_wire
+
+ASKED: Final = ("carrier", "origin", "distance_miles", "scheduled_hour", "weekday", "tail_number")
+"""What a client knows of a flight: the request's own features, and the keys by which the others are looked up."""
+
+RECORDS: Final = ("carrier_record", "origin_record")
+HOUR: Final = timedelta(hours=1)
+_HOUR_MICROS: Final = 3_600_000_000
+_PATIENCE_SECONDS: Final = 60.0
+_PAUSE_SECONDS: Final = 0.05
+
+
+class Kept(NamedTuple):
+    """Everything that was acknowledged, and how often it had to be asked for."""
+
+    predictions: pl.DataFrame
+    """One row an acknowledged prediction: `trip`, `id`, `at`, `value`, `probability`."""
+    labels: pl.DataFrame
+    """One row an acknowledged label: `id`, `label`, `observed_at`."""
+    requests: int
+    retried: int
+
+
+class Replay:
+    """Replays the flights from one moment on. Not thread-safe."""
+
+    def __init__(self, schedule: pl.DataFrame, weather: pl.DataFrame, port: int, endpoint: str) -> None:
+        self._connection = Connection(port)
+        self._predict = f"/api/v1/endpoints/{endpoint}/predict"
+        self._labels = f"/api/v1/endpoints/{endpoint}/labels"
+        self._departs = schedule[flights.DEPARTS].dt.epoch("us").to_numpy()
+        self._rows = [msgspec.Raw(msgspec.json.encode(row)) for row in schedule.select(ASKED).iter_rows(named=True)]
+        late = schedule[flights.DELAY] >= flights.LATE_MINUTES
+        landed = schedule.with_row_index("trip").with_columns(late=late).drop_nulls(flights.LANDS)
+        landed = landed.drop_nulls("late").sort(flights.LANDS, maintain_order=True)
+        self._lands = landed[flights.LANDS].dt.epoch("us").to_numpy()
+        self._landed_trips: NDArray[np.int64] = landed["trip"].cast(pl.Int64).to_numpy()
+        self._late: list[bool] = landed["late"].to_list()
+        self._landings = _encoded(landed.select(schedule.columns))
+        self._weather_known = (weather["observed_at"] + flights.WEATHER_LAG).dt.epoch("us").to_numpy()
+        self.weather = weather
+        self._ids: list[str | None] = [None] * len(self._rows)
+        self._answers: list[tuple[int, str, bool, float]] = []
+        self._told: list[tuple[str, bool, int]] = []
+        self._next = datetime.min.replace(tzinfo=UTC)
+        self.requests = 0
+        """For predictions."""
+        self.retried = 0
+        """Requests that had to be sent more than once."""
+
+    @property
+    def weather(self) -> pl.DataFrame:
+        """The weather as the source tells it; another one may be set while the replay goes on."""
+        return self._weather
+
+    @weather.setter
+    def weather(self, told: pl.DataFrame) -> None:
+        self._weather = told
+        self._observations = _encoded(told)
+
+    @property
+    def acknowledged(self) -> int:
+        """Predictions that were acknowledged so far."""
+        return len(self._answers)
+
+    def day(self, day: datetime) -> Iterator[datetime]:
+        """Replay the 24 hours from a moment on; yields the end of each hour when it is done."""
+        for number in range(24):
+            hour = day + number * HOUR
+            if hour >= self._next:
+                self.hour(hour)
+            yield hour + HOUR
+
+    def hour(self, hour: datetime) -> None:
+        """Replay the hour from a moment on."""
+        self._hour(to_micros(hour))
+        self._next = hour + HOUR
+
+    def kept(self) -> Kept:
+        """What was acknowledged so far."""
+        trips, ids, values, shares = zip(*self._answers, strict=True) if self._answers else ((), (), (), ())
+        told_ids, told, seen = zip(*self._told, strict=True) if self._told else ((), (), ())
+        instant = pl.Datetime("us", "UTC")
+        predictions = pl.DataFrame(
+            {"trip": trips, "id": ids, "value": values, "probability": shares},
+            schema={"trip": pl.Int64, "id": pl.String, "value": pl.Boolean, "probability": pl.Float64},
+        ).with_columns(at=pl.Series(self._departs[list(trips)], dtype=pl.Int64).cast(instant))
+        labels = pl.DataFrame(
+            {"id": told_ids, "label": told, "observed_at": seen},
+            schema={"id": pl.String, "label": pl.Boolean, "observed_at": pl.Int64},
+        ).with_columns(pl.col("observed_at").cast(instant))
+        return Kept(predictions, labels, self.requests, self.retried)
+
+    def _hour(self, start: int) -> None:
+        now = from_micros(start + _HOUR_MICROS)
+        self._push("airport_weather", _between(self._weather_known, self._observations, start), now)
+        landings = _between(self._lands, self._landings, start)
+        for view in RECORDS:
+            self._push(view, landings, now)
+        self._ask(start, now)
+        self._tell(start, now)
+
+    def _push(self, view: str, rows: list[msgspec.Raw], now: datetime) -> None:
+        if rows:
+            self._post(f"/api/v1/features/views/{view}/rows", {"rows": rows}, now)
+
+    def _ask(self, start: int, now: datetime) -> None:
+        first, last = np.searchsorted(self._departs, [start, start + _HOUR_MICROS])
+        if first == last:
+            return
+        at = [from_micros(int(moment)) for moment in self._departs[first:last]]
+        reply = self._post(self._predict, {"rows": self._rows[first:last], "at": at}, now)
+        for trip, each in enumerate(reply["predictions"], int(first)):
+            self._ids[trip] = each["id"]
+            self._answers.append((trip, each["id"], each["value"], each["probabilities"]["true"]))
+
+    def _tell(self, start: int, now: datetime) -> None:
+        """Labels of all that landed in this hour, and of nothing that was not asked about."""
+        first, last = np.searchsorted(self._lands, [start, start + _HOUR_MICROS], side="right")
+        told = [
+            (prediction, self._late[place], int(self._lands[place]))
+            for place in range(first, last)
+            if (prediction := self._ids[self._landed_trips[place]]) is not None
+        ]
+        if told:
+            labels = [{"prediction_id": id_, "value": late, "observed_at": from_micros(at)} for id_, late, at in told]
+            self._post(self._labels, {"labels": labels}, now)
+            self._told += told
+
+    def _post(self, path: str, body: dict[str, Any], now: datetime) -> dict[str, Any]:
+        reply, tries = self._connection.post(path, msgspec.json.encode(body), now)
+        self.requests += path == self._predict
+        self.retried += tries > 1
+        return reply
+
+
+class Connection:
+    """One connection, opened again whenever it breaks."""
+
+    def __init__(self, port: int) -> None:
+        self._http = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+
+    def post(self, path: str, body: bytes, now: datetime) -> tuple[dict[str, Any], int]:
+        """The reply, and how often it was asked for. Raises what the server refuses for good."""
+        headers = {"content-type": "application/json", "tidegate-time": now.isoformat()}
+        give_up = time.monotonic() + _PATIENCE_SECONDS
+        tries = 0
+        while time.monotonic() < give_up:
+            tries += 1
+            try:
+                self._http.request("POST", path, body, headers)
+                response = self._http.getresponse()
+                content = response.read()
+            except (OSError, http.client.HTTPException):
+                self._http.close()
+            else:
+                if response.status == 200:
+                    reply: dict[str, Any] = msgspec.json.decode(content)
+                    return reply, tries
+                if response.status != 503:
+                    raise from_wire(msgspec.json.decode(content, type=WireError))
+            time.sleep(_PAUSE_SECONDS)
+        raise Unavailable(f"{path}: no answer in {_PATIENCE_SECONDS:.0f} s and {tries} tries")
+
+
+def _encoded(frame: pl.DataFrame) -> list[msgspec.Raw]:
+    return [msgspec.Raw(msgspec.json.encode(row)) for row in frame.iter_rows(named=True)]
+
+
+def _between(known: NDArray[np.int64], rows: list[msgspec.Raw], start: int) -> list[msgspec.Raw]:
+    """The rows that became known in the hour after a moment."""
+    first, last = np.searchsorted(known, [start, start + _HOUR_MICROS], side="right")
+    return rows[first:last]

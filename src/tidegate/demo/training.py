@@ -1,0 +1,124 @@
+"""How the demo's model is made: once by hand in the beginning, then by the pipeline whenever the policy says so."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tidegate.demo import flights
+from tidegate.demo.definitions import inputs
+from tidegate.endpoints.records import Strategy
+from tidegate.features.expressions import col
+from tidegate.gates.records import GateReport, QualityPolicy
+from tidegate.models.records import ModelVersion
+from tidegate.pipelines.records import Wait
+from tidegate.pipelines.running import StepContext
+from tidegate.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tidegate.features.training import TrainingSet
+
+MODEL = ENDPOINT = "late-arrival"
+PIPELINE = "late-arrival-retraining"
+STEPS = tuple(f"tidegate.demo.training:{name}" for name in ("fresh_data", "train", "check", "approval", "release"))
+PARAMS = {"max_iter": 40, "learning_rate": 0.12, "max_leaf_nodes": 31, "min_samples_leaf": 60, "random_state": 0}
+HISTORY = timedelta(days=180)
+"""How far back the pipeline learns."""
+HELD_OUT = timedelta(days=14)
+"""The newest flights are not learnt from: candidate and champion are compared on all of them that have landed."""
+MARGIN = 0.01
+"""By how much AUC a candidate may be worse than the champion on the held-out flights."""
+MUST_BEAT = 0.05
+CANARY = Strategy(kind="canary", steps=(5, 25, 50, 100))
+
+
+class Upstream(NamedTuple):
+    """The folder into which the source systems write their tables, as Parquet."""
+
+    folder: Path
+
+    def flights(self, now: datetime) -> Any:
+        """What is known of the flights by a moment."""
+        import polars as pl
+
+        return flights.flown(pl.read_parquet(self.folder / "flights.parquet"), now)
+
+    def weather(self, now: datetime) -> Any:
+        """What has been published of the weather by a moment."""
+        import polars as pl
+
+        return flights.observed(pl.read_parquet(self.folder / "weather.parquet"), now)
+
+
+def learnable(ws: Workspace, now: datetime, since: datetime | None, *, leaky: bool = False) -> "TrainingSet":
+    """The flights from a moment on, with their features as of departure, and with the labels that are known by now."""
+    return ws.features.training_set(
+        inputs(leaky=leaky),
+        labels="flights",
+        at=flights.DEPARTS,
+        label=col(flights.DELAY) >= flights.LATE_MINUTES,
+        label_known_at=flights.LANDS,
+        since=since,
+        until=now,
+        known_by=now,
+    )
+
+
+def fit(ws: Workspace, train: Any, note: str = "") -> ModelVersion:
+    """Train on these rows, and log the model with its run."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    with ws.runs.start(MODEL, params=PARAMS, inputs=["flights", "weather", "planes"]) as run:
+        model = HistGradientBoostingClassifier(**PARAMS).fit(train.X, train.y)
+        return ws.models.log(MODEL, model, run=run, inputs=train, note=note)
+
+
+def judge(ws: Workspace, version: ModelVersion, held_out: Any) -> GateReport:
+    """Run the gate: against the champion, or while there is none against chance."""
+    return ws.gates.check(version, on=held_out, policy=QualityPolicy(metric="auc", margin=MARGIN, must_beat=MUST_BEAT))
+
+
+def fresh_data(context: StepContext) -> dict[str, object]:
+    """Commit what the source systems know by now; a feed that breaks its contract ends the run here."""
+    upstream = Upstream(Path(str(context.params["upstream"])))
+    ws = context.workspace
+    flown = ws.data.commit("flights", upstream.flights(context.now))
+    weather = ws.data.commit("weather", upstream.weather(context.now))
+    return {"flights": str(flown), "weather": str(weather), "as_of": context.now.isoformat()}
+
+
+def train(context: StepContext) -> dict[str, object]:
+    """Train on all but the newest flights."""
+    now = datetime.fromisoformat(str(context.outputs["fresh_data"]["as_of"]))
+    rows, _ = learnable(context.workspace, now, now - HISTORY).split(before=now - HELD_OUT)
+    version = fit(context.workspace, rows, note=str(context.params.get("reason", "")))
+    return {"version": version.reference, "rows": len(rows.y), "digest": rows.digest}
+
+
+def check(context: StepContext) -> dict[str, object]:
+    """Compare with the champion on the newest flights. A candidate that is not shown to be good enough ends here."""
+    now = datetime.fromisoformat(str(context.outputs["fresh_data"]["as_of"]))
+    version = context.workspace.models.resolve(str(context.outputs["train"]["version"]))
+    held_out = learnable(context.workspace, now, now - HELD_OUT)
+    report = judge(context.workspace, version, held_out).require()
+    return {"report": report.id, "verdict": report.verdict, "reason": report.reason, "n": report.figures.n}
+
+
+def approval(context: StepContext) -> dict[str, object] | Wait:
+    """Wait until a second person has approved."""
+    reference = str(context.outputs["train"]["version"])
+    standing = context.workspace.approvals.standing(reference)
+    if not any(each.verdict == "pass" for each in standing):
+        return Wait(f"a second person must approve {reference}: tidegate approvals approve {reference} --reason TEXT")
+    return {"by": [each.by for each in standing if each.verdict == "pass"]}
+
+
+def release(context: StepContext) -> dict[str, object]:
+    """Promote, and let it out as a canary. Told twice, it does it once."""
+    ws = context.workspace
+    version = ws.models.resolve(str(context.outputs["train"]["version"]))
+    if version.stage != "production":
+        ws.models.promote(version.name, version.number, to="production")
+    deployment = ws.endpoints.deploy(str(context.params["endpoint"]), version.reference, strategy=CANARY)
+    return {"deployment": deployment.id}
+
+

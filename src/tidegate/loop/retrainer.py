@@ -1,0 +1,70 @@
+"""The controller that looks at every retraining policy, and starts a pipeline or writes down why not."""
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from tidegate.kernel.context import Call, current
+from tidegate.kernel.dispatch import Transactions
+from tidegate.loop.policy import Decision, decide
+from tidegate.loop.records import KeptPolicy, RetrainingDecision
+from tidegate.loop.retraining import Retraining, RetrainingStore
+from tidegate.loop.situation import REMEMBERED, Witness
+
+Fence = Callable[[Any], None]
+
+PAUSE_SECONDS: Final = 5.0
+
+
+class FencedTransactions(Transactions, Protocol):
+    """Transactions that an old leader's write is refused by."""
+
+    def write(self, work: Callable[[], Any], *, durable: bool = True, fence: Fence | None = None) -> Any:
+        """The function's result, once it is committed."""
+        ...
+
+
+class Retrainer:
+    """Keeps to the policies. One is enough for a home.
+
+    Laws:
+
+    1. **Once.** A decision, its run and its fact are one transaction: killed anywhere, nothing is started twice.
+    2. **Suppressions count.** What is held back is written down too, once for each time that the reason changes.
+    3. **In one's name.** A run acts as the person who set the policy.
+    """
+
+    def __init__(
+        self, *, store: RetrainingStore, transactions: FencedTransactions, witness: Witness, retraining: Retraining
+    ) -> None:
+        self._store = store
+        self._transactions = transactions
+        self._witness = witness
+        self._retraining = retraining
+
+    def step(self, fence: Fence | None = None) -> float:
+        """Look at every policy once; 0 when something was started, so that it is worked on now."""
+        fired = False
+        for kept in self._store.active():
+            token = current.set(Call(actor=kept.set_by))
+            try:
+                made = self._transactions.write(lambda kept=kept: self._judge(kept), fence=fence)
+            finally:
+                current.reset(token)
+            fired = fired or (made is not None and made.fired)
+        return 0.0 if fired else PAUSE_SECONDS
+
+    def _judge(self, kept: KeptPolicy) -> RetrainingDecision | None:
+        self._store.claim()
+        earlier = self._store.newest(kept.endpoint, fired=True, limit=REMEMBERED)
+        decision = decide(kept.policy, self._witness.testify(kept, earlier))
+        last = next(iter(self._store.newest(kept.endpoint)), None)
+        if decision is None or _said(decision, last):
+            return None
+        return self._retraining.record(kept, decision)
+
+
+def _said(decision: Decision, last: RetrainingDecision | None) -> bool:
+    """Whether this suppression was the last word already."""
+    if decision.fired or last is None or last.fired:
+        return False
+    return (decision.proposal, decision.reason) == (last.proposal, last.reason)

@@ -1,0 +1,120 @@
+"""The catalog's part of the loop: retraining policies, and every decision that was made by them."""
+
+from datetime import datetime
+
+import msgspec
+import sqlalchemy as sa
+
+from tidegate.kernel.clock import from_micros, to_micros
+from tidegate.loop.policy import RetrainingPolicy
+from tidegate.loop.records import KeptPolicy, RetrainingDecision
+from tidegate.storage.catalog import Catalog
+from tidegate.storage.schema import Micros, table
+
+policies = table(
+    "retraining_policy",
+    sa.Column("endpoint", sa.String(128), primary_key=True),
+    sa.Column("policy", sa.LargeBinary, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("set_by", sa.String(128), nullable=False),
+    sa.Column("set_at", Micros, nullable=False),
+    room="loop",
+)
+
+decisions = table(
+    "retraining_decision",
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("endpoint", sa.String(128), nullable=False),
+    sa.Column("at", Micros, nullable=False),
+    sa.Column("fired", sa.Boolean, nullable=False),
+    sa.Column("proposal", sa.String(32), nullable=False),
+    sa.Column("reason", sa.String(32), nullable=False),
+    sa.Column("summary", sa.Text, nullable=False),
+    sa.Column("policy", sa.String(64), nullable=False),
+    sa.Column("run", sa.String(32), nullable=False),
+    sa.Column("decided_by", sa.String(128), nullable=False),
+    sa.Index("ix_retraining_decision_endpoint", "endpoint", "at", "id"),
+    room="loop",
+)
+
+_COLUMNS = ("id", "endpoint", "fired", "proposal", "reason", "summary", "policy", "run")
+
+
+class SqlRetraining:
+    """Policies and decisions in a catalog."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def claim(self) -> None:
+        """Wait for this transaction's turn: what is read after it still holds at the commit."""
+        self._catalog.serialise()
+
+    def policy(self, endpoint: str) -> KeptPolicy | None:
+        """The policy of an endpoint."""
+        return next(iter(self._policies(policies.c.endpoint == endpoint)), None)
+
+    def active(self) -> list[KeptPolicy]:
+        """Every policy that is in force, by endpoint."""
+        return self._policies(policies.c.active)
+
+    def keep(self, kept: KeptPolicy) -> None:
+        """Set the policy of an endpoint, new or known."""
+        changing = {
+            "policy": msgspec.json.encode(kept.policy),
+            "digest": kept.digest,
+            "active": kept.active,
+            "set_by": kept.set_by,
+            "set_at": to_micros(kept.set_at),
+        }
+        insert = self._catalog.insert(policies).values(endpoint=kept.endpoint, **changing)
+        with self._catalog.connect() as connection:
+            connection.execute(insert.on_conflict_do_update(index_elements=[policies.c.endpoint], set_=changing))
+
+    def add(self, decision: RetrainingDecision) -> None:
+        """Add a decision; none is ever changed."""
+        fields = {name: getattr(decision, name) for name in _COLUMNS}
+        row = decisions.insert().values(**fields, at=to_micros(decision.at), decided_by=decision.by)
+        with self._catalog.connect() as connection:
+            connection.execute(row)
+
+    def newest(self, endpoint: str, *, fired: bool = False, limit: int = 1) -> list[RetrainingDecision]:
+        """The newest decisions of an endpoint, all or those that fired."""
+        return self._decisions([decisions.c.endpoint == endpoint, *([decisions.c.fired] if fired else [])], limit)
+
+    def page(self, endpoint: str, before: tuple[datetime, str] | None, limit: int) -> list[RetrainingDecision]:
+        """Decisions of an endpoint, newest first, those older than this one."""
+        conditions: list[sa.ColumnElement[bool]] = [decisions.c.endpoint == endpoint]
+        if before is not None:
+            moment, decision_id = to_micros(before[0]), before[1]
+            older = (decisions.c.at < moment) | ((decisions.c.at == moment) & (decisions.c.id < decision_id))
+            conditions.append(older)
+        return self._decisions(conditions, limit)
+
+    def _policies(self, condition: sa.ColumnElement[bool]) -> list[KeptPolicy]:
+        with self._catalog.connect() as connection:
+            rows = connection.execute(sa.select(policies).where(condition).order_by(policies.c.endpoint)).all()
+        return [
+            KeptPolicy(
+                endpoint=row.endpoint,
+                policy=msgspec.json.decode(row.policy, type=RetrainingPolicy),
+                digest=row.digest,
+                active=row.active,
+                set_by=row.set_by,
+                set_at=from_micros(row.set_at),
+            )
+            for row in rows
+        ]
+
+    def _decisions(self, conditions: list[sa.ColumnElement[bool]], limit: int) -> list[RetrainingDecision]:
+        query = sa.select(decisions).where(*conditions)
+        query = query.order_by(decisions.c.at.desc(), decisions.c.id.desc()).limit(limit)
+        with self._catalog.connect() as connection:
+            rows = connection.execute(query).all()
+        return [
+            RetrainingDecision(
+                **{name: getattr(row, name) for name in _COLUMNS}, at=from_micros(row.at), by=row.decided_by
+            )
+            for row in rows
+        ]
