@@ -55,9 +55,7 @@ UNITS: Final = (
 )
 
 
-def suspicion(
-    reference: ColumnReference, window: ColumnWindow, numbers: Floats, *, sudden: bool, alone: bool
-) -> str:
+def suspicion(reference: ColumnReference, window: ColumnWindow, numbers: Floats, *, sudden: bool, alone: bool) -> str:
     """What looks broken about a column in one window, in words; empty where nothing does.
 
     `window.out` says how far it is out.  `numbers`: its values, for a column of numbers.  `sudden`: whether the window

@@ -27,7 +27,7 @@ from tidegate.loop.service import Loop
 from tidegate.models.service import Models
 from tidegate.models.store import SqlModels
 from tidegate.monitors.service import Monitors
-from tidegate.monitors.store import SqlMonitors
+from tidegate.monitors.store import SqlDrift, SqlMonitors
 from tidegate.predictions.codecs import CODECS
 from tidegate.predictions.log import PredictionLog
 from tidegate.predictions.reading import PredictionReader
@@ -88,7 +88,9 @@ class LocalWorkspace(Workspace):
             Gates(store=SqlGates(catalog), clock=clock, ids=ids, facts=facts, graph=graph),
             Predictions(reader=PredictionReader(storage.journal_folder, storage.journal_index, storage.objects)),
             Endpoints(store=wishes, engine=self.engine, clock=clock, ids=ids, facts=facts, graph=graph),
-            Monitors(store=SqlMonitors(catalog), facts=facts),
+            Monitors(
+                store=SqlMonitors(catalog), drift=SqlDrift(catalog), objects=storage.objects, clock=clock, facts=facts
+            ),
             People(
                 store=people_store,
                 transactions=catalog,
@@ -109,6 +111,7 @@ class LocalWorkspace(Workspace):
         """What happens by itself. Imported here: a process that only serves does without Polars."""
         from tidegate.loop.sealing import SealingController
         from tidegate.monitors.controller import QualityController
+        from tidegate.monitors.drift_controller import DriftController
 
         storage = self.storage
         sealing = SealingController(
@@ -126,7 +129,20 @@ class LocalWorkspace(Workspace):
             clock=storage.clock,
             machine=storage.machine,
         )
-        return [Controller("sealing", sealing.step), Controller("quality", quality.step)]
+        drift = DriftController(
+            store=SqlDrift(storage.catalog),
+            folder=storage.journal_folder,
+            index=storage.journal_index,
+            objects=storage.objects,
+            clock=storage.clock,
+            ids=storage.ids,
+            facts=EventLog(storage.catalog, storage.clock, storage.ids),
+        )
+        return [
+            Controller("sealing", sealing.step),
+            Controller("quality", quality.step),
+            Controller("drift", drift.step),
+        ]
 
     @functools.cached_property
     def wire(self) -> Workspace:
