@@ -1,7 +1,6 @@
 """Judges finished windows: whether their inputs, answers and worth are what the reference's were."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 from msgspec.structs import replace
@@ -10,13 +9,11 @@ from tidegate.events.records import Facts
 from tidegate.kernel.clock import BusinessClock, from_micros
 from tidegate.kernel.ids import IdFactory
 from tidegate.kernel.objects import ObjectPlane
+from tidegate.monitors.controller import Uncounted
 from tidegate.monitors.judgement import Judgement, Window, judge_inputs, judge_labels
 from tidegate.monitors.judging import Changed
 from tidegate.monitors.progress import Outcome, Progress, Watched, identity_of
 from tidegate.monitors.records import QualityWindow
-from tidegate.predictions.following import Follower
-from tidegate.predictions.records import LABELS, PREDICTIONS, Mark
-from tidegate.storage.journal.index import SegmentIndex
 
 Fence = Callable[[Any], None]
 Stage = Literal["read", "judged", "saved"]
@@ -50,12 +47,16 @@ class DriftStore(Protocol):
         """The windows with this start whose answers were given: digest of the rows, and figures."""
         ...
 
-    def marks(self) -> dict[str, Mark]:
-        """How far the log has been followed."""
-        ...
-
     def save(self, watched: Watched, outcome: Outcome, tell: Callable[[], None], fence: Fence | None = None) -> None:
         """Write what a step found out in one transaction; `Conflict` when another one was quicker."""
+        ...
+
+
+class Log(Protocol):
+    """Who counts what the log holds."""
+
+    def uncounted(self, limit: int) -> Uncounted:
+        """Up to about `limit` records that are not counted yet."""
         ...
 
 
@@ -91,8 +92,7 @@ class DriftController:
         self,
         *,
         store: DriftStore,
-        folder: Path,
-        index: SegmentIndex,
+        log: Log,
         objects: ObjectPlane,
         clock: BusinessClock,
         ids: IdFactory,
@@ -102,8 +102,7 @@ class DriftController:
     ) -> None:
         self._store = store
         self._objects = objects
-        self._predictions = Follower(PREDICTIONS, folder, index, objects)
-        self._labels = Follower(LABELS, folder, index, objects)
+        self._log = log
         self._clock = clock
         self._ids = ids
         self._facts = facts
@@ -168,14 +167,11 @@ class DriftController:
 
     def _complete(self, watched: Watched, due: Due) -> bool:
         """Whether nothing of the window is left in the log uncounted."""
-        marks, end = self._store.marks(), from_micros(due.start + watched.seconds * MICROS)
-        news = self._predictions.after(marks.get(PREDICTIONS, Mark()), _NEWS, ("at",))
-        if not news.exhausted or (news.frame["at"] < end).any():
-            return False
-        if due.phase == "inputs":
-            return True
-        labels = self._labels.after(marks.get(LABELS, Mark()), _NEWS, ("received_at",))
-        return labels.exhausted and not (labels.frame["received_at"] <= from_micros(due.at)).any()
+        news, end = self._log.uncounted(_NEWS), from_micros(due.start + watched.seconds * MICROS)
+        early = (news.predicted < end).any()
+        if due.phase == "labels":
+            early = early or (news.labelled <= from_micros(due.at)).any()
+        return news.every and not early
 
     def _judge(self, watched: Watched, due: Due, fence: Fence | None) -> None:
         found = self._store.at(watched, due.start)

@@ -49,7 +49,9 @@ def check_detection(alarm_every: int, inputs_after: int, labels_after: int, quie
     _within(labels_after, 0, LONGEST_WAIT, "labels_after")
     _within(quiet, 1, LONGEST_QUIET, "quiet")
     if labels_after < inputs_after:
-        raise Invalid("labels are not known before their rows: labels_after is below inputs_after", field="labels_after")
+        raise Invalid(
+            "labels are not known before their rows: labels_after is below inputs_after", field="labels_after"
+        )
     return {"alarm_every": alarm_every, "inputs_after": inputs_after, "labels_after": labels_after, "quiet": quiet}
 
 

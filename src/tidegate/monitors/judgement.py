@@ -212,7 +212,7 @@ def _suspicions(
     for reference in known.columns:
         name = reference.column
         if name in far:
-            numbers = values[name].drop_nulls().to_numpy() if reference.type == "number" else np.empty(0)
+            numbers = columns.finite(values[name]) if reference.type == "number" else np.empty(0)
             found[name] = broken.suspicion(
                 reference,
                 said[name],

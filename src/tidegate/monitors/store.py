@@ -330,10 +330,6 @@ class SqlDrift:
             found = connection.execute(query.order_by(*_KEYS))
             return [(row.profile, _window(row.figures)) for row in found]
 
-    def marks(self) -> dict[str, Mark]:
-        """How far the log has been followed."""
-        return SqlMonitors(self._catalog).state().marks
-
     def save(
         self, watched: Watched, outcome: Outcome, tell: Callable[[], None], fence: Callable[[Any], None] | None = None
     ) -> None:

@@ -131,8 +131,7 @@ class LocalWorkspace(Workspace):
         )
         drift = DriftController(
             store=SqlDrift(storage.catalog),
-            folder=storage.journal_folder,
-            index=storage.journal_index,
+            log=quality,
             objects=storage.objects,
             clock=storage.clock,
             ids=storage.ids,
