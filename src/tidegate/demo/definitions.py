@@ -1,9 +1,9 @@
 """What is known of a flight before it departs: defined once, computed for training and looked up when it is served."""
 
+from tidegate.demo.flights import DELAY, DEPARTS, LANDS
 from tidegate.features.definitions import Float64, Int64, Text, count, feature_service, feature_view, mean
 from tidegate.features.expressions import col
 from tidegate.features.records import FeatureService
-from tidegate.demo.flights import DELAY, DEPARTS, LANDS
 
 WEATHER = (
     "temperature_f",
@@ -47,7 +47,10 @@ def inputs(*, leaky: bool = False) -> FeatureService:
             for entity in ("carrier", "origin")
         ),
         feature_view(
-            "plane", source="planes", entity="tail_number", features={"year_built": col("year_built"), "seats": col("seats")}
+            "plane",
+            source="planes",
+            entity="tail_number",
+            features={"year_built": col("year_built"), "seats": col("seats")},
         ),
     ]
     return feature_service(

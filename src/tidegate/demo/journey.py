@@ -148,7 +148,9 @@ class Journey:
         if running is not None:
             ws.endpoints.withdraw(ENDPOINT, deployment=running.id)
         ws.endpoints.deploy(ENDPOINT, version.reference, strategy=CANARY)
-        self._say("plain", f"{now:%d %B}  the gate is overridden by {HEAD}, with a reason; {version.reference} is a canary")
+        self._say(
+            "plain", f"{now:%d %B}  the gate is overridden by {HEAD}, with a reason; {version.reference} is a canary"
+        )
 
     def _break_the_feed(self, now: datetime) -> None:
         """The source changes a unit. The contract refuses its table; what is pushed goes through, and is seen."""
@@ -185,11 +187,11 @@ class Journey:
         killer.join()
         seconds = time.perf_counter() - started
         beside = f"{canary.version} at {canary.share or 0:g} %" if canary is not None else ""
-        self.restarts.append(
-            Restart(killed=what, at=hour, acknowledged_before=before, canary=beside, seconds=seconds)
-        )
+        self.restarts.append(Restart(killed=what, at=hour, acknowledged_before=before, canary=beside, seconds=seconds))
         during = f", with the canary {beside}" if beside else ""
-        self._say("killed", f"{hour:%d %B}  kill -9 of {what}{during}; the next hour was answered {seconds:.1f} s later")
+        self._say(
+            "killed", f"{hour:%d %B}  kill -9 of {what}{during}; the next hour was answered {seconds:.1f} s later"
+        )
 
     def _settle(self) -> None:
         """Some days without departures, until every label has been counted."""
@@ -197,5 +199,3 @@ class Journey:
         for number in range(1, 4):
             self._ws.loop.tick(until=end + number * DAY)
             self._watcher.look(end + number * DAY)
-
-

@@ -55,7 +55,10 @@ def begin(ws: Workspace, home: Path, plan: Plan, tables: "tuple[pl.DataFrame, pl
     say("chapter", "Model: trained, tracked, checked, approved by somebody else, promoted")
     version = fit(ws, train)
     onnx = version.manifest.facts.get("onnx", "")
-    say("done", f"{version.reference}  {version.digest[:12]}  learnt from {len(train.y):,} flights; {version.runtime}: {onnx}")
+    say(
+        "done",
+        f"{version.reference}  {version.digest[:12]}  learnt from {len(train.y):,} flights; {version.runtime}: {onnx}",
+    )
     leak = _leak(ws, plan.since, version, held_out, say)
     early, own = _through_the_gate(ws, home, version, held_out, say)
     ws.endpoints.deploy(ENDPOINT, version, outcome_independent=True)
@@ -98,7 +101,10 @@ def _join(ws: Workspace, now: datetime, say: Say) -> "TrainingSet":
     views = ", ".join(view.view.name for view in applied.views)
     say("done", f"{applied} {applied.digest[:12]}: {len(applied.inputs)} inputs from {views} and the request")
     known = len(rows.y)
-    say("done", f"{len(rows.frame):,} departures joined; {known:,} had landed, {rows.left_out:,} have no label to learn from")
+    say(
+        "done",
+        f"{len(rows.frame):,} departures joined; {known:,} had landed, {rows.left_out:,} have no label to learn from",
+    )
     return rows
 
 

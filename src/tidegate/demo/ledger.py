@@ -28,7 +28,9 @@ def reconcile(log: pl.DataFrame, kept: Kept) -> Reconciled:
     joined = told.join(found.unique("id"), on="id", how="left")
     same = pl.all_horizontal(pl.col(f"kept_{name}").eq_missing(pl.col(name)) for name in _EXACT)
     lost = joined.filter(~same).height
-    labels = kept.labels.join(log.unique("id").select("id", "label", pl.col("observed_at").alias("kept")), on="id", how="left")
+    labels = kept.labels.join(
+        log.unique("id").select("id", "label", pl.col("observed_at").alias("kept")), on="id", how="left"
+    )
     spelt = pl.when(pl.col("label")).then(pl.lit("true")).otherwise(pl.lit("false"))
     right = labels.filter(pl.col("label_right").eq_missing(spelt) & pl.col("kept").eq_missing(pl.col("observed_at")))
     lost += labels.height - right.height
@@ -36,7 +38,9 @@ def reconcile(log: pl.DataFrame, kept: Kept) -> Reconciled:
     return Reconciled(
         acknowledged=told.height,
         lost=lost,
-        doubled=copies.filter(pl.col("id").is_in(acknowledged.implode())).height + told.height - acknowledged.n_unique(),
+        doubled=copies.filter(pl.col("id").is_in(acknowledged.implode())).height
+        + told.height
+        - acknowledged.n_unique(),
         unacknowledged=log.height - log.filter(pl.col("id").is_in(acknowledged.implode())).height,
         labels_joined=right.height,
     )
@@ -74,5 +78,3 @@ def surest_delay(log: pl.DataFrame) -> str:
     share = pl.col("probabilities").list.get(1, null_on_oob=True)
     right = log.filter((pl.col("label") == "true") & (pl.col("value") == "true"))
     return str(right.sort(share, descending=True)["id"][0])
-
-

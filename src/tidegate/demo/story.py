@@ -140,5 +140,3 @@ def _due(plan: Plan, schedule: "pl.DataFrame") -> int:
 
 def _texts(refusals: Refusals) -> list[Any]:
     return [getattr(refusals, name) for name in refusals.__struct_fields__]
-
-

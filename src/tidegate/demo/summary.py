@@ -61,9 +61,7 @@ def incidents_of(ws: Workspace) -> tuple[DemoIncident, ...]:
 def retrainings_of(ws: Workspace) -> tuple[DemoRetraining, ...]:
     """Every decision to train anew or not to, the oldest first."""
     return tuple(
-        DemoRetraining(
-            at=each.at, fired=each.fired, proposal=each.proposal, reason=each.reason, summary=each.summary
-        )
+        DemoRetraining(at=each.at, fired=each.fired, proposal=each.proposal, reason=each.reason, summary=each.summary)
         for each in reversed(_all(lambda cursor: ws.retraining.decisions(ENDPOINT, cursor=cursor)))
     )
 

@@ -120,5 +120,3 @@ def release(context: StepContext) -> dict[str, object]:
         ws.models.promote(version.name, version.number, to="production")
     deployment = ws.endpoints.deploy(str(context.params["endpoint"]), version.reference, strategy=CANARY)
     return {"deployment": deployment.id}
-
-

@@ -64,7 +64,9 @@ class Watcher:
         known = self._episodes.get(episode.id)
         self._episodes[episode.id] = state
         if state == "incident":
-            self._say("plain", f"{now:%d %B}  {episode.column}: {episode.summary} ({episode.diagnosis.replace('_', ' ')})")
+            self._say(
+                "plain", f"{now:%d %B}  {episode.column}: {episode.summary} ({episode.diagnosis.replace('_', ' ')})"
+            )
         elif state == "closed" and known == "incident":
             self._say("plain", f"{now:%d %B}  {episode.column} is as it was")
 

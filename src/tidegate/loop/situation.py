@@ -8,7 +8,7 @@ from tidegate.endpoints.service import Endpoints
 from tidegate.kernel.clock import BusinessClock, Instant
 from tidegate.loop.policy import Situation
 from tidegate.loop.records import KeptPolicy, RetrainingDecision
-from tidegate.monitors.records import Episode
+from tidegate.monitors.drift_records import Episode
 from tidegate.monitors.service import Monitors
 from tidegate.pipelines.service import Pipelines
 from tidegate.rollouts.service import Rollouts

@@ -104,13 +104,13 @@ def _streams_of(described: list[ColumnReference], part: pl.DataFrame, place: int
     noise: list[float] = []
     for each in described:
         if each.column in part.columns:
-            found = columns.measured(each, part[each.column])
-            streams = dict(zip(columns.streams_of(each), found.values, strict=True))
+            found, own = columns.streams_in(each, part[each.column])
+            streams = dict(zip(columns.streams_of(each), found, strict=True))
             if "unseen" in streams and not each.others:
                 # its own values made the list: what counts is what the other windows have not seen
                 streams["unseen"] = columns.turned(each.novel[place])
             values += streams.values()
-            noise += found.noise
+            noise += own
         else:
             absent = [float("nan")] * len(columns.streams_of(each))
             values += absent

@@ -123,7 +123,7 @@ def described(name: str, kind: ColumnType, windows: Sequence[pl.Series]) -> Colu
         counts = dict(values.value_counts(sort=True).sort("count", name, descending=[True, False]).iter_rows())
         kept = dict(list(counts.items())[:MOST_VALUES])
         return ColumnReference(**common, categories=kept, others=len(values) - sum(kept.values()))
-    numbers = values.to_numpy()
+    numbers = np.sort(values.to_numpy())
     edges = distances.quantile_edges(numbers)
     distinct = np.unique(numbers)
     few = len(distinct) <= min(LATTICE, len(numbers) / 5)
@@ -166,16 +166,31 @@ def scores_of(reference: ColumnReference, numbers: Floats) -> Floats:
     return np.asarray(table[places], dtype=np.float64)
 
 
+def streams_in(reference: ColumnReference, values: pl.Series) -> tuple[list[float], list[float]]:
+    """The streams of a column (`typed`) in one window, and their noise, without the rest of `measured`."""
+    if reference.type == "number":
+        return number_streams(reference, finite(values), len(values))
+    found = _texts(reference, values)
+    return found.values, found.noise
+
+
+def finite(values: pl.Series) -> Floats:
+    """The numbers of a column (`typed`) that are there."""
+    numbers = values.to_numpy()
+    return np.asarray(numbers[np.isfinite(numbers)], dtype=np.float64)
+
+
 def number_streams(reference: ColumnReference, numbers: Floats, rows: int) -> tuple[list[float], list[float]]:
-    """Location, spread and null rate of a window of `rows` rows with these numbers, and their noise."""
-    nulls = _share(rows - len(numbers), rows)
+    """Location, spread, null rate, and share of values never seen, of a window of `rows` rows; and their noise."""
+    nulls, own = _share(rows - len(numbers), rows), _noise(rows)
+    strange = [turned(unseen_share(reference.seen, numbers))] if reference.seen else []
     if not len(numbers) or not reference.grid:
-        return [NAN, NAN, nulls], [NAN, NAN, _noise(rows)]
+        return [NAN, NAN, nulls, *strange], [NAN, NAN, own, *([own] * len(strange))]
     scores = scores_of(reference, numbers)
     sizes = np.abs(scores)
     # a constant window tells no less about its variance than one row of the reference would
     variances = [max(float(each.var()), 0.1) / len(numbers) for each in (scores, sizes)]
-    return [float(scores.mean()), float(sizes.mean()), nulls], [*variances, _noise(rows)]
+    return [float(scores.mean()), float(sizes.mean()), nulls, *strange], [*variances, own, *([own] * len(strange))]
 
 
 def unseen_share(seen: Sequence[float], numbers: Floats, near: float = _NEAR) -> float:
@@ -189,12 +204,9 @@ def unseen_share(seen: Sequence[float], numbers: Floats, near: float = _NEAR) ->
 
 
 def _numbers(reference: ColumnReference, values: pl.Series) -> Measured:
-    numbers = values.drop_nulls().to_numpy()
+    numbers = np.sort(finite(values))
     bins = distances.counts_within(reference.edges, numbers)
     streams, noise = number_streams(reference, numbers, len(values))
-    unseen = unseen_share(reference.seen, numbers) if reference.seen else NAN
-    if reference.seen:
-        streams, noise = [*streams, turned(unseen)], [*noise, _noise(len(values))]
     there = len(numbers) > 0
     mean = float(numbers.mean()) if there else NAN
     window = ColumnWindow(
@@ -202,12 +214,12 @@ def _numbers(reference: ColumnReference, values: pl.Series) -> Measured:
         type="number",
         count=len(values),
         nulls=len(values) - len(numbers),
-        distinct=values.drop_nulls().n_unique(),
+        distinct=int((np.diff(numbers) > 0).sum()) + there,
         mean=mean,
         deviation=float(np.abs(numbers - mean).mean()) if there else NAN,
         quantiles=_quantiles(numbers),
         bins=bins.tolist(),
-        unseen=unseen,
+        unseen=float(np.sin(streams[-1]) ** 2) if reference.seen else NAN,
         psi=distances.psi(reference.bins, bins) if there else NAN,
         jsd=distances.jsd(reference.bins, bins) if there else NAN,
         ks=distances.ks_of_counts(reference.bins, bins) if there else NAN,
@@ -271,4 +283,6 @@ def _noise(rows: int) -> float:
 
 
 def _quantiles(numbers: Floats) -> list[float]:
-    return [float(each) for each in np.quantile(numbers, _QUANTILES)] if len(numbers) else []
+    """Of sorted numbers, each a value that is there."""
+    places = np.maximum(np.ceil(np.array(_QUANTILES) * len(numbers)).astype(int) - 1, 0)
+    return [float(each) for each in numbers[places]] if len(numbers) else []

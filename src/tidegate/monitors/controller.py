@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import polars as pl
 
@@ -34,6 +34,17 @@ REST = 19
 """A step is followed by a pause of at least so many times its own length."""
 
 EXAMPLES = 5
+
+
+class Uncounted(NamedTuple):
+    """What nobody has counted yet."""
+
+    predicted: pl.Series
+    """When each prediction was asked for."""
+    labelled: pl.Series
+    """When each label was received."""
+    every: bool
+    """Whether these are all."""
 
 
 class ControllerStore(KnownWindows, Protocol):
@@ -127,6 +138,14 @@ class QualityController:
         if labels is None or not labels.exhausted or len(moved) == MOVED:
             return 0.0
         return max(self._every, REST * (self._machine.monotonic() - started))
+
+    def uncounted(self, limit: int) -> Uncounted:
+        """Up to about `limit` records of either kind that the log holds, and no step has counted yet."""
+        marks = self._store.state().marks
+        predictions = self._predictions.after(marks.get(PREDICTIONS, Mark()), limit, ("at",))
+        labels = self._labels.after(marks.get(LABELS, Mark()), limit, ("received_at",))
+        every = predictions.exhausted and labels.exhausted
+        return Uncounted(predictions.frame["at"], labels.frame["received_at"], every)
 
     def _news_of_labels(self, state: State) -> News:
         return self._labels.after(state.marks.get(LABELS, Mark()), self._batch)

@@ -39,7 +39,7 @@ class DriftSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds after the end of a window at which all its predictions are taken to be logged."""
     labels_after: int = DAY
     """Seconds after the end of a window at which its labels are taken to be known."""
-    quiet: int = 3
+    quiet: int = 5
     """So many windows in a row within the usual variation end an episode."""
 
 

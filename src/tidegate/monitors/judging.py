@@ -163,7 +163,6 @@ def _summary(signal: Signal) -> str:
         return f"{signal.column}: {signal.suspicion}"
     side = "above" if signal.out > 0 else "below"
     size = f"{abs(signal.out):.1f} standard deviations between windows {side} the reference"
-    what = (
-        f"{signal.column}: {signal.figure} is {size}" if signal.figure != signal.column else f"{signal.column} {size}"
-    )
+    named = signal.figure == signal.column
+    what = f"{signal.column} is {size}" if named else f"{signal.column}: {signal.figure} is {size}"
     return what if signal.psi != signal.psi else f"{what}, PSI {signal.psi:.2f}"

@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -129,9 +129,9 @@ def packed(profile: pl.DataFrame, of: str) -> bytes:
     return buffer.getvalue()
 
 
-def unpacked(data: bytes) -> pl.DataFrame:
-    """What `packed` packed."""
-    return pl.read_parquet(io.BytesIO(data))
+def unpacked(data: bytes, names: Sequence[str] | None = None) -> pl.DataFrame:
+    """What `packed` packed, or some of its columns."""
+    return pl.read_parquet(io.BytesIO(data), columns=None if names is None else list(names))
 
 
 def sample_of(profile: pl.DataFrame) -> tuple[Sample, bool]:

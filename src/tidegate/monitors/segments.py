@@ -7,7 +7,7 @@ import polars as pl
 
 from tidegate.monitors import columns, profile
 from tidegate.monitors.drift_records import Segment
-from tidegate.monitors.rules import Sample, figures_of
+from tidegate.monitors.rules import Flags, Sample, figures_of
 
 MOST_COLUMNS = 8
 MOST_VALUES = 50
@@ -27,20 +27,21 @@ def _by(name: str, values: pl.Series, sample: Sample, classification: bool) -> l
     ordered = counts[values.name].to_list()
     array = np.array(values.to_list(), dtype=object)
     found = [
-        _segment(name, value, False, sample, np.asarray(array == value, dtype=np.bool_), classification)
+        _segment(name, value, _rows_in(sample, np.asarray(array == value, dtype=np.bool_)), classification)
         for value in ordered[:MOST_VALUES]
     ]
     if len(ordered) > MOST_VALUES:
         rest = np.isin(array.astype(str), [str(value) for value in ordered[MOST_VALUES:]])
-        found.append(_segment(name, None, True, sample, rest, classification))
+        found.append(_segment(name, None, _rows_in(sample, rest), classification, overflow=True))
     return found
 
 
-def _segment(
-    name: str, value: str | None, overflow: bool, sample: Sample, mask: "np.ndarray[tuple[int], np.dtype[np.bool_]]",
-    classification: bool,
-) -> Segment:  # fmt: skip
-    figures = figures_of(Sample(*(column[mask] for column in sample)), classification=classification)
+def _rows_in(sample: Sample, mask: Flags) -> Sample:
+    return Sample(*(column[mask] for column in sample))
+
+
+def _segment(name: str, value: str | None, sample: Sample, classification: bool, *, overflow: bool = False) -> Segment:
+    figures = figures_of(sample, classification=classification)
     return Segment(
         column=name,
         value=value,

@@ -1,6 +1,6 @@
 """The catalog's part of monitors: windows, how far the log has been followed, what drift was found, and settings."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -10,7 +10,7 @@ from tidegate.kernel import wire
 from tidegate.kernel.clock import to_micros
 from tidegate.kernel.errors import Conflict
 from tidegate.monitors.drift_records import DriftSettings, Episode
-from tidegate.monitors.progress import Progress, Watched, decoded, encoded
+from tidegate.monitors.progress import Outcome, Watched, decoded, encoded
 from tidegate.monitors.records import (
     DAY,
     SHADOW,
@@ -330,25 +330,14 @@ class SqlDrift:
             found = connection.execute(query.order_by(*_KEYS))
             return [(row.profile, _window(row.figures)) for row in found]
 
-    def marks(self) -> dict[str, Mark]:
-        """How far the log has been followed."""
-        return SqlMonitors(self._catalog).state().marks
-
     def save(
-        self,
-        watched: Watched,
-        progress: Progress,
-        changed: Sequence[Episode],
-        profiles: Mapping[str, tuple[int, str]],
-        tell: Callable[[], None],
-        fence: Callable[[Any], None] | None = None,
+        self, watched: Watched, outcome: Outcome, tell: Callable[[], None], fence: Callable[[Any], None] | None = None
     ) -> None:
-        """Write what a step found out in one transaction.
+        """Write what a step found out in one transaction; `tell` appends the facts.
 
-        `profiles`: for `inputs` and `segments` the start of the window and the digest of the object.  `tell` appends
-        the facts.  Raises `Conflict` when another controller has saved since `watched` was read, or `fence` says so.
+        Raises `Conflict` when another controller has saved since `watched` was read, or `fence` says so.
         """
-        self._catalog.write(lambda: self._save(watched, progress, changed, profiles, tell), fence=fence)
+        self._catalog.write(lambda: self._save(watched, outcome, tell), fence=fence)
 
     def profile(self, endpoint: str) -> str:
         """Digest of the newest window of inputs; empty where there is none."""
@@ -387,14 +376,7 @@ class SqlDrift:
             windows.c.variant != SHADOW,
         ]
 
-    def _save(
-        self,
-        watched: Watched,
-        progress: Progress,
-        changed: Sequence[Episode],
-        made: Mapping[str, tuple[int, str]],
-        tell: Callable[[], None],
-    ) -> None:
+    def _save(self, watched: Watched, outcome: Outcome, tell: Callable[[], None]) -> None:
         self._catalog.serialise()
         endpoint = watched.endpoint
         with self._catalog.connect() as connection:
@@ -402,12 +384,12 @@ class SqlDrift:
             current = row.revision if row is not None and row.revision is not None else 0
             if current != watched.revision or _settings(row.settings if row is not None else None) != watched.settings:
                 raise Conflict(f"{endpoint} was judged by another controller, or its settings changed; run again")
-        values = {"endpoint": endpoint, "revision": watched.revision + 1, "progress": encoded(progress)}
+        values = {"endpoint": endpoint, "revision": watched.revision + 1, "progress": encoded(outcome.progress)}
         self._upsert(drift, values, ("endpoint",))
-        for kind, (start, digest) in made.items():
+        for kind, (start, digest) in outcome.profiles.items():
             key = {"endpoint": endpoint, "start": start, "seconds": watched.seconds}
             self._upsert(profiles, {**key, kind: digest}, tuple(key))
-        for episode in changed:
+        for episode in outcome.episodes:
             closed = None if episode.closed is None else to_micros(episode.closed)
             body = wire.encode(episode, Episode)
             values = {"id": episode.id, "endpoint": endpoint, "closed": closed, "body": body}

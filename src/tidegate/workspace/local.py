@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import sys
 from pathlib import Path
 
 import msgspec
@@ -34,21 +33,22 @@ from tidegate.kernel.operation import Service
 from tidegate.kernel.settings import Settings
 from tidegate.lineage.store import LineageGraph
 from tidegate.loop.controllers import Controller, ControllerLoop
+from tidegate.loop.retraining import Retraining
 from tidegate.loop.service import Loop
+from tidegate.loop.situation import Witness
+from tidegate.loop.store import SqlRetraining
 from tidegate.models.service import Models
 from tidegate.models.store import SqlModels
 from tidegate.monitors.service import Monitors
-from tidegate.monitors.store import SqlMonitors
+from tidegate.monitors.store import SqlDrift, SqlMonitors
 from tidegate.pipelines.journal import Journal
 from tidegate.pipelines.records import PipelineRun
 from tidegate.pipelines.service import Pipelines
 from tidegate.pipelines.store import SqlPipelines
-from tidegate.predictions.codecs import CODECS
 from tidegate.predictions.log import PredictionLog
 from tidegate.predictions.reading import PredictionReader
-from tidegate.predictions.records import LABELS, PREDICTIONS
 from tidegate.predictions.service import Predictions
-from tidegate.rollouts.acts import Acts, writing
+from tidegate.rollouts.acts import Acts
 from tidegate.rollouts.service import Rollouts
 from tidegate.rollouts.store import SqlRollouts
 from tidegate.runs.service import Runs
@@ -82,6 +82,7 @@ class LocalWorkspace(Workspace):
         storage = self.storage
         catalog, clock, ids = storage.catalog, storage.clock, storage.ids
         facts, graph = EventLog(catalog, clock, ids), LineageGraph(catalog)
+        self._facts = facts
         people_store = SqlPeople(catalog)
         self.authority = PeopleAuthority(people_store, storage.machine)
         self.dispatcher = Dispatcher(
@@ -99,8 +100,8 @@ class LocalWorkspace(Workspace):
         self.online_store = SqliteOnlineStore(storage.home / "online.db")
         self.lookup = OnlineLookup(definitions.by_digest, self.online_store)
         wishes = SqlEndpoints(catalog)
-        pipelines = SqlPipelines(catalog)
-        self.pipeline_journal = Journal(store=pipelines, events=facts, clock=clock)
+        runs_of_steps = SqlPipelines(catalog)
+        self.pipeline_journal = Journal(store=runs_of_steps, events=facts, clock=clock)
         incidents = SqlIncidents(catalog)
         self.incident_book = IncidentBook(store=incidents, facts=facts, clock=clock, ids=ids)
         # opened with the first prediction: a command that predicts nothing takes no writer's number
@@ -116,6 +117,15 @@ class LocalWorkspace(Workspace):
         self._moves = Moves(wishes, models, self.engine.routing.expect_change)
         self._acts = Acts(self._moves, facts, storage.audit)
         self.controller_loop = ControllerLoop(self._build_controllers, storage.leases, storage.machine, random_id())
+        endpoints = Endpoints(store=wishes, engine=self.engine, clock=clock, ids=ids, facts=facts, graph=graph)
+        monitors = Monitors(
+            store=SqlMonitors(catalog), drift=SqlDrift(catalog), objects=storage.objects, clock=clock, facts=facts
+        )
+        rollouts = Rollouts(store=SqlRollouts(catalog), acts=self._acts, clock=clock)
+        pipelines = Pipelines(store=runs_of_steps, journal=self.pipeline_journal, clock=clock, ids=ids, facts=facts)
+        self._witness = Witness(
+            endpoints=endpoints, monitors=monitors, rollouts=rollouts, pipelines=pipelines, clock=clock
+        )
         services: list[Service] = [
             Data(store=SqlData(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
             Runs(store=SqlRuns(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
@@ -129,11 +139,11 @@ class LocalWorkspace(Workspace):
             ),
             models,
             Gates(store=SqlGates(catalog), clock=clock, ids=ids, facts=facts, graph=graph),
-            Pipelines(store=pipelines, journal=self.pipeline_journal, clock=clock, ids=ids, facts=facts),
+            pipelines,
             Predictions(reader=PredictionReader(storage.journal_folder, storage.journal_index, storage.objects)),
-            Endpoints(store=wishes, engine=self.engine, clock=clock, ids=ids, facts=facts, graph=graph),
-            Monitors(store=SqlMonitors(catalog), facts=facts),
-            Rollouts(store=SqlRollouts(catalog), acts=self._acts, clock=clock),
+            endpoints,
+            monitors,
+            rollouts,
             Incidents(store=incidents, book=self.incident_book),
             People(
                 store=people_store,
@@ -146,6 +156,7 @@ class LocalWorkspace(Workspace):
             ),
             Approvals(),
             AuditLog(source=SqlAuditSource(catalog, storage.audit)),
+            Retraining(store=SqlRetraining(catalog), witness=self._witness, clock=clock, ids=ids, facts=facts),
             Loop(clock=clock, graph=graph, controllers=self.controller_loop),
         ]
         super().__init__({service.room: service for service in services}, storage.objects)
@@ -153,58 +164,22 @@ class LocalWorkspace(Workspace):
 
     def _build_controllers(self) -> list[Controller]:
         """What happens by itself. Imported here: a process that only serves does without Polars."""
-        from tidegate.incidents.controller import IncidentController
-        from tidegate.loop.sealing import SealingController
-        from tidegate.monitors.controller import QualityController
-        from tidegate.pipelines.controller import PipelineController
-        from tidegate.predictions.following import Follower
-        from tidegate.rollouts.controller import RolloutController
+        from tidegate.workspace.controllers import Shared, build
 
-        storage = self.storage
-        sealing = SealingController(
-            storage.journal_folder,
-            index=storage.journal_index,
-            objects=storage.objects,
-            codecs=CODECS,
-            clock=storage.clock,
+        return build(
+            Shared(
+                storage=self.storage,
+                facts=self._facts,
+                dispatcher=self.dispatcher,
+                moves=self._moves,
+                acts=self._acts,
+                journal=self.pipeline_journal,
+                book=self.incident_book,
+                witness=self._witness,
+                retraining=self.retraining,
+                order=self._order,
+            )
         )
-        quality = QualityController(
-            store=SqlMonitors(storage.catalog),
-            folder=storage.journal_folder,
-            index=storage.journal_index,
-            objects=storage.objects,
-            clock=storage.clock,
-            machine=storage.machine,
-        )
-        pipelines = PipelineController(
-            journal=self.pipeline_journal,
-            command=(sys.executable, "-m", "tidegate.workspace.stepping"),
-            message=self._order,
-        )
-        incidents = IncidentController(
-            store=SqlIncidents(storage.catalog),
-            book=self.incident_book,
-            events=EventLog(storage.catalog, storage.clock, storage.ids),
-        )
-        followed = storage.journal_folder, storage.journal_index, storage.objects
-        rollouts = RolloutController(
-            store=SqlRollouts(storage.catalog),
-            moves=self._moves,
-            acts=self._acts,
-            write=writing(storage.catalog, self.dispatcher.on_behalf),
-            predictions=Follower(PREDICTIONS, *followed),
-            labels=Follower(LABELS, *followed),
-            objects=storage.objects,
-            clock=storage.clock,
-            machine=storage.machine,
-        )
-        return [
-            Controller("sealing", sealing.step),
-            Controller("quality", quality.step),
-            Controller("rollouts", rollouts.step),
-            Controller("pipelines", pipelines.step, pipelines.close),
-            Controller("incidents", incidents.step),  # the last: it hears of what the others did in the same round
-        ]
 
     def _order(self, run: PipelineRun, term: int) -> bytes:
         """What `tidegate.workspace.stepping` reads: the run acts as the person who started it."""

@@ -13,6 +13,7 @@ from tidegate.governance.people import People
 from tidegate.incidents.service import Incidents
 from tidegate.kernel.objects import ObjectPlane
 from tidegate.kernel.operation import Invoker, Service
+from tidegate.loop.retraining import Retraining
 from tidegate.loop.service import Loop
 from tidegate.models.service import Models
 from tidegate.monitors.service import Monitors
@@ -27,7 +28,7 @@ SERVICES: dict[str, type[Service]] = {
     service.room: service
     for service in (
         Data, Runs, Features, Models, Gates, Pipelines, Predictions, Endpoints, Monitors, Rollouts, Incidents, People,
-        Approvals, AuditLog, Loop,
+        Approvals, AuditLog, Retraining, Loop,
     )
 }  # fmt: skip
 """Every service by its room: attribute of the workspace, command group, collection in the path."""
@@ -112,6 +113,11 @@ class Workspace:
     def audit(self) -> AuditLog:
         """Who did what."""
         return self._room(AuditLog)
+
+    @property
+    def retraining(self) -> Retraining:
+        """When models are trained anew."""
+        return self._room(Retraining)
 
     @property
     def loop(self) -> Loop:

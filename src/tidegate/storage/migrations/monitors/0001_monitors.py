@@ -11,11 +11,27 @@ depends_on: tuple[str, ...] | None = None
 
 def upgrade() -> None:
     """Take the step."""
+    _monitor_drift()
     _monitor_endpoint()
+    _monitor_episode()
     _monitor_mark()
     _monitor_number()
+    _monitor_profile()
     _monitor_revision()
     _monitor_window()
+
+
+def _monitor_drift() -> None:
+    op.create_table(
+        "monitor_drift",
+        sa.Column("endpoint", sa.String(length=128), nullable=False),
+        sa.Column("settings", sa.LargeBinary(), nullable=True),
+        sa.Column("revision", sa.BigInteger(), nullable=True),
+        sa.Column("progress", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("endpoint", name=op.f("pk_monitor_drift")),
+        info={"room": "monitors"},
+        sqlite_autoincrement=True,
+    )
 
 
 def _monitor_endpoint() -> None:
@@ -28,6 +44,20 @@ def _monitor_endpoint() -> None:
         info={"room": "monitors"},
         sqlite_autoincrement=True,
     )
+
+
+def _monitor_episode() -> None:
+    op.create_table(
+        "monitor_episode",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("endpoint", sa.String(length=128), nullable=False),
+        sa.Column("closed", sa.BigInteger(), nullable=True),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_monitor_episode")),
+        info={"room": "monitors"},
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_monitor_episode_endpoint_closed"), "monitor_episode", ["endpoint", "closed"], unique=False)
 
 
 def _monitor_mark() -> None:
@@ -48,6 +78,20 @@ def _monitor_number() -> None:
         sa.Column("segment", sa.String(length=32), nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("topic", "segment", name=op.f("pk_monitor_number")),
+        info={"room": "monitors"},
+        sqlite_autoincrement=True,
+    )
+
+
+def _monitor_profile() -> None:
+    op.create_table(
+        "monitor_profile",
+        sa.Column("endpoint", sa.String(length=128), nullable=False),
+        sa.Column("start", sa.BigInteger(), nullable=False),
+        sa.Column("seconds", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("inputs", sa.String(length=64), nullable=True),
+        sa.Column("segments", sa.String(length=64), nullable=True),
+        sa.PrimaryKeyConstraint("endpoint", "start", "seconds", name=op.f("pk_monitor_profile")),
         info={"room": "monitors"},
         sqlite_autoincrement=True,
     )

@@ -1,0 +1,95 @@
+"""What happens by itself in a home, in the order of a round. Imported by the process that runs it, not by a server."""
+
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tidegate.endpoints.moves import Moves
+from tidegate.events.store import EventLog
+from tidegate.incidents.book import IncidentBook
+from tidegate.incidents.controller import IncidentController
+from tidegate.incidents.store import SqlIncidents
+from tidegate.kernel.dispatch import Dispatcher
+from tidegate.loop.controllers import Controller
+from tidegate.loop.retrainer import Retrainer
+from tidegate.loop.retraining import Retraining
+from tidegate.loop.sealing import SealingController
+from tidegate.loop.situation import Witness
+from tidegate.loop.store import SqlRetraining
+from tidegate.monitors.controller import QualityController
+from tidegate.monitors.drift_controller import DriftController
+from tidegate.monitors.store import SqlDrift, SqlMonitors
+from tidegate.pipelines.controller import PipelineController
+from tidegate.pipelines.journal import Journal
+from tidegate.pipelines.records import PipelineRun
+from tidegate.predictions.codecs import CODECS
+from tidegate.predictions.following import Follower
+from tidegate.predictions.records import LABELS, PREDICTIONS
+from tidegate.rollouts.acts import Acts, writing
+from tidegate.rollouts.controller import RolloutController
+from tidegate.rollouts.store import SqlRollouts
+from tidegate.storage.opening import Storage
+
+
+class Shared(NamedTuple):
+    """What the controllers share with the services of the same home."""
+
+    storage: Storage
+    facts: EventLog
+    dispatcher: Dispatcher
+    moves: Moves
+    acts: Acts
+    journal: Journal
+    book: IncidentBook
+    witness: Witness
+    retraining: Retraining
+    order: Callable[[PipelineRun, int], bytes]
+    """What the process of a pipeline's steps is told."""
+
+
+def build(shared: Shared) -> list[Controller]:
+    """Each hears in one round of what those before it did."""
+    storage = shared.storage
+    catalog, clock, machine, objects = storage.catalog, storage.clock, storage.machine, storage.objects
+    followed = storage.journal_folder, storage.journal_index, objects
+    sealing = SealingController(
+        storage.journal_folder, index=storage.journal_index, objects=objects, codecs=CODECS, clock=clock
+    )
+    quality = QualityController(
+        store=SqlMonitors(catalog),
+        folder=storage.journal_folder,
+        index=storage.journal_index,
+        objects=objects,
+        clock=clock,
+        machine=machine,
+    )
+    drift = DriftController(
+        store=SqlDrift(catalog), log=quality, objects=objects, clock=clock, ids=storage.ids, facts=shared.facts
+    )
+    rollouts = RolloutController(
+        store=SqlRollouts(catalog),
+        moves=shared.moves,
+        acts=shared.acts,
+        write=writing(catalog, shared.dispatcher.on_behalf),
+        predictions=Follower(PREDICTIONS, *followed),
+        labels=Follower(LABELS, *followed),
+        objects=objects,
+        clock=clock,
+        machine=machine,
+    )
+    retrainer = Retrainer(
+        store=SqlRetraining(catalog), transactions=catalog, witness=shared.witness, retraining=shared.retraining
+    )
+    pipelines = PipelineController(
+        journal=shared.journal, command=(sys.executable, "-m", "tidegate.workspace.stepping"), message=shared.order
+    )
+    incidents = IncidentController(store=SqlIncidents(catalog), book=shared.book, events=shared.facts)
+    return [
+        Controller("sealing", sealing.step),
+        Controller("quality", quality.step),
+        Controller("drift", drift.step),
+        Controller("rollouts", rollouts.step),
+        Controller("retraining", retrainer.step),
+        Controller("pipelines", pipelines.step, pipelines.close),
+        Controller("incidents", incidents.step),
+    ]
