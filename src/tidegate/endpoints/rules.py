@@ -89,38 +89,46 @@ def check_deployable(
     name: str, endpoint: Endpoint | None, version: ModelVersion, strategy: Strategy, outcome_independent: bool | None
 ) -> None:
     """Raise `Refused` where this version cannot come beside, or instead of, what is live; it says what to do."""
-    task = version.signature.task
-    if strategy.kind == "canary" and task == "regression":
+    if endpoint is not None and endpoint.task != version.signature.task:
         raise Refused(
-            f"{version.reference} is a regression, whose errors have no bound that a canary could be judged by: deploy "
-            "it as a shadow, compare what was logged, and then deploy it all at once",
+            f"endpoint {name} answers a {endpoint.task} and {version.reference} is a {version.signature.task}: its "
+            "labels would mix; deploy it behind another endpoint",
+            endpoint=name,
             version=version.reference,
         )
     if endpoint is None or endpoint.live is None:
         if strategy.kind == "shadow":
             raise Refused(f"nothing is live behind endpoint {name}: a shadow never answers; deploy a version first")
-    elif endpoint.canary is not None:
-        changes = outcome_independent not in (None, endpoint.outcome_independent)
-        if strategy.kind != "shadow" or changes:
-            raise Refused(
-                f"{endpoint.canary.version} is being rolled out behind endpoint {name}: wait for its decision, or take "
-                f"it back with 'tidegate endpoints withdraw {name} --deployment {endpoint.canary.version}'",
-                endpoint=name,
-                canary=endpoint.canary.version,
-            )
-    if endpoint is None:
         return
-    if endpoint.task != task:
+    declared = endpoint.outcome_independent if outcome_independent is None else outcome_independent
+    if endpoint.canary is not None and (strategy.kind != "shadow" or declared != endpoint.outcome_independent):
         raise Refused(
-            f"endpoint {name} answers a {endpoint.task} and {version.reference} is a {task}: its labels would "
-            "mix; deploy it behind another endpoint",
+            f"{endpoint.canary.version} is being rolled out behind endpoint {name}: wait for its decision, or take "
+            f"it back with 'tidegate endpoints withdraw {name} --deployment {endpoint.canary.version}'",
             endpoint=name,
-            version=version.reference,
+            canary=endpoint.canary.version,
         )
+    if strategy.kind == "canary":
+        _check_judgeable(version, strategy, outcome_independent=declared)
     if strategy.kind == "shadow" and len(endpoint.shadows) >= MOST_SHADOWS:
         raise Refused(
             f"endpoint {name} has {MOST_SHADOWS} shadows already, each of which scores every row: withdraw one first",
             endpoint=name,
+        )
+
+
+def _check_judgeable(version: ModelVersion, strategy: Strategy, *, outcome_independent: bool) -> None:
+    if version.signature.task == "regression":
+        raise Refused(
+            f"{version.reference} is a regression, whose errors have no bound that a canary could be judged by: deploy "
+            "it as a shadow, compare what was logged, and then deploy it all at once",
+            version=version.reference,
+        )
+    if len(strategy.steps) == 1 and not outcome_independent:
+        raise Refused(
+            "split traffic shows nothing at 100 %: give the canary a step below 100, or declare the endpoint outcome "
+            "independent where that is so, and both variants are compared on the same rows",
+            version=version.reference,
         )
 
 

@@ -62,6 +62,7 @@ class _Request:
         self._route = route
         self._features = features
         self._asked = asked
+        self._faults: dict[str, list[Exception]] = {}
         self._completed: dict[str | None, tuple[dict[int, dict[str, Any]], dict[int, bytes]]] = {}
 
     def answer(self) -> Answered:
@@ -75,6 +76,8 @@ class _Request:
         lost = [index for index in theirs if index not in stables and not _usable(canaries.get(index))]
         stables |= self._stable(sorted(lost)) if lost else {}
         shadows = [(shadow, self._on_trial(shadow, every)) for shadow in route.shadows]
+        for version, faults in self._faults.items():
+            log.warning("endpoint %s: %s failed %d times: %s", route.endpoint.name, version, len(faults), faults[0])
         if canary and both:
             beside = [(route.stable, stables), (canary, canaries), *shadows]
         else:
@@ -120,7 +123,7 @@ class _Request:
             return self._ask(variant, places)
         except Exception as error:  # noqa: BLE001 - the edge: whatever a model on trial raises must not harm the answer
             if len(places) == 1 or isinstance(error, Unavailable):
-                log.warning("endpoint %s: %s failed: %s", self._route.endpoint.name, variant.deployment.version, error)
+                self._faults.setdefault(variant.deployment.version, []).append(error)
                 return {}
         middle = len(places) // 2
         return self._on_trial(variant, places[:middle]) | self._on_trial(variant, places[middle:])

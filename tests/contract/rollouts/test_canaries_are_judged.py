@@ -84,7 +84,7 @@ def test_a_useless_canary_is_found_on_the_split_where_outcomes_may_depend(flown:
     strategy = tg.canary(steps=[30, 100], rows=5000)
     canary = workspace.endpoints.deploy("late", flown.promoted("useless"), strategy=strategy)
     flown.pass_time(hours=1)
-    rollout = flown.until_decided(canary.id, requests=10, rows=400)
+    rollout = flown.until_decided(canary.id, requests=20, rows=400)
     assert (rollout.state, rollout.paired, shares(rollout)) == ("rolled_back", False, [30])
     assert "wrong more often" in rollout.reason
     quality = next(one for one in rollout.evidence if one.guard == "quality")
