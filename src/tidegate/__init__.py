@@ -22,6 +22,8 @@ if TYPE_CHECKING:
         Unauthenticated,
         Unavailable,
     )
+    from tidegate.pipelines.records import Wait
+    from tidegate.pipelines.running import StepContext
     from tidegate.workspace import Workspace
     from tidegate.workspace import open_workspace as open
 
@@ -34,9 +36,11 @@ _HOMES = {
     "Invalid": _ERRORS,
     "NotFound": _ERRORS,
     "Refused": _ERRORS,
+    "StepContext": "tidegate.pipelines.running",
     "TidegateError": _ERRORS,
     "Unauthenticated": _ERRORS,
     "Unavailable": _ERRORS,
+    "Wait": "tidegate.pipelines.records",
     "Workspace": "tidegate.workspace",
     "open": "tidegate.workspace:open_workspace",
 }
@@ -49,9 +53,11 @@ __all__ = [
     "Invalid",
     "NotFound",
     "Refused",
+    "StepContext",
     "TidegateError",
     "Unauthenticated",
     "Unavailable",
+    "Wait",
     "Workspace",
     "open",
 ]
