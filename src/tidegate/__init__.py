@@ -37,6 +37,8 @@ if TYPE_CHECKING:
         Unauthenticated,
         Unavailable,
     )
+    from tidegate.pipelines.records import Wait
+    from tidegate.pipelines.running import StepContext
     from tidegate.workspace import Workspace
     from tidegate.workspace import open_workspace as open
 
@@ -44,19 +46,23 @@ _ERRORS = "tidegate.kernel.errors"
 _FEATURES = "tidegate.features.definitions"
 _HOMES = {
     "AlreadyExists": _ERRORS,
+    "Boolean": _FEATURES,
     "Conflict": _ERRORS,
+    "Float64": _FEATURES,
     "Forbidden": _ERRORS,
+    "Int64": _FEATURES,
     "Internal": _ERRORS,
     "Invalid": _ERRORS,
     "NotFound": _ERRORS,
     "Refused": _ERRORS,
+    "StepContext": "tidegate.pipelines.running",
+    "Text": _FEATURES,
     "TidegateError": _ERRORS,
     "Unauthenticated": _ERRORS,
     "Unavailable": _ERRORS,
-    "Boolean": _FEATURES,
-    "Float64": _FEATURES,
-    "Int64": _FEATURES,
-    "Text": _FEATURES,
+    "Wait": "tidegate.pipelines.records",
+    "Workspace": "tidegate.workspace",
+    "canary": "tidegate.endpoints.strategies",
     "col": "tidegate.features.expressions",
     "count": _FEATURES,
     "feature_service": _FEATURES,
@@ -64,11 +70,9 @@ _HOMES = {
     "max": "tidegate.features.definitions:maximum",
     "mean": _FEATURES,
     "min": "tidegate.features.definitions:minimum",
-    "sum": "tidegate.features.definitions:total",
-    "Workspace": "tidegate.workspace",
-    "canary": "tidegate.endpoints.strategies",
     "open": "tidegate.workspace:open_workspace",
     "shadow": "tidegate.endpoints.strategies",
+    "sum": "tidegate.features.definitions:total",
 }
 
 __all__ = [
@@ -82,10 +86,12 @@ __all__ = [
     "Invalid",
     "NotFound",
     "Refused",
+    "StepContext",
     "Text",
     "TidegateError",
     "Unauthenticated",
     "Unavailable",
+    "Wait",
     "Workspace",
     "canary",
     "col",

@@ -67,15 +67,15 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
     "pipelines": (
-        "Pipelines: functions that run one after the other, each journaled, so that a killed run goes on where it was.",
+        "Pipelines: functions in order, each journaled, so that a killed run goes on where it was.",
         {
-            "register": "Say which functions a pipeline runs, in order, each as `package.module:function`.",
+            "register": "Say which functions a pipeline runs, in order.",
             "get": "One version of a pipeline; the newest unless a number is given.",
             "list": "The newest version of each pipeline, by name.",
-            "start": "Start a run of the newest version; it acts as who starts it, in a process of its own.",
+            "start": "Start a run of the newest version of a pipeline.",
             "get-run": "One run: its state, and the state and output of each step.",
             "runs": "The runs of a pipeline, the newest first; in one state, where that is given.",
-            "cancel": "End a run before it is done. What its steps did stays. Raises `Conflict` when it has ended already.",
+            "cancel": "End a run before it is done; what its steps did stays.",
         },
     ),
     "predictions": (
@@ -119,8 +119,8 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
         {
             "list": "List incidents, the newest first; in one state, or of one endpoint, where that is given.",
             "get": "One incident: what it is, what to do, and its timeline.",
-            "acknowledge": "Say that you have seen an incident and look after it. Raises `Conflict` unless it is open.",
-            "resolve": "Say that an incident is over, and why. Raises `Conflict` when it is resolved already.",
+            "acknowledge": "Say that you have seen an incident and look after it.",
+            "resolve": "Say that an incident is over, and why.",
             "note": "Add a note to the timeline of an incident, also of one that is resolved.",
         },
     ),

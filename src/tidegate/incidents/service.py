@@ -55,13 +55,19 @@ class Incidents(Service):
 
     @operation("POST /incidents/{incident_id}/acknowledgement", role="contributor", audit="change")
     def acknowledge(self, incident_id: str, *, note: str = "") -> IncidentStory:
-        """Say that you have seen an incident and look after it. Raises `Conflict` unless it is open."""
+        """Say that you have seen an incident and look after it.
+
+        Raises `Conflict` unless it is open.
+        """
         said = check_text(note, "note") if note else "seen"
         return self._story(self._store.write(lambda: self._book.acknowledge(incident_id, said)))
 
     @operation("POST /incidents/{incident_id}/resolution", role="contributor", audit="change")
     def resolve(self, incident_id: str, *, reason: str) -> IncidentStory:
-        """Say that an incident is over, and why. Raises `Conflict` when it is resolved already."""
+        """Say that an incident is over, and why.
+
+        Raises `Conflict` when it is resolved already.
+        """
         check_text(reason, "reason")
         return self._story(self._store.write(lambda: self._book.resolve(incident_id, reason)))
 

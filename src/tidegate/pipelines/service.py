@@ -48,7 +48,7 @@ class PipelineStore(RunStore, Protocol):
 
 
 class Pipelines(Service):
-    """Pipelines: functions that run one after the other, each journaled, so that a killed run goes on where it was."""
+    """Pipelines: functions in order, each journaled, so that a killed run goes on where it was."""
 
     room = "pipelines"
 
@@ -63,10 +63,10 @@ class Pipelines(Service):
 
     @operation("POST /pipelines/{name}/versions", role="maintainer", audit="change")
     def register(self, name: str, *, steps: tuple[str, ...]) -> Pipeline:
-        """Say which functions a pipeline runs, in order, each as `package.module:function`.
+        """Say which functions a pipeline runs, in order.
 
-        They are imported where a run works through them, not here. The steps of the newest version again are that
-        version.
+        Each is written `package.module:function` and named by its function. They are imported where a run works
+        through them, not here. The steps of the newest version again are that version.
         """
         if check_name(name, "pipeline") == "runs":
             raise Invalid("a pipeline cannot be called 'runs', which is where runs are found", field="name")
@@ -92,9 +92,10 @@ class Pipelines(Service):
 
     @operation("POST /pipelines/{name}/runs", role="maintainer", audit="change")
     def start(self, name: str, *, key: str, params: dict[str, object] = {}) -> PipelineRun:  # noqa: B006 - never changed
-        """Start a run of the newest version; it acts as who starts it, in a process of its own.
+        """Start a run of the newest version of a pipeline.
 
-        `key` names this very run: under the same key there is never a second one, and the first is the answer.
+        It acts as who starts it, in a process of its own. `key` names this very run: under the same key there is never
+        a second one, and the first is the answer.
         """
         check_name(name, "pipeline")
         rules.check_key(key)
@@ -117,7 +118,10 @@ class Pipelines(Service):
 
     @operation("POST /pipelines/runs/{run_id}/cancellation", role="maintainer", audit="change")
     def cancel(self, run_id: str, *, reason: str) -> PipelineRun:
-        """End a run before it is done. What its steps did stays. Raises `Conflict` when it has ended already."""
+        """End a run before it is done; what its steps did stays.
+
+        Raises `Conflict` when it has ended already.
+        """
         parse_id(run_id, "run")
         if not reason.strip():
             raise Invalid("say why the run is cancelled", field="reason")

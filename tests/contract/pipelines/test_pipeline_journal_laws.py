@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,8 @@ def test_law_1_a_step_its_fact_and_the_next_are_one_transaction(space: LocalWork
     term = space.pipeline_journal.take_up(run_id, free).term
     before = space.pipelines.get_run(run_id)
     journal = Journal(store=_store(space), events=_Deaf(), clock=space.storage.clock)
-    for move in (*moves(journal, run_id, term, "collect"), lambda: journal.cancel(run_id, "not needed")):
+    cancel = functools.partial(journal.cancel, run_id, "not needed")
+    for move in [*moves(journal, run_id, term, "collect"), cancel]:
         with pytest.raises(Unavailable):
             move()
         assert space.pipelines.get_run(run_id) == before
@@ -128,6 +130,15 @@ def test_law_3_a_step_is_begun_again_but_not_for_ever(space: LocalWorkspace) -> 
     assert journal.due() is None
     assert journal.take_up(run_id, free) == kept, "what has ended is not taken up"
     assert _facts(space)[-1] == ("failed", {"run": run_id, "step": "train", "reason": kept.run.reason})
+
+
+def test_many_at_once_start_one_run_under_a_key(space: LocalWorkspace) -> None:
+    space.pipelines.register("nightly", steps=named(steps.collect))
+    with ThreadPoolExecutor(8) as pool:
+        runs = list(pool.map(lambda _: space.pipelines.start("nightly", key="k"), range(16)))
+    assert len({run.id for run in runs}) == 1
+    assert len(space.pipelines.runs("nightly").items) == 1
+    assert [kind for kind, _ in _facts(space)] == ["registered", "started"]
 
 
 def test_a_run_goes_through_its_steps(space: LocalWorkspace) -> None:

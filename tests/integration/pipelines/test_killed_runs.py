@@ -79,6 +79,20 @@ def test_a_step_that_always_dies_fails_its_run(space: LocalWorkspace, trace: Pat
     assert len(lines(trace)) == 3
 
 
+def test_a_tick_asks_a_run_that_waits_and_does_not_wait_for_it(space: LocalWorkspace, trace: Path) -> None:
+    space.pipelines.register("nightly", steps=named(steps.approved, steps.collect))
+    run_id = space.pipelines.start("nightly", key="k", params={"trace": str(trace)}).id
+    space.loop.tick()
+    space.loop.tick()
+    assert space.pipelines.get_run(run_id).state == "waiting"
+    assert [step for step, _ in lines(trace)] == ["approved"], "nothing has happened that it could wait for"
+    space.pipelines.register("approved", steps=THREE)
+    space.loop.tick()
+    assert space.pipelines.get_run(run_id).state == "done"
+    assert [step for step, _ in lines(trace)] == ["approved", "approved", "collect"]
+    assert kinds(space).count("waiting") == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("space", "victims"), [("sqlite", "controllers"), ("postgres", "both")], indirect=["space"])
 def test_killed_controllers_are_replaced(space: LocalWorkspace, trace: Path, victims: str) -> None:
