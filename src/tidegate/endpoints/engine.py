@@ -86,8 +86,7 @@ class ServingEngine:
         now = self._clock.now()
         check_count(len(rows), "rows")
         moments = [to_micros(now)] * len(rows) if at is None else moments_of(at, len(rows), now)
-        new = self._log.ids.new
-        answered = route.stable.answer(rows, texts, moments, [new(now) for _ in rows])
+        answered = route.stable.answer(rows, texts, moments, self._log.ids.batch(len(rows), now))
         self._log.append(answered.rows)
         return answered.predictions
 
