@@ -85,8 +85,9 @@ class ServingEngine:
         """`predict` by a route that was found before. ``texts`` are the rows as JSON, where they came so."""
         now = self._clock.now()
         check_count(len(rows), "rows")
-        moments = [to_micros(now)] * len(rows) if at is None else moments_of(at, len(rows), now)
-        answered = route.stable.answer(rows, texts, moments, self._log.ids.batch(len(rows), now))
+        micros = to_micros(now)
+        moments = [micros] * len(rows) if at is None else moments_of(at, len(rows), now)
+        answered = route.stable.answer(rows, texts, moments, self._log.ids.batch(len(rows), micros))
         self._log.append(answered.rows)
         return answered.predictions
 

@@ -51,17 +51,17 @@ class IdFactory:
 
     def new(self, at: datetime | None = None) -> str:
         """A new id, dated `at` (the clock's now by default), greater than every earlier one."""
-        return self._spelt(self._take(1, at))
+        return self._spelt(self._take(1, to_micros(self._clock.now() if at is None else at)))
 
-    def batch(self, count: int, at: datetime | None = None) -> list[str]:
-        """As many new ids, increasing, all dated `at`: cheaper than one by one."""
-        first = self._take(count, at)
+    def batch(self, count: int, micros: int) -> list[str]:
+        """As many new ids, increasing, all dated `micros` (microseconds of business time): cheaper than one by one."""
+        first = self._take(count, micros)
         return [self._spelt(place) for place in range(first, first + count)]
 
-    def _take(self, count: int, at: datetime | None) -> int:
-        earliest = (to_micros(self._clock.now() if at is None else at) // 1000) << _COUNTER_BITS
+    def _take(self, count: int, micros: int) -> int:
+        earliest = (micros // 1000) << _COUNTER_BITS
         with self._lock:
-            first = earliest if earliest > self._next else self._next
+            first = max(self._next, earliest)
             self._next = first + count
         return first
 

@@ -2,9 +2,11 @@
 
 import difflib
 import math
-import struct
 from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
 from operator import itemgetter
+from struct import error as StructError
+from struct import pack
 from typing import Any, Final, Literal
 
 import msgspec
@@ -22,6 +24,8 @@ Policy = Literal["null", "refuse"]
 MOST_INTEGER_CLASSES: Final = 20
 _ABSENT: Final = object()
 _NUMBERS: Final = frozenset((float, int))
+_LARGEST_BYTES: Final = pack("<f", LARGEST)[:3]
+"""Of `LARGEST` and of its negative: a number that is a little larger is rounded to it."""
 
 Step = tuple[str, type, Callable[[Any], float | None] | None, bool]
 Tallies = tuple[dict[str, int], dict[str, int]]
@@ -116,11 +120,12 @@ class Encoder:
                 values[at::width] = map(code_of, column)
             if not values or not _NUMBERS.issuperset(map(type, values)):
                 return None
-            packed = bytearray(struct.pack(f"{len(values)}f", *values))  # five times as fast as numpy takes a list
-        except (KeyError, OverflowError, struct.error):
+            packed = bytearray(pack(f"<{len(values)}f", *values))  # five times as fast as numpy takes a list
+        except (KeyError, OverflowError, StructError):
             return None
-        matrix = np.frombuffer(packed, np.float32).reshape(-1, width)
-        return matrix if np.abs(matrix).max() < LARGEST else None  # NaN is no smaller
+        if _LARGEST_BYTES in packed or not isfinite(sum(values)):
+            return None
+        return np.frombuffer(packed, "<f4").reshape(-1, width)
 
     def _patient(self, rows: Sequence[Mapping[str, object]]) -> EncodedRows:
         """Any rows, value by value."""
