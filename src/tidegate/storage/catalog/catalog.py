@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from tidegate.kernel.errors import Internal, Unavailable
 from tidegate.kernel.ids import jitter
 from tidegate.storage.catalog.dialect import Dialect
+from tidegate.storage.catalog.prepared import Prepared
 from tidegate.storage.catalog.snapshots import RETRY_SECONDS, Snapshots, discard, translated
 
 T = TypeVar("T")
@@ -118,6 +119,10 @@ class Catalog:
     def insert(self, table: sa.Table) -> Any:
         """An INSERT that knows ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
         return self._dialect.insert(table)
+
+    def prepared(self, statement: sa.UpdateBase) -> Prepared:
+        """A statement without rows, to be called with its values inside `write`: for writes made by the thousand."""
+        return Prepared(statement, self._dialect, self._transaction)
 
     def serialise(self) -> None:
         """From here to the commit no other transaction of any replica passes `serialise` (law 8)."""
