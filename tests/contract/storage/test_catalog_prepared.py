@@ -78,8 +78,8 @@ def test_what_cannot_be_prepared_is_refused(catalog: Catalog) -> None:
     for statement in refused:
         with pytest.raises(TypeError, match=r"cannot be prepared|has no parameter"):
             catalog.write(lambda statement=statement: catalog.prepared(statement)(name="a", value=1))  # type: ignore[misc]
+    insert = catalog.prepared(counters.insert())
     with pytest.raises(KeyError, match="value"):
-        insert = catalog.prepared(counters.insert())
         catalog.write(lambda: [insert(name="a", value=1), insert(name="b")])
     assert all_of(catalog, counters) == []
 

@@ -44,7 +44,7 @@ class Prepared:
 class _Compiled:
     """The SQL of one database, and how values become its parameters."""
 
-    __slots__ = ("_constants", "_names", "_processors", "sql")
+    __slots__ = ("_constants", "_names", "_positional", "_processors", "sql")
 
     def __init__(self, statement: sa.UpdateBase, dialect: sa.Dialect, values: Mapping[str, object]) -> None:
         if isinstance(statement, sa.Insert):
@@ -54,7 +54,8 @@ class _Compiled:
         if strangers := sorted(values.keys() - names):
             raise TypeError(f"this statement has no parameter {strangers[0]!r}: {compiled.string}")
         self.sql: str = compiled.string
-        self._names: list[str] | None = compiled.positiontup if compiled.positional else None
+        self._positional = bool(compiled.positional)
+        self._names: list[str] = compiled.positiontup if self._positional else list(names)
         self._constants = {name: value for name, value in compiled.params.items() if name not in values}
         self._processors = [(name, process) for name, process in names.items() if process is not None]
 
@@ -70,4 +71,6 @@ class _Compiled:
             values = {**self._constants, **values}
         for name, process in self._processors:
             values[name] = process(values[name])
-        return values if self._names is None else tuple([values[name] for name in self._names])
+        if self._positional:
+            return tuple([values[name] for name in self._names])
+        return {name: values[name] for name in self._names}
