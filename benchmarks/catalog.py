@@ -2,7 +2,7 @@
 
 ``python benchmarks/catalog.py [--seconds 0.5] [--rounds 5] [--folder DIR] [--json]``
 Ratios: committed transactions a second against one raw connection (BEGIN IMMEDIATE, INSERT, COMMIT) that as many
-threads share by a lock. Rounds of both alternate, and the median round counts, since a disk is never steady.
+threads share by a lock; "ratio" with a prepared statement, "not prepared" by SQLAlchemy's own execution. Rounds of both alternate, and the median round counts, since a disk is never steady.
 Then four processes on one home: the share of the least and the most served; and how long a single write takes,
 such as a command makes, beside a process whose eight threads write without a pause.
 """
@@ -71,7 +71,17 @@ def opened(folder: Path) -> Catalog:
 
 
 def writing(catalog: Catalog, durable: bool) -> Callable[[], None]:
-    """One committed insert through the catalog."""
+    """One committed insert through the catalog, prepared as those are that every change makes."""
+    insert = catalog.prepared(INSERT)
+
+    def work() -> None:
+        insert(text=TEXT)
+
+    return lambda: catalog.write(work, durable=durable)
+
+
+def executing(catalog: Catalog, durable: bool) -> Callable[[], None]:
+    """The same by SQLAlchemy's own execution, as rarer writes are made."""
 
     def work() -> None:
         with catalog.connect() as connection:
@@ -145,10 +155,12 @@ def measure_ratios(folder: Path, seconds: float, rounds: int) -> dict[str, float
             for threads in (1, 8):
                 limit = rate(raw, threads, seconds)
                 ours = rate(writing(catalog, durable), threads, seconds)
+                rare = rate(executing(catalog, durable), threads, seconds)
                 case = f"{name}, {threads} writers"
                 figures.setdefault(f"raw/s, {case}", []).append(limit)
                 figures.setdefault(f"catalog/s, {case}", []).append(ours)
                 figures.setdefault(f"ratio, {case}", []).append(ours / limit)
+                figures.setdefault(f"not prepared, {case}", []).append(rare / limit)
             end()
     catalog.close()
     return {name: statistics.median(values) for name, values in figures.items()}

@@ -37,22 +37,20 @@ class EventLog:
         self._catalog = catalog
         self._clock = clock
         self._ids = ids
+        self._append = catalog.prepared(events.insert())
 
     def append(self, type_: str, subject: str, **data: object) -> None:
         """Add one fact, inside the ambient transaction."""
         self._catalog.serialise()
         now = self._clock.now()
-        with self._catalog.connect() as connection:
-            connection.execute(
-                events.insert().values(
-                    id=self._ids.new(now),
-                    type=type_,
-                    subject=subject,
-                    time=to_micros(now),
-                    actor=actor(),
-                    data=msgspec.json.encode(data),
-                )
-            )
+        self._append(
+            id=self._ids.new(now),
+            type=type_,
+            subject=subject,
+            time=to_micros(now),
+            actor=actor(),
+            data=msgspec.json.encode(data),
+        )
 
     def after(self, position: int, limit: int = 500, type_prefix: str = "") -> list[Event]:
         """Events after a position, in order."""

@@ -16,7 +16,6 @@ Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """A point in time. Always aware; stored as integer microseconds UTC."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class BusinessClock(Protocol):
@@ -50,13 +49,14 @@ class SystemClock:
         """The machine's own date."""
         return datetime.now(UTC)
 
-    def monotonic(self) -> float:
-        """Seconds from an arbitrary start."""
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)
+    """Seconds from an arbitrary start."""
 
 
 def utc(instant: datetime, what: str = "instant") -> datetime:
     """The instant in UTC. Raises `Invalid` when it is naive."""
+    if instant.tzinfo is UTC:
+        return instant
     if instant.tzinfo is None:
         raise Invalid(
             f"{what} {instant.isoformat()} has no time zone; give an aware datetime, for example in UTC", field=what
@@ -69,7 +69,8 @@ def utc(instant: datetime, what: str = "instant") -> datetime:
 
 def to_micros(instant: datetime, what: str = "instant") -> int:
     """Microseconds since 1970-01-01 UTC, exactly. Raises `Invalid`, naming `what`, for an instant that has no such."""
-    return (utc(instant, what) - _EPOCH) // _MICROSECOND
+    since = utc(instant, what) - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def from_micros(micros: int) -> datetime:

@@ -17,8 +17,7 @@ from tidegate.kernel.errors import Invalid
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _LAST_MILLIS = 253_402_300_799_999  # the end of the year 9999, the last that a datetime can name
-_COUNTER_BITS = 26
-_COUNTER_LIMIT = 1 << _COUNTER_BITS
+_COUNTER_BITS = 26  # 12 in the high half of an id, 14 in the low
 WRITERS = 1 << 16
 """How many writer numbers there are before they are used again."""
 
@@ -41,9 +40,9 @@ class IdFactory:
     def __init__(self, clock: BusinessClock, writer: int = 0) -> None:
         self._clock = clock
         self._writer = writer % WRITERS
+        self._low = 0x8000_0000_0000_0000 | self._writer << 32
         self._lock = threading.Lock()
-        self._millis = 0
-        self._counter = 0
+        self._next = 0  # milliseconds and counter as one number: a full counter carries over into the next millisecond
 
     @property
     def writer(self) -> int:
@@ -52,19 +51,23 @@ class IdFactory:
 
     def new(self, at: datetime | None = None) -> str:
         """A new id, dated `at` (the clock's now by default), greater than every earlier one."""
-        millis = to_micros(self._clock.now() if at is None else at) // 1000
+        return self._spelt(self._take(1, to_micros(self._clock.now() if at is None else at)))
+
+    def batch(self, count: int, micros: int) -> list[str]:
+        """As many new ids, increasing, all dated `micros` (microseconds of business time): cheaper than one by one."""
+        first = self._take(count, micros)
+        return [self._spelt(place) for place in range(first, first + count)]
+
+    def _take(self, count: int, micros: int) -> int:
+        earliest = (micros // 1000) << _COUNTER_BITS
         with self._lock:
-            if millis > self._millis:
-                self._millis, self._counter = millis, 0
-            else:
-                self._counter += 1
-                if self._counter == _COUNTER_LIMIT:
-                    self._millis, self._counter = self._millis + 1, 0
-            millis, counter = self._millis, self._counter
-            noise = _noise.getrandbits(32)
-        high = (millis << 16) | 0x7000 | (counter >> 14)
-        low = 0x8000_0000_0000_0000 | ((counter & 0x3FFF) << 48) | (self._writer << 32) | noise
-        return f"{high:016x}{low:016x}"
+            first = max(self._next, earliest)
+            self._next = first + count
+        return first
+
+    def _spelt(self, place: int) -> str:
+        high = (place >> 26) << 16 | 0x7000 | place >> 14 & 0xFFF
+        return f"{high:016x}{self._low | (place & 0x3FFF) << 48 | _noise.getrandbits(32):016x}"
 
 
 def random_id() -> str:

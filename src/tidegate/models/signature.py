@@ -3,6 +3,10 @@
 import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
+from operator import itemgetter
+from struct import error as StructError
+from struct import pack
 from typing import Any, Final, Literal
 
 import msgspec
@@ -19,6 +23,9 @@ Policy = Literal["null", "refuse"]
 
 MOST_INTEGER_CLASSES: Final = 20
 _ABSENT: Final = object()
+_NUMBERS: Final = frozenset((float, int))
+_LARGEST_BYTES: Final = pack("<f", LARGEST)[:3]
+"""Of `LARGEST` and of its negative: a number that is a little larger is rounded to it."""
 
 Step = tuple[str, type, Callable[[Any], float | None] | None, bool]
 Tallies = tuple[dict[str, int], dict[str, int]]
@@ -79,16 +86,49 @@ class Encoder:
     types and fields that the signature does not know raise `Invalid`, which names the row, the field and the remedy.
     """
 
-    __slots__ = ("_codes", "_columns", "_plan", "_signature")
+    __slots__ = ("_coded", "_codes", "_columns", "_plan", "_signature", "_values_of")
 
     def __init__(self, signature: Signature) -> None:
         self._signature = signature
         self._columns = {column.name: column for column in signature.columns}
         self._codes = {column.name: column.codes() for column in signature.columns}
         self._plan: tuple[Step, ...] = tuple(map(self._step, signature.columns))
+        self._coded = [(at, accepted, code) for at, (_, accepted, code, _) in enumerate(self._plan) if code is not None]
+        names = list(self._columns)
+        self._values_of: Callable[[Any], Sequence[Any]] = (
+            itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],)
+        )
 
     def encode(self, rows: Sequence[Mapping[str, object]]) -> EncodedRows:
         """The rows as a matrix of shape (rows, columns)."""
+        matrix = self._plain(rows)
+        return self._patient(rows) if matrix is None else EncodedRows(matrix, {}, {})
+
+    def _plain(self, rows: Sequence[Mapping[str, object]]) -> NDArray[np.float32] | None:
+        """The matrix of rows whose every value is plainly what its column expects, by columns; None of any others."""
+        values_of, width = self._values_of, len(self._plan)
+        values: list[Any] = []
+        try:
+            for row in rows:
+                if type(row) is not dict or len(row) != width:
+                    return None
+                values += values_of(row)
+            for at, accepted, code_of in self._coded:
+                column = values[at::width]
+                if set(map(type, column)) != {accepted}:
+                    return None
+                values[at::width] = map(code_of, column)
+            if not values or not _NUMBERS.issuperset(map(type, values)):
+                return None
+            packed = bytearray(pack(f"<{len(values)}f", *values))  # five times as fast as numpy takes a list
+        except (KeyError, OverflowError, StructError):
+            return None
+        if _LARGEST_BYTES in packed or not isfinite(sum(values)):
+            return None
+        return np.frombuffer(packed, "<f4").reshape(-1, width)
+
+    def _patient(self, rows: Sequence[Mapping[str, object]]) -> EncodedRows:
+        """Any rows, value by value."""
         plan, width, absent = self._plan, len(self._plan), _ABSENT
         low, high, number, integer, nan = -LARGEST, LARGEST, float, int, math.nan
         low_exact, exact = (

@@ -75,17 +75,19 @@ class AuditChain:
     def __init__(self, catalog: Catalog, clock: BusinessClock) -> None:
         self._catalog = catalog
         self._clock = clock
+        self._append = catalog.prepared(audit.insert())
+        self._first = catalog.prepared(heads.insert().values(id=1))
+        self._next = catalog.prepared(heads.update().where(heads.c.id == 1))
 
     def append(self, entry: Journalled) -> None:
         """Add one row, inside the ambient transaction."""
         self._catalog.serialise()
         at = self._clock.now()
-        with self._catalog.connect() as connection:
-            rows, previous = self._head()
-            sealed = _hash(previous, to_micros(at), entry)
-            row = {"at": to_micros(at), "previous": previous, "hash": sealed, **msgspec.structs.asdict(entry)}
-            connection.execute(_APPEND, row)
-            connection.execute(_NEXT if rows else _FIRST, {"rows": rows + 1, "hash": sealed})
+        rows, previous = self._head()
+        sealed = _hash(previous, to_micros(at), entry)
+        self._append(at=to_micros(at), previous=previous, hash=sealed, **msgspec.structs.asdict(entry))
+        move = self._next if rows else self._first
+        move(rows=rows + 1, hash=sealed)
 
     def rows(self, after: int = 0, limit: int = 1000, subject: str | None = None) -> list[AuditRow]:
         """Rows in order, after a position."""
@@ -125,9 +127,6 @@ class AuditChain:
 
 
 _HEAD = sa.select(heads)
-_APPEND = audit.insert()
-_FIRST = heads.insert().values(id=1)
-_NEXT = heads.update().where(heads.c.id == 1)
 
 
 def _hash(previous: str, at: int, entry: Journalled) -> str:

@@ -26,27 +26,27 @@ class AnswerMemory:
     def __init__(self, catalog: Catalog, machine: MachineClock) -> None:
         self._catalog = catalog
         self._machine = machine
+        self._claim = catalog.prepared(catalog.insert(answers).on_conflict_do_nothing())
+        self._keep = catalog.prepared(
+            answers.update().where(answers.c.actor == sa.bindparam("whose"), answers.c.key == sa.bindparam("which"))
+        )
 
     def recall(self, actor: str, key: str) -> Remembered | None:
         """What was answered under this key before, or None, and the key is ours until the transaction ends.
 
         Another transaction that has the key is waited for: two replicas never do the same request at once.
         """
-        claim = self._catalog.insert(answers).values(
-            actor=actor, key=key, operation="", request_digest="", answer=b"", written_at=self._now()
-        )
+        written_at = self._now()
+        if self._claim(actor=actor, key=key, operation="", request_digest="", answer=b"", written_at=written_at):
+            return None
         query = sa.select(answers).where(answers.c.actor == actor, answers.c.key == key)
         with self._catalog.connect() as connection:
-            if connection.execute(claim.on_conflict_do_nothing()).rowcount == 1:
-                return None
             row = connection.execute(query).one()
         return Remembered(row.operation, row.request_digest, row.answer)
 
     def remember(self, actor: str, key: str, remembered: Remembered) -> None:
         """Keep the answer under the key that `recall` has taken, inside the same transaction."""
-        kept = {"written_at": self._now(), **msgspec.structs.asdict(remembered)}
-        with self._catalog.connect() as connection:
-            connection.execute(answers.update().where(answers.c.actor == actor, answers.c.key == key).values(kept))
+        self._keep(whose=actor, which=key, written_at=self._now(), **msgspec.structs.asdict(remembered))
 
     def forget(self, older_than_seconds: float) -> int:
         """Drop answers older than this (machine time); returns how many."""

@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -422,6 +422,15 @@ def test_a_work_in_a_context_that_outlives_it_is_outside_again(catalog: Catalog)
         kept[0].run(catalog.serialise)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C raises, also where the tests run in the background of a shell, which has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_caller_leaves_the_queue_and_the_others_go_on(catalog: Catalog) -> None:
     entered, release, interrupted = threading.Event(), threading.Event(), threading.Event()
     main = threading.main_thread()

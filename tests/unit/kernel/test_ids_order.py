@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.kernel.clock import SystemClock
+from tidegate.kernel.clock import SystemClock, from_micros, to_micros
 from tidegate.kernel.errors import Invalid
 from tidegate.kernel.ids import WRITERS, IdFactory, jitter, parse_id, random_id
 
@@ -33,6 +33,28 @@ def test_ids_grow_while_time_stands_still_or_jumps_back() -> None:
         ids += [factory.new() for _ in range(200)]
     assert ids == sorted(ids)
     assert len(set(ids)) == len(ids)
+
+
+def test_ids_of_a_batch_are_what_as_many_calls_would_make() -> None:
+    """Also across the end of a millisecond's counter, and in threads beside single ones."""
+    factory = IdFactory(SystemClock(), writer=7)
+    ahead = to_micros(START + timedelta(days=99_999))
+    before = factory.new(from_micros(ahead))
+    factory._take((1 << 26) - 3, ahead)
+    ids = [before, *factory.batch(4, ahead), factory.new()]
+    assert ids == sorted(ids)
+    places = [(parse_id(one).at, parse_id(one).counter) for one in ids[1:]]
+    full, following = from_micros(ahead), from_micros(ahead + 1000)
+    assert places == [(full, (1 << 26) - 2), (full, (1 << 26) - 1), (following, 0), (following, 1), (following, 2)]
+    assert {parse_id(one).writer for one in ids} == {7}
+
+    def make(number: int) -> list[str]:
+        return factory.batch(2000, 0) if number % 2 else [factory.new() for _ in range(2000)]
+
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(make, range(4)))
+    assert all(ids == sorted(ids) for ids in made)
+    assert len({one for ids in made for one in ids}) == 8000
 
 
 def test_ids_of_threads_are_unique_and_each_thread_sees_them_grow() -> None:

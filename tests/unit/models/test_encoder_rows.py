@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tidegate.kernel.errors import Invalid
-from tidegate.kernel.schema import Column
+from tidegate.kernel.schema import LARGEST, Column
 from tidegate.models.signature import Encoder, Signature
 
 COLUMNS = (
@@ -33,6 +33,17 @@ def test_rows_become_a_matrix() -> None:
     assert encoded.matrix.flags.c_contiguous
     assert encoded.matrix.flags.writeable
     assert (encoded.unknown, encoded.missing) == ({}, {})
+
+
+def test_a_row_that_is_not_plain_leaves_the_others_as_they_are() -> None:
+    """Plain rows are coded by columns, others value by value: the codes are the same."""
+    plain = [{**ROW, "distance": number} for number in (0, -0.0, 1e-45, 2**53 + 1, -(2**70), LARGEST / 1.01)]
+    by_columns = encoder()._plain(plain)
+    assert by_columns is not None
+    by_value = encoder("refuse", "refuse").encode([*plain, {**ROW, "wind": None}]).matrix
+    assert by_columns.tobytes() == by_value[:-1].tobytes()
+    one = Encoder(Signature(columns=COLUMNS[:1], task="regression"))
+    assert one.encode([{"distance": 1}, {"distance": 2.5}]).matrix.tolist() == [[1.0], [2.5]]
 
 
 def test_no_rows_are_a_matrix_without_rows() -> None:
@@ -69,6 +80,8 @@ def test_surprises_are_served_as_null_and_counted() -> None:
             {"wind": float("-inf")},
             "rows[1].wind: expected a number or null, " + TOO_LARGE,
         ),
+        ({"wind": LARGEST * (1 + 1e-9)}, "rows[1].wind: expected a number or null, " + TOO_LARGE),
+        ({"wind": -LARGEST * (1 + 1e-9)}, "rows[1].wind: expected a number or null, " + TOO_LARGE),
         ({"wind": 10**400}, "rows[1].wind: expected a number or null, " + TOO_LARGE),
         ({"low": 1}, "rows[1].low: expected true or false, got 1"),
         ({"low": 10**5000}, "rows[1].low: expected true or false, got a huge integer"),

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from tidegate.kernel.errors import Internal, Unavailable
 from tidegate.kernel.ids import jitter
 from tidegate.storage.catalog.dialect import Dialect
+from tidegate.storage.catalog.prepared import Prepared
 from tidegate.storage.catalog.snapshots import RETRY_SECONDS, Snapshots, discard, translated
 
 T = TypeVar("T")
@@ -96,18 +97,20 @@ class Catalog:
                 return run()
         work = _Work(run, durable, fence)
         with self._mutex:
-            self._queue.append(work)
-            lead = not self._leading
-            self._leading = True
-        if not lead:
+            if wait := self._leading:
+                self._queue.append(work)
+            else:
+                self._leading = True
+        if wait:
             try:
                 work.wake.acquire()
             except BaseException:  # Ctrl-C while waiting
                 self._leave(work)
                 raise
-            if work.done:
-                return work.result()
-        self._lead()
+            if not work.done:
+                self._lead(self._take())
+        else:
+            self._lead([work])
         return work.result()
 
     def connect(self) -> contextlib.AbstractContextManager[sa.Connection]:
@@ -118,6 +121,10 @@ class Catalog:
     def insert(self, table: sa.Table) -> Any:
         """An INSERT that knows ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
         return self._dialect.insert(table)
+
+    def prepared(self, statement: sa.UpdateBase) -> Prepared:
+        """A statement without rows, to be called with its values inside `write`: for writes made by the thousand."""
+        return Prepared(statement, self._dialect, self._transaction)
 
     def serialise(self) -> None:
         """From here to the commit no other transaction of any replica passes `serialise` (law 8)."""
@@ -150,16 +157,20 @@ class Catalog:
             ambient = ambient.outer
         return None if ambient is None else ambient.connection
 
-    def _lead(self) -> None:
+    def _take(self) -> list[_Work[Any]]:
         with self._mutex:
             group = list(self._queue)
             self._queue.clear()
+        return group
+
+    def _lead(self, group: list[_Work[Any]]) -> None:
         rest: list[_Work[Any]] = []
         try:
             rest = self._commit(group)
         finally:
             with self._mutex:
-                self._queue.extendleft(reversed(rest))
+                if rest:
+                    self._queue.extendleft(reversed(rest))
                 following = self._choose()
             if following is not None:
                 following.wake.release()
@@ -228,7 +239,7 @@ class Catalog:
     def _commit_once(self, group: list[_Work[Any]], attempt: "_Attempt") -> list[_Work[Any]]:
         with self._dialect.turn():
             connection = self._writing_connection()
-            attempt.transaction_id = self._dialect.begin(connection, any(work.durable for work in group))
+            attempt.transaction_id = self._dialect.begin(connection, any([work.durable for work in group]))
             self._serialised = False
             try:
                 failed = self._run_group(group, connection, attempt)
@@ -342,13 +353,13 @@ class _Attempt:
     __slots__ = ("committing", "taken", "transaction_id")
 
     def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Before the next try."""
         self.transaction_id: str | None = None
         self.committing = False
         self.taken = 0
+
+    def reset(self) -> None:
+        """Before the next try."""
+        self.transaction_id, self.committing, self.taken = None, False, 0
 
 
 def _unknown_outcome() -> Unavailable:

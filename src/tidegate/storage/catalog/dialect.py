@@ -28,8 +28,8 @@ class Dialect(Protocol):
         """Open a write transaction; return a name under which its outcome can be asked later, if that is needed."""
         ...
 
-    def control(self, connection: sa.Connection, statement: str) -> None:
-        """Run COMMIT, ROLLBACK or a savepoint's statement, as cheaply as the driver can."""
+    def control(self, connection: sa.Connection, statement: str, parameters: Any = ()) -> int:
+        """Run what returns no rows as cheaply as the driver can; how many rows it changed."""
         ...
 
     def committed(self, transaction_id: str) -> bool | None:

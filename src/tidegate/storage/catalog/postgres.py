@@ -108,13 +108,14 @@ class PostgresDialect:
         driver.execute("INSERT INTO transaction_mark VALUES (%s, 0, extract(epoch FROM now()))", (self._mark,))
         return True
 
-    def control(self, connection: sa.Connection, statement: str) -> None:
+    def control(self, connection: sa.Connection, statement: str, parameters: Any = ()) -> int:
         """Straight on the driver."""
         driver: Any = connection.connection.driver_connection
         try:
-            driver.execute(statement)
+            changed: int = driver.execute(statement, parameters or None).rowcount
         except Exception as error:
             raise self._wrap(connection, statement, error) from error
+        return changed
 
     def _wrap(self, connection: sa.Connection, statement: str, error: Exception) -> Exception:
         base = connection.dialect.loaded_dbapi.Error

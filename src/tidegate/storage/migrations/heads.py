@@ -9,6 +9,7 @@ HEADS: dict[str, str] = {
     "governance": "governance_0001",
     "incidents": "incidents_0001",
     "lineage": "lineage_0001",
+    "loop": "loop_0001",
     "models": "models_0001",
     "monitors": "monitors_0001",
     "pipelines": "pipelines_0001",

@@ -1,0 +1,92 @@
+"""Prepared statements do what SQLAlchemy's own execution does, on SQLite and on PostgreSQL."""
+
+import pytest
+import sqlalchemy as sa
+
+from tests.contract.storage.catalog_home import counters, sequence
+from tidegate.kernel.errors import Invalid
+from tidegate.storage.catalog import Catalog
+
+kinds = sa.Table(
+    "test_kinds",
+    sa.MetaData(),
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("truth", sa.Boolean),
+    sa.Column("bytes", sa.LargeBinary),
+    sa.Column("number", sa.Float(53)),
+    sa.Column("more", sa.JSON),
+)
+
+
+def all_of(catalog: Catalog, table: sa.Table) -> list[tuple[object, ...]]:
+    with catalog.connect() as connection:
+        return [tuple(row) for row in connection.execute(sa.select(table).order_by(*table.primary_key))]
+
+
+def test_statements_change_what_sqlalchemy_would_change_and_say_how_many_rows(catalog: Catalog) -> None:
+    insert = catalog.prepared(catalog.insert(counters).on_conflict_do_nothing())
+    move = catalog.prepared(counters.update().where(counters.c.name == sa.bindparam("which")))
+    raise_all = catalog.prepared(counters.update().where(counters.c.value > 1).values(value=counters.c.value + 10))
+    remove = catalog.prepared(counters.delete().where(counters.c.name == sa.bindparam("which")))
+    number = catalog.prepared(sequence.insert())
+
+    def work() -> list[int]:
+        changed = [insert(name="a", value=1), insert(name="b % ü'\"", value=2), insert(name="a", value=7)]
+        changed += [move(which="a", value=5), move(which="none", value=5), raise_all(), remove(which="a")]
+        return [*changed, number(writer="w", number=1), number(writer="w", number=2)]
+
+    assert catalog.write(work) == [1, 1, 0, 1, 0, 2, 1, 1, 1]
+    assert all_of(catalog, counters) == [("b % ü'\"", 12)]
+    assert [row[1:] for row in all_of(catalog, sequence)] == [("w", 1), ("w", 2)]
+
+
+def test_values_of_every_kind_come_back_as_they_were_given(catalog: Catalog) -> None:
+    given = [("a", True, b"\x00\xff", 0.1, {"a": [1, None]}), ("b", None, None, None, None)]
+    insert = catalog.prepared(kinds.insert())
+
+    def work() -> None:
+        with catalog.connect() as connection:
+            kinds.create(connection)
+        for row in given:
+            insert(**dict(zip(kinds.columns.keys(), row, strict=True)))
+
+    catalog.write(work)
+    assert all_of(catalog, kinds) == given
+
+
+def test_a_statement_that_fails_takes_its_own_work_back_and_says_what_sqlalchemy_says(catalog: Catalog) -> None:
+    insert = catalog.prepared(counters.insert())
+
+    def twice() -> None:
+        insert(name="b", value=1)
+        insert(name="b", value=2)
+
+    catalog.write(lambda: insert(name="a", value=1))
+    with pytest.raises(sa.exc.IntegrityError):
+        catalog.write(twice)
+    assert all_of(catalog, counters) == [("a", 1)]
+
+
+def test_what_cannot_be_prepared_is_refused(catalog: Catalog) -> None:
+    with pytest.raises(RuntimeError, match="belongs inside write"):
+        catalog.prepared(counters.insert())(name="a", value=1)
+    refused: list[sa.UpdateBase] = [
+        counters.insert().returning(counters.c.value),
+        counters.update().where(counters.c.name.in_(["a"])),
+        counters.delete(),  # which takes no values
+    ]
+    for statement in refused:
+        with pytest.raises(TypeError, match=r"cannot be prepared|has no parameter"):
+            catalog.write(lambda statement=statement: catalog.prepared(statement)(name="a", value=1))  # type: ignore[misc]
+    insert = catalog.prepared(counters.insert())
+    with pytest.raises(KeyError, match="value"):
+        catalog.write(lambda: [insert(name="a", value=1), insert(name="b")])
+    assert all_of(catalog, counters) == []
+
+
+def test_values_that_no_column_holds_are_invalid(catalog: Catalog) -> None:
+    if catalog.dialect == "sqlite":
+        pytest.skip("SQLite holds anything")
+    insert = catalog.prepared(counters.insert())
+    with pytest.raises(Invalid):
+        catalog.write(lambda: insert(name="a" * 65, value=1))
