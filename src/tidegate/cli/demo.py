@@ -21,20 +21,28 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--keep", is_flag=True, help="Leave the server and its home for you to look at.")
-def demo(keep: bool, json_output: bool, home: str | None) -> None:
-    """From raw data to a monitored answer, on real flights, through two kills of the server.
+@click.option("--fast", is_flag=True, help="A shorter stretch of the year, with as many flights a day.")
+def demo(keep: bool, fast: bool, json_output: bool, home: str | None) -> None:
+    """A year of real flights: the whole loop runs by itself, through two kills of the server.
 
-    Trains on 5,000 flights, checks on 2,000, serves 1,000 more over HTTP. Exits with 1 when an acknowledged prediction
-    or label is lost or doubled. Without --home or --keep, what it made is removed again.
+    Learns from January to March, then serves every flight of April to December over HTTP, watches itself, trains anew,
+    and stops a bad candidate. Exits with 1 when an acknowledged prediction or label is lost or doubled, or when
+    something goes through that must not. Without --home or --keep, what it made is removed again.
     """
     for name, value in PINNED_THREADS.items():
         os.environ.setdefault(name, value)  # before any library counts the cores: the demo's processes share them
+    from tidegate.demo.plan import FAST, FULL
     from tidegate.demo.story import run_demo
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is stopped then, too
     folder = Path(home) if home else Path(tempfile.mkdtemp(prefix="tidegate-demo-"))
     try:
-        report = run_demo(folder.absolute(), _silent if json_output else _say, keep=keep)
+        plan = FAST if fast else FULL
+        if json_output:
+            report = run_demo(folder.absolute(), plan, _silent, _silent_progress, keep=keep)
+        else:
+            with _Bar() as bar:
+                report = run_demo(folder.absolute(), plan, bar.say, bar.show, keep=keep)
     except (KeyboardInterrupt, SystemExit):
         if not home:
             shutil.rmtree(folder, ignore_errors=True)
@@ -65,13 +73,47 @@ def _close(report: "DemoReport", json_output: bool, keep: bool) -> None:
         click.echo(f"Ask the home: tidegate status --home {report.home}")
 
 
-def _say(mark: "Mark", text: str) -> None:
-    from tidegate.demo.telling import line_of
+class _Bar:
+    """Tells what happens, on a terminal above a bar that shows how many days are done."""
 
-    click.echo(line_of(mark, text, _paint, unicode="utf" in (sys.stdout.encoding or "").lower()))
+    def __init__(self) -> None:
+        self._live = sys.stdout.isatty()
+        self._shown = ""
+
+    def __enter__(self) -> "_Bar":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._clear()
+
+    def say(self, mark: "Mark", text: str) -> None:
+        """One step, as lines."""
+        from tidegate.demo.telling import line_of
+
+        self._clear()
+        click.echo(line_of(mark, text, _paint, unicode="utf" in (sys.stdout.encoding or "").lower()))
+        self._draw()
+
+    def show(self, done: int, days: int) -> None:
+        """How far the year is. A pipe gets no bar."""
+        filled = "#" * (30 * done // days)
+        self._shown = f"  [{filled:<30}] day {done} of {days}" if done < days else ""
+        self._draw()
+
+    def _draw(self) -> None:
+        if self._live and self._shown:
+            click.echo(f"\r\x1b[2K{self._shown}", nl=False)
+
+    def _clear(self) -> None:
+        if self._live and self._shown:
+            click.echo("\r\x1b[2K", nl=False)
 
 
 def _silent(_mark: "Mark", _text: str) -> None:
+    return
+
+
+def _silent_progress(_done: int, _days: int) -> None:
     return
 
 

@@ -47,52 +47,53 @@ class Journey:
         self,
         ws: Workspace,
         home: Path,
+        *,
         server: DemoServer,
         plan: Plan,
         tables: "tuple[pl.DataFrame, pl.DataFrame]",
         say: Say,
     ) -> None:
         self._ws = ws
-        self._home = home
+        self.home = home
         self._server = server
-        self._plan = plan
+        self.plan = plan
         self._say = say
-        self._schedule, self._weather = tables
+        self.schedule, self._weather = tables
         self._upstream = Upstream(home / "upstream")
         self._watcher = Watcher(ws, say)
         self._shadowed = False
         self.restarts: list[Restart] = []
         self.leaky_gate = ""
         self.broken_feed = ""
-        self.replay = Replay(self._schedule, self._weather, server.port, ENDPOINT)
+        self.replay = Replay(self.schedule, self._weather, server.port, ENDPOINT)
 
     def run(self, progress: Callable[[int, int], None]) -> None:
         """All days. Raises what the server refuses for good."""
         self._prepare()
-        for number in range(self._plan.days):
-            day = self._plan.since + number * DAY
+        for number in range(self.plan.days):
+            day = self.plan.since + number * DAY
             for hour in self.replay.day(day):
-                if hour in self._plan.kills:
+                if hour in self.plan.kills:
                     self._kill(hour)
             self._look_after(day + DAY)
-            progress(number + 1, self._plan.days)
+            progress(number + 1, self.plan.days)
         self._settle()
 
     def _prepare(self) -> None:
         """What the retraining needs: the feeds, the pipeline, the policy; and what quality is measured by."""
         self._upstream.folder.mkdir()
-        self._schedule.write_parquet(self._upstream.folder / "flights.parquet")
+        self.schedule.write_parquet(self._upstream.folder / "flights.parquet")
         self._tell_weather(self._weather)
         ws = self._ws
         ws.pipelines.register(PIPELINE, steps=STEPS)
         ws.people.add(HEAD, role="admin")
         ws.monitors.set_segments(ENDPOINT, columns=("carrier", "origin"))
-        ws.monitors.set_reference(ENDPOINT, learnable(ws, self._plan.since, None).frame, at=flights.DEPARTS)
+        ws.monitors.set_reference(ENDPOINT, learnable(ws, self.plan.since, None).frame, at=flights.DEPARTS)
         policy = RetrainingPolicy(
             pipeline=PIPELINE,
             params={"upstream": str(self._upstream.folder)},
-            schedule_days=self._plan.schedule_days,
-            cool_down_days=min(21.0, self._plan.schedule_days),
+            schedule_days=self.plan.schedule_days,
+            cool_down_days=min(21.0, self.plan.schedule_days),
         )
         ws.retraining.set_policy(ENDPOINT, policy=policy)
 
@@ -104,11 +105,11 @@ class Journey:
         """Midnight: the controllers' work, a person's approval, and what the plan has for this day."""
         self._ws.loop.tick(until=now)
         self._approve_what_waits()
-        if now == self._plan.leaky:
+        if now == self.plan.leaky:
             self._let_a_leaky_model_out(now)
-        if now == self._plan.broken[0]:
+        if now == self.plan.broken[0]:
             self._break_the_feed(now)
-        if now == self._plan.broken[1]:
+        if now == self.plan.broken[1]:
             self._tell_weather(self._weather)
             self._say("plain", f"{now:%d %B}  the weather feed tells miles again, and has mended what it had told")
         self._keep_the_first_model_in_sight()
@@ -117,7 +118,7 @@ class Journey:
     def _approve_what_waits(self) -> None:
         waiting = self._ws.pipelines.runs(PIPELINE, state="waiting").items
         for run in waiting:
-            approve(self._home, str(run.outputs["train"]["version"]), f"{run.outputs['check']['reason']}")
+            approve(self.home, str(run.outputs["train"]["version"]), f"{run.outputs['check']['reason']}")
         if waiting:
             self._ws.loop.tick()
 
@@ -140,9 +141,9 @@ class Journey:
         gate = refusal(lambda: judge(ws, version, correct).require())
         self.leaky_gate = gate.message
         self._say("refused", f"{now:%d %B}  refused, a leaky candidate: {gate.message}")
-        with acting(self._home, HEAD) as head:
+        with acting(self.home, HEAD) as head:
             head.models.override(MODEL, version.number, gate="gate:quality", reason="the notebook says 0.77; a trial")
-        approve(self._home, version.reference, "overridden by the head; watched by the canary")
+        approve(self.home, version.reference, "overridden by the head; watched by the canary")
         ws.models.promote(MODEL, version.number, to="production")
         running = ws.endpoints.get(ENDPOINT).canary
         if running is not None:
@@ -154,7 +155,7 @@ class Journey:
 
     def _break_the_feed(self, now: datetime) -> None:
         """The source changes a unit. The contract refuses its table; what is pushed goes through, and is seen."""
-        self._tell_weather(flights.in_kilometres(self._weather, *self._plan.broken))
+        self._tell_weather(flights.in_kilometres(self._weather, *self.plan.broken))
         later = now + 2 * DAY
         try:
             self._ws.data.commit("weather", self._upstream.weather(later))
@@ -167,7 +168,7 @@ class Journey:
 
     def _kill(self, hour: datetime) -> None:
         """`kill -9` while requests are on their way: of the serving process, then of the whole server."""
-        everything = hour == self._plan.kills[1]
+        everything = hour == self.plan.kills[1]
         what = "the whole server" if everything else "the serving process"
         canary = self._ws.endpoints.get(ENDPOINT).canary
         before = self.replay.acknowledged
@@ -195,7 +196,7 @@ class Journey:
 
     def _settle(self) -> None:
         """Some days without departures, until every label has been counted."""
-        end = self._plan.until
+        end = self.plan.until
         for number in range(1, 4):
             self._ws.loop.tick(until=end + number * DAY)
             self._watcher.look(end + number * DAY)

@@ -61,15 +61,16 @@ def _run(home: Path, plan: Plan, server: DemoServer, told: tuple[Say, Progress])
         begun = begin(ws, home, plan, tables, say)
         server.wait()
         say("chapter", f"The year: every flight from {plan.since:%d %B} on, hour by hour, through {server.url}/")
-        journey = Journey(ws, home, server, plan, tables, say)
+        journey = Journey(ws, home, server=server, plan=plan, tables=tables, say=say)
         journey.run(progress)
-        return _sum_up(ws, server, plan, journey, (begun, say, started))
+        return _sum_up(ws, server, journey, begun, (say, started))
 
 
 def _sum_up(
-    ws: Workspace, server: DemoServer, plan: Plan, journey: Journey, rest: tuple[Begun, Say, float]
+    ws: Workspace, server: DemoServer, journey: Journey, begun: Begun, telling: tuple[Say, float]
 ) -> DemoReport:
-    begun, say, started = rest
+    say, started = telling
+    plan = journey.plan
     log = ws.predictions.scan(ENDPOINT).collect()
     kept = journey.replay.kept()
     found = reconcile(log, kept)

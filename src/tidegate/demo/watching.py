@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final
 
-from tidegate.demo.telling import Say
+from tidegate.demo.telling import Mark, Say
 from tidegate.demo.training import ENDPOINT
 from tidegate.loop.records import RetrainingDecision
 from tidegate.monitors.drift_records import Episode
@@ -53,7 +53,7 @@ class Watcher:
         if rollout.state != "running" and rollout.id not in self._decided:
             self._decided.add(rollout.id)
             outcome = rollout.state.replace("_", " ")
-            mark = "killed" if rollout.state == "rolled_back" else "done"
+            mark: Mark = "killed" if rollout.state == "rolled_back" else "done"
             days = f" after {rollout.days:.0f} days and {rollout.rows:,} rows" if rollout.days is not None else ""
             self._say(mark, f"{now:%d %B}  {rollout.version} {outcome}{days}: {rollout.reason}")
 

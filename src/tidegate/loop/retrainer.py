@@ -1,5 +1,6 @@
 """The controller that looks at every retraining policy, and starts a pipeline or writes down why not."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -47,7 +48,7 @@ class Retrainer:
         for kept in self._store.active():
             token = current.set(Call(actor=kept.set_by))
             try:
-                made = self._transactions.write(lambda kept=kept: self._judge(kept), fence=fence)
+                made = self._transactions.write(functools.partial(self._judge, kept), fence=fence)
             finally:
                 current.reset(token)
             fired = fired or (made is not None and made.fired)

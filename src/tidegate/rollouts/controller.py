@@ -181,7 +181,7 @@ class RolloutController:
         """The digest of the object with the rows that still wait."""
         if rollout.state != "running" or pending.is_empty():
             return ""
-        return kept.pending if pending.equals(before) else self._objects.put(packed(pending)).digest
+        return kept.pending if pending.equals(before) else self._objects.put(packed(pending, kept.rollout.id)).digest
 
     def _save(self, state: Following, changes: Changes, live: set[str], fence: Fence | None) -> None:
         before = {kept.rollout.id: kept.rollout for kept in state.running}
