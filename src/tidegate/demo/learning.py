@@ -143,6 +143,7 @@ def _through_the_gate(
     say("done", f"gate quality: {report.verdict}; {report.reason}")
     own = refusal(lambda: ws.approvals.approve(version, reason="I made it, so it is good"))
     say("refused", f"refused, one's own: {own.message}")
+    ws.people.add(APPROVER, role="approver")
     approve(home, version.reference, "clearly better than chance, on what could be known in time")
     promoted = ws.models.promote(MODEL, version.number, to="production")
     say("done", f"approved by {APPROVER}; {promoted.reference} is in stage {promoted.stage}")

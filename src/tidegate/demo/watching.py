@@ -34,7 +34,7 @@ class Watcher:
             self._rollout(now, rollout)
         for episode in reversed(self._ws.monitors.episodes(ENDPOINT, limit=_NEWEST).items):
             self._episode(now, episode)
-        for incident in reversed(self._ws.incidents.list(endpoint=ENDPOINT, limit=_NEWEST).items):
+        for incident in reversed(self._ws.incidents.list(limit=_NEWEST).items):
             if self._incidents.get(incident.id) != incident.state:
                 self._incidents[incident.id] = incident.state
                 self._incident(now, incident.title, incident.state, incident.what_to_do)

@@ -1,6 +1,6 @@
-"""When a model is trained anew, as pure functions: drift proposes, measured performance confirms, a broken input blocks.
+"""When a model is trained anew, as pure functions: drift proposes, performance confirms, a broken input blocks.
 
-A decision *not* to train is a decision too: it is recorded with its reason, once for each time that the reason changes.
+A decision *not* to train is a decision too: it is recorded with its reason, each time that the reason changes.
 """
 
 import math
@@ -107,12 +107,12 @@ def check_policy(policy: RetrainingPolicy) -> None:
 
 
 def decide(policy: RetrainingPolicy, situation: Situation, *, asked: bool = False) -> Decision | None:
-    """The decision, or None while nothing proposes a retraining.
+    """The decision, or None while nothing proposes a retraining, or the last one is not over.
 
     A person who asks is refused nothing but a broken input and a second run beside the first.
     """
     proposal = _proposal(policy, situation, asked)
-    if proposal is None:
+    if proposal is None or (situation.under_way and not asked and not situation.broken):
         return None
     blocked = _block(policy, situation, proposal)
     if blocked is not None:

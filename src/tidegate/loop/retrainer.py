@@ -58,14 +58,14 @@ class Retrainer:
         self._store.claim()
         earlier = self._store.newest(kept.endpoint, fired=True, limit=REMEMBERED)
         decision = decide(kept.policy, self._witness.testify(kept, earlier))
-        last = next(iter(self._store.newest(kept.endpoint)), None)
+        last = next(iter(self._store.newest(kept.endpoint, fired=False)), None)
         if decision is None or _said(decision, last):
             return None
         return self._retraining.record(kept, decision)
 
 
 def _said(decision: Decision, last: RetrainingDecision | None) -> bool:
-    """Whether this suppression was the last word already."""
-    if decision.fired or last is None or last.fired:
+    """Whether this suppression was the last one already."""
+    if decision.fired or last is None:
         return False
     return (decision.proposal, decision.reason) == (last.proposal, last.reason)

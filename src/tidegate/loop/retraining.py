@@ -47,8 +47,8 @@ class RetrainingStore(Protocol):
         """Add a decision."""
         ...
 
-    def newest(self, endpoint: str, *, fired: bool = False, limit: int = 1) -> list[RetrainingDecision]:
-        """The newest decisions of an endpoint, all or those that fired."""
+    def newest(self, endpoint: str, *, fired: bool, limit: int = 1) -> list[RetrainingDecision]:
+        """The newest decisions of an endpoint: those that fired, or those that did not."""
         ...
 
     def page(self, endpoint: str, before: tuple[datetime, str] | None, limit: int) -> list[RetrainingDecision]:

@@ -79,9 +79,9 @@ class SqlRetraining:
         with self._catalog.connect() as connection:
             connection.execute(row)
 
-    def newest(self, endpoint: str, *, fired: bool = False, limit: int = 1) -> list[RetrainingDecision]:
-        """The newest decisions of an endpoint, all or those that fired."""
-        return self._decisions([decisions.c.endpoint == endpoint, *([decisions.c.fired] if fired else [])], limit)
+    def newest(self, endpoint: str, *, fired: bool, limit: int = 1) -> list[RetrainingDecision]:
+        """The newest decisions of an endpoint: those that fired, or those that did not."""
+        return self._decisions([decisions.c.endpoint == endpoint, decisions.c.fired == fired], limit)
 
     def page(self, endpoint: str, before: tuple[datetime, str] | None, limit: int) -> list[RetrainingDecision]:
         """Decisions of an endpoint, newest first, those older than this one."""
