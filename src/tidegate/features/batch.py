@@ -122,10 +122,11 @@ class _Sorted:
         if view.view.kind != "windowed" and again.any():
             self._refuse_ties(view, columns, again, keys)
         first = ~again
+        event, known = self._event[first], self._known[first]
         history = History(
             starts=np.searchsorted(self._codes[first], np.arange(keys.height + 1)).astype(np.int64),
-            event=self._event[first],
-            known=self._known[first],
+            event=event,
+            known=event if np.array_equal(event, known) else known,
             identity=self._identity[first],
             columns=tuple(Values(one.data[first], one.present[first]) for one in columns),
         )
