@@ -1,5 +1,6 @@
 """One expression, two executions: a row computed by itself equals its row of the columns that Polars computes."""
 
+import functools
 import math
 from typing import Any
 
@@ -41,12 +42,14 @@ ROWS = st.lists(
 )
 
 
+@functools.cache
 def leaves(kind: str) -> st.SearchStrategy[Any]:
     """Columns and constants of a type."""
     names = [name for name, own in TYPES.items() if own == kind]
     return st.one_of(st.sampled_from(names).map(col), CELLS[kind].map(Constant))
 
 
+@functools.cache
 def expressions(kind: str, depth: int) -> st.SearchStrategy[Any]:
     """Expressions of a type, up to so deep."""
     if not depth:
@@ -77,7 +80,7 @@ def expressions(kind: str, depth: int) -> st.SearchStrategy[Any]:
     return st.one_of(chosen)
 
 
-ANY = st.sampled_from(sorted(CELLS)).flatmap(lambda kind: expressions(kind, 3))
+ANY = st.sampled_from(sorted(CELLS)).flatmap(lambda kind: expressions(kind, 2))
 
 
 def alike(one: Any, two: Any) -> bool:
@@ -85,7 +88,7 @@ def alike(one: Any, two: Any) -> bool:
     return type(one) is type(two) and one == two
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(expression=ANY, rows=ROWS)
 def test_a_row_equals_its_row_of_the_columns(expression: Any, rows: list[dict[str, Any]]) -> None:
     frame = pl.DataFrame(rows, schema={name: POLARS[kind] for name, kind in TYPES.items()})
@@ -158,11 +161,11 @@ def test_depth_has_a_limit_and_no_recursion_before_it() -> None:
 
 
 def test_an_expression_is_not_taken_for_a_truth() -> None:
-    with pytest.raises(TypeError, match="& | ~"):
+    with pytest.raises(TypeError, match="combine with"):
         bool(tg.col("a") < 3)
     with pytest.raises(TypeError, match="equals"):
         assert tg.col("a") == 3
     assert tg.col("a") == ColumnOf("a")
     assert tg.col("a") + 1 != tg.col("a") + 2
     with pytest.raises(Invalid, match="no part of an expression"):
-        tg.col("a") + [1]  # type: ignore[operator]
+        tg.col("a") * {1}  # type: ignore[operator]

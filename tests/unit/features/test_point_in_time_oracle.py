@@ -1,4 +1,4 @@
-"""Training set, oracle and online replay agree on random rows: ties, late corrections, boundaries, nulls, duplicates."""
+"""Training set, oracle and replay agree on random rows: ties, late corrections, boundaries, nulls, duplicates."""
 
 import tempfile
 from collections.abc import Sequence
