@@ -146,6 +146,10 @@ class Constant(Expression, frozen=True, eq=False, tag="constant"):
 
     value: Scalar
 
+    def __post_init__(self) -> None:
+        if isinstance(self.value, float) and not math.isfinite(self.value):
+            raise Invalid(f"the constant {self.value} is no finite number: use null (None)")
+
 
 class Apply(Expression, frozen=True, eq=False, tag="apply"):
     """A function of other expressions."""
@@ -237,8 +241,6 @@ def _constant_type(value: Scalar, where: str) -> Any:
         if not -(2**63) <= value < 2**63:
             raise Invalid(f"{where}: an integer constant needs more than 64 bits: write it as a float")
         return "Int64"
-    if not math.isfinite(value):
-        raise Invalid(f"{where}: the constant {value} is no finite number: use null")
     return "Float64"
 
 

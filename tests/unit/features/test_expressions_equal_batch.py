@@ -140,8 +140,6 @@ def test_integers_compare_exactly() -> None:
         (col("i") & col("b"), "and does not take"),
         (col("i").fill_null("x"), "fill_null does not take"),
         (Constant(2**63), "more than 64 bits"),
-        (Constant(math.inf), "no finite number"),
-        (Constant(math.nan), "no finite number"),
         (Constant(None), "null in every row"),
         (Apply("add", (col("i"),)), "takes 2 operands"),
     ],
@@ -149,6 +147,12 @@ def test_integers_compare_exactly() -> None:
 def test_what_makes_no_sense_is_refused_with_its_place(expression: Any, told: str) -> None:
     with pytest.raises(Invalid, match=told):
         type_of(expression, TYPES, "feature 'x'")
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
+def test_a_constant_is_finite(number: float) -> None:
+    with pytest.raises(Invalid, match="no finite number"):
+        col("f") + number
 
 
 def test_depth_has_a_limit_and_no_recursion_before_it() -> None:
