@@ -59,7 +59,8 @@ class Source:
         identity = np.zeros(picked.height, np.uint64)
         if windowed:
             identity = self._identities(tuple(view.columns))[rows]
-        sorted_ = _Sorted(codes, *map(_integers, times.get_columns()), identity)
+        event, known = map(_integers, times.get_columns())
+        sorted_ = _Sorted(codes, event, known, identity)
         columns = [values_of(computed[name].cast(polars_type(kind))) for name, (_, kind) in arguments.items()]
         history, duplicates = sorted_.history(view, columns, keys)
         return Batch(history, keys, self._frame.height - picked.height, duplicates)
@@ -104,9 +105,8 @@ class _Sorted:
 
     def __init__(self, codes: Integers, event: Integers, known: Integers, identity: Words) -> None:
         self._order = np.lexsort((identity, known, event, codes))
-        self._codes, self._event, self._known, self._identity = (
-            one[self._order] for one in (codes, event, known, identity)
-        )
+        self._codes, self._event, self._known = (one[self._order] for one in (codes, event, known))
+        self._identity = identity[self._order]
 
     def history(self, view: AppliedView, columns: list[Values], keys: "pl.DataFrame") -> tuple[History, int]:
         """The history, without rows that are there twice, and how many were. Raises `Invalid` for ties."""

@@ -207,9 +207,9 @@ def type_of(expression: AnyExpression, types: Mapping[str, SourceType], where: s
     """The type of its values. Raises `Invalid` for an unknown column, a constant that is none, or wrong operands."""
     for _part in parts_of(expression, where):
         pass
-    found = infer_type(expression, types, where)
+    found: ColumnType | None = infer_type(expression, types, where)
     if found in ("Instant", "Date"):
-        raise Invalid(f"{where} is an {found.lower()}, which is no feature: compare it or count from it in the source")
+        raise Invalid(f"{where} is of type {found}, which is no feature: make a number of it in the source")
     if found is None:
         raise Invalid(f"{where} is null in every row: give it a column")
     return found

@@ -189,7 +189,7 @@ NONSENSE: dict[str, tuple[dict[str, Any], str]] = {
     "a window with a ttl": ({"ttl": 5, "features": {"a": Aggregate("count", 5)}}, "has no ttl"),
     "a mean of nothing": ({"features": {"a": Aggregate("mean", 5)}}, "mean takes a column"),
     "a mean of text": ({"features": {"a": Aggregate("mean", 5, tg.col("entity"))}}, "not text"),
-    "an instant": ({"features": {"a": tg.col("event")}}, "is an instant, which is no feature"),
+    "an instant": ({"features": {"a": tg.col("event")}}, "is of type Instant, which is no feature"),
     "no features": ({"features": {}}, "has 0 features"),
     "a name": ({"name": "a/b"}, "is not a name"),
 }
