@@ -59,7 +59,8 @@ class Source:
         identity = np.zeros(picked.height, np.uint64)
         if windowed:
             identity = self._identities(tuple(view.columns))[rows]
-        sorted_ = _Sorted(codes, *map(_integers, times.get_columns()), identity)
+        event, known = map(_integers, times.get_columns())
+        sorted_ = _Sorted(codes, event, known, identity)
         columns = [values_of(computed[name].cast(polars_type(kind))) for name, (_, kind) in arguments.items()]
         history, duplicates = sorted_.history(view, columns, keys)
         return Batch(history, keys, self._frame.height - picked.height, duplicates)
@@ -104,9 +105,8 @@ class _Sorted:
 
     def __init__(self, codes: Integers, event: Integers, known: Integers, identity: Words) -> None:
         self._order = np.lexsort((identity, known, event, codes))
-        self._codes, self._event, self._known, self._identity = (
-            one[self._order] for one in (codes, event, known, identity)
-        )
+        self._codes, self._event, self._known = (one[self._order] for one in (codes, event, known))
+        self._identity = identity[self._order]
 
     def history(self, view: AppliedView, columns: list[Values], keys: "pl.DataFrame") -> tuple[History, int]:
         """The history, without rows that are there twice, and how many were. Raises `Invalid` for ties."""
@@ -122,10 +122,11 @@ class _Sorted:
         if view.view.kind != "windowed" and again.any():
             self._refuse_ties(view, columns, again, keys)
         first = ~again
+        event, known = self._event[first], self._known[first]
         history = History(
             starts=np.searchsorted(self._codes[first], np.arange(keys.height + 1)).astype(np.int64),
-            event=self._event[first],
-            known=self._known[first],
+            event=event,
+            known=event if np.array_equal(event, known) else known,
             identity=self._identity[first],
             columns=tuple(Values(one.data[first], one.present[first]) for one in columns),
         )

@@ -27,7 +27,7 @@ def duration(value: Duration, what: str = "duration") -> int:
     """Microseconds. Raises `Invalid` for what is no duration."""
     if isinstance(value, timedelta):
         return value // timedelta(microseconds=1)
-    match = _DURATION.match(value) if isinstance(value, str) else None
+    match = _DURATION.match(str(value))
     if match is None:
         raise Invalid(f"{what} {str(value)[:40]!r} is no duration: write 90s, 15m, 24h, 7d or give a timedelta")
     return int(match[1]) * _UNITS[match[2]]

@@ -146,6 +146,10 @@ class Constant(Expression, frozen=True, eq=False, tag="constant"):
 
     value: Scalar
 
+    def __post_init__(self) -> None:
+        if isinstance(self.value, float) and not math.isfinite(self.value):
+            raise Invalid(f"the constant {self.value} is no finite number: use null (None)")
+
 
 class Apply(Expression, frozen=True, eq=False, tag="apply"):
     """A function of other expressions."""
@@ -203,9 +207,9 @@ def type_of(expression: AnyExpression, types: Mapping[str, SourceType], where: s
     """The type of its values. Raises `Invalid` for an unknown column, a constant that is none, or wrong operands."""
     for _part in parts_of(expression, where):
         pass
-    found = infer_type(expression, types, where)
+    found: ColumnType | None = infer_type(expression, types, where)
     if found in ("Instant", "Date"):
-        raise Invalid(f"{where} is an {found.lower()}, which is no feature: compare it or count from it in the source")
+        raise Invalid(f"{where} is of type {found}, which is no feature: make a number of it in the source")
     if found is None:
         raise Invalid(f"{where} is null in every row: give it a column")
     return found
@@ -237,8 +241,6 @@ def _constant_type(value: Scalar, where: str) -> Any:
         if not -(2**63) <= value < 2**63:
             raise Invalid(f"{where}: an integer constant needs more than 64 bits: write it as a float")
         return "Int64"
-    if not math.isfinite(value):
-        raise Invalid(f"{where}: the constant {value} is no finite number: use null")
     return "Float64"
 
 

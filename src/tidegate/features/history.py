@@ -5,10 +5,8 @@ a whole source, a request one of the few entities that it asks for; both are rea
 are the same, bit for bit: a window's float sum is taken over the same rows in the same order.
 """
 
-import functools
-import itertools
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +20,6 @@ Booleans = NDArray[np.bool_]
 
 ALWAYS: Final = -(2**62)
 """The moment since when the rows of a static view are known."""
-
-_MANY: Final = 256
-"""Questions about one entity from which it is worth while to treat it by itself."""
 
 UNKNOWN: Final = -1
 """The code of an entity that has no rows."""
@@ -59,7 +54,7 @@ class History(NamedTuple):
     event: Integers
     """Microseconds; what the rows of an entity are sorted by."""
     known: Integers
-    """Microseconds; second in the order."""
+    """Microseconds; second in the order. The same array as `event` where rows are known at once."""
     identity: NDArray[np.uint64]
     """Which row of the source it is; last in the order."""
     columns: tuple[Values, ...]
@@ -115,7 +110,8 @@ def read_history(view: AppliedView, history: History, asked: Moments) -> tuple[V
 def latest(history: History, asked: Moments, ttl: int | None) -> Integers:
     """The row that holds at each moment, -1 where none does."""
     extents = Extents(history, asked.code)
-    after = extents.bisect(history.event, asked.at, right=True)
+    event = Keys(history.event, history.starts)
+    after = extents.bisect(event, asked.at, right=True)
     after = _skip_unknown(history, extents.low, after, asked)
     rows = after - 1
     found = rows >= extents.low
@@ -128,45 +124,42 @@ class Extents:
     """Where the rows of each question's entity lie: from `low` to before `high`; nowhere for those without rows."""
 
     def __init__(self, history: History, code: Integers) -> None:
-        there = (code >= 0) & (len(history.starts) > 1)
-        place = np.where(there, code, 0)
-        self.low: Integers = np.where(there, history.starts[place], 0)
-        self.high: Integers = np.where(there, history.starts[np.where(there, place + 1, 0)], self.low)
+        self._starts = history.starts
+        self._there = (code >= 0) & (len(history.starts) > 1)
+        self._place = np.where(self._there, code, 0)
+        self.low: Integers = np.where(self._there, history.starts[self._place], 0)
+        self.high: Integers = np.where(self._there, history.starts[self._place + self._there], 0)
 
-    def bisect(self, keys: Integers, targets: Integers, *, right: bool = False) -> Integers:
+    def bisect(self, keys: "Keys", targets: Integers, *, right: bool = False) -> Integers:
         """The first place of an entity's rows whose key is not below (`right`: is above) the target, else `high`."""
-        if self._groups is None:
-            return self._halve(keys, targets, right)
-        order, borders = self._groups
-        answers = np.empty(len(order), np.int64)
-        for start, stop in itertools.pairwise(borders):
-            some = order[start:stop]
-            low, high = self.low[some[0]], self.high[some[0]]
-            answers[some] = low + np.searchsorted(keys[low:high], targets[some], side="right" if right else "left")
-        return answers
+        side: Literal["left", "right"] = "right" if right else "left"
+        if not len(keys.plain):
+            return self.low.copy()
+        if keys.joint is None:
+            return self._one_by_one(keys.plain, targets, side)
+        sought = self._place * keys.span + np.clip(targets - keys.least + 1, 0, keys.span - 1)
+        return np.where(self._there, np.searchsorted(keys.joint, sought, side=side), self.low)
 
-    @functools.cached_property
-    def _groups(self) -> tuple[Integers, list[int]] | None:
-        """The questions by entity, where there are many of each."""
-        if len(self.low) < _MANY:
-            return None
-        entity = 2 * self.low + (self.high > self.low)  # one without rows may lie where another one begins
-        order = np.argsort(entity, kind="stable")
-        borders = np.flatnonzero(np.diff(entity[order])) + 1
-        return None if _MANY * len(borders) > len(order) else (order, [0, *borders.tolist(), len(order)])
+    def _one_by_one(self, keys: Integers, targets: Integers, side: Literal["left", "right"]) -> Integers:
+        found = [
+            low + np.searchsorted(keys[low:high], target, side=side)
+            for low, high, target in zip(self.low, self.high, targets, strict=True)
+        ]
+        return np.array(found, np.int64)
 
-    def _halve(self, keys: Integers, targets: Integers, right: bool) -> Integers:
-        """All questions at once, each halving its stretch."""
-        low, high = self.low.copy(), self.high.copy()
-        widest = int((high - low).max()) if len(low) else 0
-        for _ in range(widest.bit_length()):
-            open_ = low < high
-            middle = (low + high) >> 1
-            seen = keys[np.where(open_, middle, 0)]
-            below = open_ & ((seen <= targets) if right else (seen < targets))
-            low = np.where(below, middle + 1, low)
-            high = np.where(open_ & ~below, middle, high)
-        return low
+
+class Keys:
+    """Numbers that are sorted within each entity, as one sorted array: entity and number in 64 bits, if they fit."""
+
+    def __init__(self, plain: Integers, starts: Integers) -> None:
+        self.plain = plain
+        self.joint: Integers | None = None
+        if len(plain):
+            self.least = int(plain.min())
+            self.span = int(plain.max()) - self.least + 3  # 0 is before all, span - 1 after all
+            if self.span * len(starts) < 2**63:
+                code = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+                self.joint = code * self.span + (plain - (self.least - 1))
 
 
 def _skip_unknown(history: History, low: Integers, after: Integers, asked: Moments) -> Integers:
@@ -203,17 +196,20 @@ def _stretches(history: History, lag: int) -> list[tuple[int, Integers]]:
 
 def _windows(view: AppliedView, history: History, asked: Moments) -> tuple[Values, ...]:
     extents = Extents(history, asked.code)
-    before = extents.bisect(history.event, asked.at)
-    ordered = _in_order(history)
-    if ordered:
-        before = np.minimum(before, extents.bisect(history.known, asked.seen, right=True))
+    event = Keys(history.event, history.starts)
+    before = extents.bisect(event, asked.at)
+    at_once = history.known is history.event
+    ordered = at_once or _in_order(history)
+    if ordered and not (at_once and asked.seen is asked.at):
+        known = Keys(history.known, history.starts)
+        before = np.minimum(before, extents.bisect(known, asked.seen, right=True))
     pieces: dict[int, list[Piece]] = {}
     answers = []
     for feature, column in zip(view.view.features.values(), history.columns, strict=True):
         if not isinstance(feature, Aggregate):
             raise TypeError(f"view {view.view.name!r} mixes aggregates with expressions")
         if feature.over not in pieces:
-            first = np.minimum(extents.bisect(history.event, asked.at - feature.over), before)
+            first = np.minimum(extents.bisect(event, asked.at - feature.over), before)
             pieces[feature.over] = pieces_of(Slices(first, before), history.known, asked.seen, ordered)
         answers.append(_aggregated(feature.kind, column, pieces[feature.over], asked))
     return tuple(answers)

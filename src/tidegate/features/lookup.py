@@ -95,14 +95,15 @@ class _Plan:
         answers, checked = [], []
         fields, request, keys = self._fields, self._request, self._keys
         for index, row in enumerate(rows):
-            if not isinstance(row, Mapping):
+            if not isinstance(row, dict):
                 raise wrong(index, "", "expected an object of named values")
             known: dict[str, Any] = {}
             for name, value in row.items():
                 kind = fields.get(name)
                 if kind is None:
                     raise wrong(index, str(name), f"{self._service} takes no such field; it takes {', '.join(fields)}")
-                known[name] = read_cell(value, kind, index, name)
+                plain = kind == "Text" and type(value) is str and value.isascii()
+                known[name] = value if plain else read_cell(value, kind, index, name)
             for name in keys:
                 if name not in known:
                     raise wrong(index, name, "it is missing, and names an entity: give null where there is none")
@@ -123,10 +124,9 @@ class _View:
     def fill(self, answers: list[dict[str, Any]], rows: list[dict[str, Any]], at: Any, entities: EntityCache) -> None:
         """Add the view's features to each answer, every distinct question answered once."""
         names: dict[tuple[Any, ...], int] = {}
-        codes = np.empty(len(rows), np.int64)
-        for index, row in enumerate(rows):
-            key = tuple([row[name] for name in self._entity])
-            codes[index] = NOBODY if None in key else names.setdefault(key, len(names))
+        one_by_one = zip(*[[row[name] for row in rows] for name in self._entity], strict=True)
+        places = [NOBODY if None in key else names.setdefault(key, len(names)) for key in one_by_one]
+        codes = np.array(places, np.int64)
         found = entities.get(self._layout, self._digest, [entity_key(name) for name in names])
         present = [place for place, one in enumerate(found) if one is not None]
         code_of = np.full(len(names) + 1, UNKNOWN, np.int64)

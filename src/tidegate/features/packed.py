@@ -69,6 +69,7 @@ class Layout:
     def __init__(self, view: AppliedView) -> None:
         self.view = view
         self.kind = view.view.kind
+        self._at_once = view.view.known_at is None and not view.view.delay
         self.types: tuple[ColumnType, ...] = tuple(kind for _, kind in arguments_of(view).values())
         windows = [one.over for one in view.view.features.values() if isinstance(one, Aggregate)]
         self._longest = max(windows, default=0)
@@ -152,12 +153,15 @@ class Layout:
                     np.concatenate(present) if present else np.zeros(0, np.bool_),
                 )
             )
-        empty = np.zeros(0, np.int64)
+        starts = np.zeros(len(lengths) + 1, np.int64)
+        np.cumsum(lengths, out=starts[1:])
+        event = np.concatenate([one.event for one in entities]) if entities else np.zeros(0, np.int64)
+        known = event if self._at_once or not entities else np.concatenate([one.known for one in entities])
         return History(
-            starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-            event=np.concatenate([one.event for one in entities]) if entities else empty,
-            known=np.concatenate([one.known for one in entities]) if entities else empty,
-            identity=empty.view(np.uint64),
+            starts=starts,
+            event=event,
+            known=known,
+            identity=np.zeros(0, np.uint64),
             columns=tuple(columns),
         )
 

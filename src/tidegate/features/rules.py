@@ -51,9 +51,9 @@ def apply_view(view: FeatureView, types: Mapping[str, SourceType]) -> AppliedVie
     where = _check_shape(view)
     for name in view.entity:
         _check_column(name, types, ("Int64", "Text", "Boolean"), f"{where}: entity")
-    for name in (view.event_time, view.known_at):
-        if name is not None:
-            _check_column(name, types, ("Instant",), f"{where}: time")
+    for time in (view.event_time, view.known_at):
+        if time is not None:
+            _check_column(time, types, ("Instant",), f"{where}: time")
     features: dict[str, ColumnType] = {}
     for name, feature in view.features.items():
         told = f"{where}: feature {check_name(name, f'feature of {view.name}')!r}"

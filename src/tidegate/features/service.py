@@ -1,7 +1,7 @@
 """The room of features: definitions as versions, training sets as of each row's instant, and the online store."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import ClassVar, Protocol
 
@@ -172,7 +172,7 @@ class Features(Service):
         return Page(found[:limit], encode_cursor(last.name, last.number) if last else None)
 
     @operation("POST /features/views/{view}/rows", role="contributor", audit="summary", transaction=False)
-    def push(self, view: str, rows: Sequence[dict[str, object]]) -> Pushed:
+    def push(self, view: str, rows: Sequence[Mapping[str, object]]) -> Pushed:
         """Tell the online store rows of a view's source, as soon as they are known; the next request sees them.
 
         All rows or none. A row that is there already changes nothing, and a late one never hides a newer. Versions of
@@ -196,7 +196,7 @@ class Features(Service):
 
     @operation("POST /features/online", role="viewer", audit="none", transaction=False)
     def online(
-        self, service: str, rows: Sequence[dict[str, object]], *, at: Instant | None = None
+        self, service: str, rows: Sequence[Mapping[str, object]], *, at: Instant | None = None
     ) -> Sequence[dict[str, Cell]]:
         """The features of rows as of an instant (now unless given), as a model takes them.
 

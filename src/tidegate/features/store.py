@@ -66,7 +66,8 @@ class SqlFeatures:
         query = sa.select(services.c.record).where(services.c.name == name)
         if number is not None:
             query = query.where(services.c.number == number)
-        return _first(self._records(query.order_by(services.c.number.desc()).limit(1), AppliedService))
+        found: list[AppliedService] = self._records(query.order_by(services.c.number.desc()).limit(1), AppliedService)
+        return found[0] if found else None
 
     def with_digest(self, prefix: str) -> list[AppliedService]:
         """Up to two versions whose digests begin like this."""
@@ -82,7 +83,9 @@ class SqlFeatures:
 
     def view(self, digest: str) -> ViewVersion | None:
         """The version of a view with this digest."""
-        return _first(self._records(sa.select(views.c.record).where(views.c.digest == digest), ViewVersion))
+        query = sa.select(views.c.record).where(views.c.digest == digest)
+        found: list[ViewVersion] = self._records(query, ViewVersion)
+        return found[0] if found else None
 
     def view_versions(self, name: str) -> list[ViewVersion]:
         """Every version of a view, newest first."""
@@ -123,7 +126,3 @@ class SqlFeatures:
     def _records(self, query: sa.Select[Any], kind: Any) -> list[Any]:
         with self._catalog.connect() as connection:
             return [wire.decode(raw, kind, "row of the catalog") for raw in connection.execute(query).scalars()]
-
-
-def _first(found: list[Any]) -> Any:
-    return found[0] if found else None

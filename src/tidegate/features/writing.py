@@ -1,6 +1,6 @@
 """Writes to the online store: pushed rows and packed entities, merged with what is there."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -14,7 +14,7 @@ _PACKED = list[tuple[str, bytes]]
 
 
 def push_rows(
-    store: OnlineStore, versions: Sequence[ViewVersion], rows: Sequence[dict[str, object]], now: int
+    store: OnlineStore, versions: Sequence[ViewVersion], rows: Sequence[Mapping[str, object]], now: int
 ) -> Pushed:
     """Merge rows into every one of these versions of a view; all of them, or none."""
     layouts: dict[str, Layout] = {}
