@@ -46,7 +46,7 @@ def test_a_canary_and_a_shadow() -> None:
 def test_what_makes_no_sense_is_named(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(tg.Invalid, match=f"strategy, {message}" if ":" in message else message) as error:
         tg.canary(**arguments)
-    assert error.value.details["field"].startswith("strategy.")
+    assert str(error.value.details["field"]).startswith("strategy.")
 
 
 def test_only_a_canary_takes_steps() -> None:

@@ -171,7 +171,7 @@ def test_law_4_shadows_see_every_row_and_never_answer(serving_home: ServingHome)
 
 @pytest.mark.parametrize("nan", [False, True], ids=["it raises", "it answers NaN"])
 @pytest.mark.parametrize("independent", [False, True], ids=["outcomes depend", "outcome independent"])
-def test_law_3_a_canary_that_fails_does_no_harm(serving_home: ServingHome, independent: bool, nan: bool) -> None:
+def test_laws_3_and_5_a_canary_that_fails_does_no_harm(serving_home: ServingHome, independent: bool, nan: bool) -> None:
     split = Split(serving_home, share=50, outcome_independent=independent)
     with_faults(split, ["late/2"], nan=nan)
     rows = [ROW | {"distance": 2 * LONG if n % 3 == 1 else 300} for n in range(80)]
