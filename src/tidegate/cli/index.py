@@ -72,11 +72,19 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
     "monitors": (
-        "What predictions were worth, window by window, once their labels arrived.",
+        "What predictions were worth once their labels arrived, and whether their inputs are what they were.",
         {
-            "windows": "List the windows of an endpoint, newest first, one for each model version that answered in it.",
+            "windows": "List the windows of an endpoint, newest first, one for each model version and variant that answered in it.",
             "latest": "Show how an endpoint stands: its newest window, the newest with labels, and labels that fit no prediction.",
             "set-window": "Choose how long the windows of an endpoint are, from a minute to 366 days; a day unless chosen.",
+            "set-segments": "Part the traffic of an endpoint by the values of up to 8 columns of its inputs; by none to stop.",
+            "use-reference": "Choose what the windows of an endpoint are compared with, in one of three ways.",
+            "set-detection": "Choose how carefully an endpoint is watched, and when its windows are finished.",
+            "settings": "How an endpoint is watched.",
+            "segments": "List the windows of an endpoint by segment, newest first: predictions, labels and quality of each.",
+            "features": "Show the newest window of an endpoint's inputs, column by column, with its distances from the reference.",
+            "episodes": "List what changed at an endpoint, newest first; those that are not over with `open_only`.",
+            "diagnosis": "Say what is the matter with an endpoint: nothing, other inputs, a broken input, or another relationship.",
         },
     ),
     "people": (

@@ -125,10 +125,9 @@ def _reference(
     """The windows of the reference with their inputs as columns, and the reference in words."""
     reference = watched.settings.reference
     if reference.frame:
-        try:
-            frame = pl.read_parquet(io.BytesIO(objects.get(reference.frame)))
-        except NotFound:
-            return [], "a frame whose object is gone"
+        frame = _frame(objects, reference.frame)
+        if reference.at not in frame.columns or not isinstance(frame.schema[reference.at], pl.Datetime):
+            return [], f"a frame without a column {reference.at!r} of instants"
         names = set(columns.names_in(_rows(window, objects)["inputs"]))
         return _by_window(frame, reference.at, watched.seconds, names), f"a frame of {frame.height:,} rows"
     starts = reference_starts(watched, to_micros(window.start), store)
@@ -141,6 +140,14 @@ def _reference(
         windows.append((from_micros(start), columns.taken_out(inputs, columns.names_in(inputs))))
     span = f"{windows[0][0]:%Y-%m-%d %H:%M} to {windows[-1][0]:%Y-%m-%d %H:%M} UTC" if windows else "nothing"
     return windows, f"{len(windows)} windows, {span}"
+
+
+def _frame(objects: ObjectPlane, digest: str) -> pl.DataFrame:
+    """The frame of an object; an empty one where it is gone, or none."""
+    try:
+        return pl.read_parquet(io.BytesIO(objects.get(digest)))
+    except (NotFound, pl.exceptions.PolarsError):
+        return pl.DataFrame()
 
 
 def _by_window(frame: pl.DataFrame, at: str, seconds: int, names: set[str]) -> list[tuple[datetime, pl.DataFrame]]:
