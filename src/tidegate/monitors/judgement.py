@@ -21,7 +21,7 @@ from tidegate.monitors.baseline import Baseline
 from tidegate.monitors.columns import Measured
 from tidegate.monitors.drift_records import ColumnWindow, FeatureWindow, Kind, SegmentWindow
 from tidegate.monitors.judging import Changed, Signal, judge
-from tidegate.monitors.progress import Progress, Watched
+from tidegate.monitors.progress import Progress, Track, Watched
 from tidegate.monitors.records import QualityWindow
 from tidegate.monitors.segments import segments_of
 from tidegate.statistics import distances, drift

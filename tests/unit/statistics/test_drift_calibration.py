@@ -90,7 +90,7 @@ def test_a_shift_is_found_within_so_many_windows(process: Process, size: int, fa
 
 
 def test_a_slow_drift_is_found() -> None:
-    slope = np.arange(1, WATCHED + 1) * 0.1 * SD
+    slope = np.linspace(0.1, 0.1 * WATCHED, WATCHED) * SD
     delays = [int(alarms(independent, 63, 200 + seed, slope)[:, 0].argmax()) + 1 for seed in range(RUNS)]
     assert 10 <= np.median(delays) <= 35, f"windows until the alarm: {sorted(delays)}"
 
