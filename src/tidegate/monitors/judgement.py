@@ -21,7 +21,7 @@ from tidegate.monitors.baseline import Baseline
 from tidegate.monitors.columns import Measured
 from tidegate.monitors.drift_records import ColumnWindow, FeatureWindow, Kind, SegmentWindow
 from tidegate.monitors.judging import Changed, Signal, judge
-from tidegate.monitors.progress import Progress, Track, Watched
+from tidegate.monitors.progress import Progress, Watched
 from tidegate.monitors.records import QualityWindow
 from tidegate.monitors.segments import segments_of
 from tidegate.statistics import distances, drift
@@ -163,7 +163,8 @@ def _columns(
     watched: Watched, progress: Progress, window: Window, known: Baseline, objects: ObjectPlane
 ) -> tuple[Progress, list[Signal], FeatureWindow]:
     settings, streams = watched.settings, known.streams()
-    frame = columns.taken_out(_inputs(window.rows, objects), list(known.types()))
+    types = known.types()
+    frame = columns.typed(columns.taken_out(_inputs(window.rows, objects), list(types)), types)
     measured = known.measure(frame)
     values = np.array([value for one in measured for value in one.values])
     noise = np.array([value for one in measured for value in one.noise])
@@ -173,8 +174,8 @@ def _columns(
     names = np.array([stream.column for stream in streams])
     track = progress.columns or tracks.begun(len(streams))
     step = tracks.advanced(calibration, track, out, settings.quiet, np.isin(names, list(open_)))
-    enough = settings.alarm_every * (len(streams) + len(served.STREAMS))
-    far = _suspicions(known, measured, out, columns.typed(frame, known.types()), progress.far)
+    enough = _enough(settings.alarm_every, len(streams))
+    far = _suspicions(known, measured, out, frame, progress.far)
     signals, shown = [], []
     for one in measured:
         mine = np.flatnonzero(names == one.window.column)
@@ -260,13 +261,18 @@ def _answers(watched: Watched, progress: Progress, window: Window, which: slice)
     track = (progress.worth if rises else progress.felt) or tracks.begun(len(names))
     step = tracks.advanced(calibration, track, out, watched.settings.quiet, held, rises=rises)
     streams = len(progress.columns.state[0]) if progress.columns is not None else 0
-    enough = watched.settings.alarm_every * (streams + len(served.STREAMS))
+    enough = _enough(watched.settings.alarm_every, streams, performance=rises)
     alarmed = step.evidence >= enough
     signals = [
         Signal(kind, column, bool(alarmed[place]), bool(step.returned[place]), _farthest(out[[place]]), column)
         for place, (kind, column) in enumerate(names)
     ]
     return tracks.restarted(step.track, alarmed), signals
+
+
+def _enough(alarm_every: int, columns: int, *, performance: bool = False) -> int:
+    """The evidence that an alarm takes. Half of the false alarms that may be are performance's, which matters most."""
+    return 2 * alarm_every * (1 if performance else columns + served.FELT.stop)
 
 
 def _with_served(watched: Watched, progress: Progress, window: Window, store: Served) -> Progress:
