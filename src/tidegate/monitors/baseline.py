@@ -51,9 +51,8 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
         """The calibration as arrays."""
         return unpacked_calibration(self.calibration)
 
-    def measure(self, frame: pl.DataFrame) -> list[Measured]:
-        """Each column of a window (`columns.taken_out`, or the columns of a reference frame)."""
-        values = columns.typed(frame, self.types())
+    def measure(self, values: pl.DataFrame) -> list[Measured]:
+        """Each column of a window (`columns.typed` as `types` says)."""
         return [columns.measured(each, values[each.column]) for each in self.columns]
 
 

@@ -125,10 +125,9 @@ def _reference(
     """The windows of the reference with their inputs as columns, and the reference in words."""
     reference = watched.settings.reference
     if reference.frame:
-        try:
-            frame = pl.read_parquet(io.BytesIO(objects.get(reference.frame)))
-        except NotFound:
-            return [], "a frame whose object is gone"
+        frame = _frame(objects, reference.frame)
+        if reference.at not in frame.columns or not isinstance(frame.schema[reference.at], pl.Datetime):
+            return [], f"a frame without a column {reference.at!r} of instants"
         names = set(columns.names_in(_rows(window, objects)["inputs"]))
         return _by_window(frame, reference.at, watched.seconds, names), f"a frame of {frame.height:,} rows"
     starts = reference_starts(watched, to_micros(window.start), store)
@@ -141,6 +140,14 @@ def _reference(
         windows.append((from_micros(start), columns.taken_out(inputs, columns.names_in(inputs))))
     span = f"{windows[0][0]:%Y-%m-%d %H:%M} to {windows[-1][0]:%Y-%m-%d %H:%M} UTC" if windows else "nothing"
     return windows, f"{len(windows)} windows, {span}"
+
+
+def _frame(objects: ObjectPlane, digest: str) -> pl.DataFrame:
+    """The frame of an object; an empty one where it is gone, or none."""
+    try:
+        return pl.read_parquet(io.BytesIO(objects.get(digest)))
+    except (NotFound, pl.exceptions.PolarsError):
+        return pl.DataFrame()
 
 
 def _by_window(frame: pl.DataFrame, at: str, seconds: int, names: set[str]) -> list[tuple[datetime, pl.DataFrame]]:
@@ -156,7 +163,8 @@ def _columns(
     watched: Watched, progress: Progress, window: Window, known: Baseline, objects: ObjectPlane
 ) -> tuple[Progress, list[Signal], FeatureWindow]:
     settings, streams = watched.settings, known.streams()
-    frame = columns.taken_out(_inputs(window.rows, objects), list(known.types()))
+    types = known.types()
+    frame = columns.typed(columns.taken_out(_inputs(window.rows, objects), list(types)), types)
     measured = known.measure(frame)
     values = np.array([value for one in measured for value in one.values])
     noise = np.array([value for one in measured for value in one.noise])
@@ -166,8 +174,8 @@ def _columns(
     names = np.array([stream.column for stream in streams])
     track = progress.columns or tracks.begun(len(streams))
     step = tracks.advanced(calibration, track, out, settings.quiet, np.isin(names, list(open_)))
-    enough = settings.alarm_every * (len(streams) + len(served.STREAMS))
-    far = _suspicions(known, measured, out, columns.typed(frame, known.types()), progress.far)
+    enough = _enough(settings.alarm_every, len(streams))
+    far = _suspicions(known, measured, out, frame, progress.far)
     signals, shown = [], []
     for one in measured:
         mine = np.flatnonzero(names == one.window.column)
@@ -253,13 +261,18 @@ def _answers(watched: Watched, progress: Progress, window: Window, which: slice)
     track = (progress.worth if rises else progress.felt) or tracks.begun(len(names))
     step = tracks.advanced(calibration, track, out, watched.settings.quiet, held, rises=rises)
     streams = len(progress.columns.state[0]) if progress.columns is not None else 0
-    enough = watched.settings.alarm_every * (streams + len(served.STREAMS))
+    enough = _enough(watched.settings.alarm_every, streams, performance=rises)
     alarmed = step.evidence >= enough
     signals = [
         Signal(kind, column, bool(alarmed[place]), bool(step.returned[place]), _farthest(out[[place]]), column)
         for place, (kind, column) in enumerate(names)
     ]
     return tracks.restarted(step.track, alarmed), signals
+
+
+def _enough(alarm_every: int, columns: int, *, performance: bool = False) -> int:
+    """The evidence that an alarm takes. Half of the false alarms that may be are performance's, which matters most."""
+    return 2 * alarm_every * (1 if performance else columns + served.FELT.stop)
 
 
 def _with_served(watched: Watched, progress: Progress, window: Window, store: Served) -> Progress:

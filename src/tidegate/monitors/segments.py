@@ -37,7 +37,7 @@ def _by(name: str, values: pl.Series, sample: Sample, classification: bool) -> l
 
 
 def _rows_in(sample: Sample, mask: Flags) -> Sample:
-    return Sample(*(column[mask] for column in sample))
+    return Sample(**{name: column[mask] for name, column in sample._asdict().items()})
 
 
 def _segment(name: str, value: str | None, sample: Sample, classification: bool, *, overflow: bool = False) -> Segment:

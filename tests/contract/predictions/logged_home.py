@@ -7,9 +7,14 @@ from typing import Any
 
 import msgspec
 
+from tidegate.events.records import Event
+from tidegate.events.store import EventLog
 from tidegate.kernel.clock import SystemClock, to_micros
+from tidegate.kernel.ids import IdFactory
 from tidegate.monitors.controller import QualityController, Stage
-from tidegate.monitors.store import SqlMonitors
+from tidegate.monitors.drift_controller import DriftController
+from tidegate.monitors.drift_controller import Stage as DriftStage
+from tidegate.monitors.store import SqlDrift, SqlMonitors
 from tidegate.predictions.codecs import CODECS
 from tidegate.predictions.following import Follower
 from tidegate.predictions.log import PredictionLog
@@ -51,6 +56,7 @@ class LoggedHome:
         self.objects = FolderObjects(folder / "objects")
         self.index = CatalogSegmentIndex(self.catalog, self.clock)
         self.store = SqlMonitors(self.catalog)
+        self.drift = SqlDrift(self.catalog)
         self.segment_bytes = segment_bytes
         self.writer = self.new_writer()
         self.log = PredictionLog(self.writer, self.clock)
@@ -88,6 +94,30 @@ class LoggedHome:
             batch=batch,
             observe=observe,
         )
+
+    def drift_controller(self, *, observe: Callable[[DriftStage], None] = lambda _: None) -> DriftController:
+        """The other controller as after a restart."""
+        ids = IdFactory(self.clock)
+        return DriftController(
+            store=self.drift,
+            log=self.controller(),
+            objects=self.objects,
+            clock=self.clock,
+            ids=ids,
+            facts=EventLog(self.catalog, self.clock, ids),
+            observe=observe,
+        )
+
+    def judge(self) -> int:
+        """Steps of a new drift controller until nothing is due; how many."""
+        controller, steps = self.drift_controller(), 0
+        while controller.step() == 0.0:
+            steps += 1
+        return steps
+
+    def facts(self) -> list[Event]:
+        """Everything that was told, oldest first."""
+        return EventLog(self.catalog, self.clock, IdFactory(self.clock)).after(0)
 
     def settle(self, **options: Any) -> None:
         """Steps of a new controller until nothing is left to read."""

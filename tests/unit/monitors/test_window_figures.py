@@ -13,10 +13,9 @@ NAN = float("nan")
 def sample(rows: Sequence[tuple[bool, bool, bool, float, float, float, float, float]]) -> Sample:
     """Rows as the columns of a sample; the answer is the second class from a score of a half on."""
     columns = [np.array(column) for column in zip(*rows, strict=True)]
-    *numbers, latency = (column.astype(float) for column in columns[3:])
-    answered, score = columns[0], numbers[2]
-    positive = np.where(answered & np.isfinite(score), score >= 0.5, NAN)
-    return Sample(*columns[:3], *numbers, positive, latency)
+    number, target, score, outcome, latency = (column.astype(float) for column in columns[3:])
+    positive = np.where(columns[0] & np.isfinite(score), score >= 0.5, NAN)
+    return Sample(*columns[:3], number, target, score, outcome, positive, latency)
 
 
 def test_two_classes() -> None:
