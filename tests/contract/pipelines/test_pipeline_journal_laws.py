@@ -65,7 +65,7 @@ def test_law_1_a_step_its_fact_and_the_next_are_one_transaction(space: LocalWork
     term = space.pipeline_journal.take_up(run_id, free).term
     before = space.pipelines.get_run(run_id)
     journal = Journal(store=_store(space), events=_Deaf(), clock=space.storage.clock)
-    cancel = functools.partial(journal.cancel, run_id, "not needed")
+    cancel: Callable[[], PipelineRun] = functools.partial(journal.cancel, run_id, "not needed")
     for move in [*moves(journal, run_id, term, "collect"), cancel]:
         with pytest.raises(Unavailable):
             move()

@@ -69,6 +69,7 @@ def test_a_killed_step_is_begun_again_in_a_new_process(space: LocalWorkspace, tr
     assert kinds(space)[-4:] == ["step_done", "step_done", "step_done", "finished"]
 
 
+@pytest.mark.parametrize("space", ["sqlite"], indirect=True)
 def test_a_step_that_always_dies_fails_its_run(space: LocalWorkspace, trace: Path) -> None:
     params = {"trace": str(trace), DIES: "collect", "times": 99}
     run_id = space.pipelines.start("nightly", key="k", params=params).id
@@ -79,6 +80,7 @@ def test_a_step_that_always_dies_fails_its_run(space: LocalWorkspace, trace: Pat
     assert len(lines(trace)) == 3
 
 
+@pytest.mark.parametrize("space", ["sqlite"], indirect=True)
 def test_a_tick_asks_a_run_that_waits_and_does_not_wait_for_it(space: LocalWorkspace, trace: Path) -> None:
     space.pipelines.register("nightly", steps=named(steps.approved, steps.collect))
     run_id = space.pipelines.start("nightly", key="k", params={"trace": str(trace)}).id
