@@ -2,7 +2,8 @@
 
 ``python benchmarks/catalog.py [--seconds 0.5] [--rounds 5] [--folder DIR] [--json]``
 Ratios: committed transactions a second against one raw connection (BEGIN IMMEDIATE, INSERT, COMMIT) that as many
-threads share by a lock; "ratio" with a prepared statement, "not prepared" by SQLAlchemy's own execution. Rounds of both alternate, and the median round counts, since a disk is never steady.
+threads share by a lock; "ratio" with a prepared statement, "not prepared" by SQLAlchemy's own execution. Rounds of
+all three alternate, and the median round counts, since a disk is never steady.
 Then four processes on one home: the share of the least and the most served; and how long a single write takes,
 such as a command makes, beside a process whose eight threads write without a pause.
 """

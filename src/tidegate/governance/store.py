@@ -57,6 +57,10 @@ class SqlPeople:
             rows = connection.execute(_PERSON, {"asked": name}).all()
         return _person(rows) if rows else None
 
+    def quick_pulse(self) -> object | None:
+        """Changes whenever anybody commits; None where it is not to be had, or costs as much as a look."""
+        return self._catalog.quick_pulse()
+
     def page(self, after: str, limit: int) -> list[Person]:
         """People but `local`, by name, those after this one."""
         return self._people(sa.and_(people.c.name > after, people.c.name != LOCAL_ACTOR), limit)

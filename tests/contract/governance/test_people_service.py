@@ -11,13 +11,14 @@ import sqlalchemy as sa
 
 from tidegate.events.store import EventLog
 from tidegate.governance.authority import PeopleAuthority
+from tidegate.governance.records import Person
 from tidegate.governance.store import SqlPeople
 from tidegate.kernel.clock import SystemClock
 from tidegate.kernel.context import Call, current
 from tidegate.kernel.errors import AlreadyExists, Forbidden, Invalid, NotFound, Refused, Unauthenticated
 from tidegate.storage.schema import metadata
 from tidegate.testing.workspaces import Home
-from tidegate.workspace import Workspace
+from tidegate.workspace import Workspace, open_local
 
 
 class LaterClock(SystemClock):
@@ -80,6 +81,52 @@ def test_a_revoked_role_is_gone_at_the_next_call(home: Home) -> None:
         with pytest.raises(Forbidden):
             rita.people.get("rita")
         workspace.people.grant("rita", role="auditor")
+
+
+def test_a_role_that_another_process_revoked_is_gone_at_the_next_call(home: Home) -> None:
+    """The other one has connections of its own, which is what the catalog's pulse tells apart."""
+    home.workspace.people.add("rita", role="auditor")
+    rita = home.acting("rita")
+    with open_local(home.inside.settings) as other:
+        for _ in range(5):
+            for _ in range(2):
+                assert rita.audit.verify().intact
+            other.people.revoke("rita", role="auditor")
+            for _ in range(2):
+                with pytest.raises(Forbidden):
+                    rita.audit.verify()
+            other.people.grant("rita", role="auditor")
+
+
+def test_roles_are_looked_up_once_until_anybody_commits(home: Home) -> None:
+    """Where the catalog's pulse is quick; inside a transaction, what that has written counts."""
+    catalog = home.inside.storage.catalog
+    asked: list[str] = []
+
+    class Counted(SqlPeople):
+        def person(self, name: str) -> Person | None:
+            asked.append(name)
+            return super().person(name)
+
+    register = Counted(catalog)
+    authority = PeopleAuthority(register, SystemClock())
+    home.workspace.people.add("rita", role="auditor")
+    for _ in range(3):
+        assert authority.roles("rita") == {"auditor", "viewer"}
+    assert len(asked) == (1 if catalog.dialect == "sqlite" else 3)
+
+    def work() -> None:
+        register.save(Person(name="rita", roles=("approver",)))
+        assert authority.roles("rita") == {"approver", "viewer"}
+        raise Refused("taken back")
+
+    with pytest.raises(Refused):
+        catalog.write(work)
+    assert authority.roles("rita") == {"auditor", "viewer"}
+    with pytest.raises(Forbidden):
+        authority.roles("nobody")
+    home.workspace.people.add("nobody", role="viewer")
+    assert authority.roles("nobody") == {"viewer"}
 
 
 def test_an_approver_may_look_and_change_nothing_else(home: Home) -> None:

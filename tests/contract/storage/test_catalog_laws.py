@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -280,19 +281,22 @@ def test_law_6_a_write_under_an_old_term_is_refused(catalog: Catalog, replica: C
 
 
 def test_law_6_a_takeover_waits_for_a_write_that_passed_its_fence(catalog: Catalog, replica: Catalog) -> None:
-    old = Leases(catalog, SystemClock()).acquire("scheduler", "a", 0.3)
-    assert old is not None
     entered, order = threading.Event(), list[str]()
 
-    def slow() -> None:
+    def slow(seconds: float) -> None:
         entered.set()
-        time.sleep(0.8)  # the lease runs out in here
+        time.sleep(seconds + 0.5)  # the lease runs out in here
         put(catalog, "mine")()
         order.append("written")
 
     with ThreadPoolExecutor(1) as pool:
-        written = pool.submit(catalog.write, slow, fence=old.fence)
-        assert entered.wait(20)
+        for seconds in (0.3, 2.0, 10.0):  # on a busy machine a short lease may run out before the write begins
+            old = Leases(catalog, SystemClock()).acquire("scheduler", "a", seconds)
+            assert old is not None
+            written = pool.submit(catalog.write, partial(slow, seconds), fence=old.fence)
+            wait_until(lambda done=written.done: entered.is_set() or done())  # type: ignore[misc]
+            if entered.is_set():
+                break
         new = None
         while new is None:
             new = Leases(replica, SystemClock()).acquire("scheduler", "b", 5)

@@ -11,6 +11,8 @@ class Dialect(Protocol):
 
     name: str
     begin_read: str
+    quick_pulse: bool
+    """Whether `pulse` costs less than any query would."""
 
     def writer(self) -> sa.Engine:
         """The engine of the one writing connection, in driver autocommit."""

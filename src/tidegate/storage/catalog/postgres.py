@@ -36,6 +36,7 @@ class PostgresDialect:
 
     name = "postgresql"
     begin_read = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+    quick_pulse = False  # a round trip, as a query is
 
     def __init__(self, address: str) -> None:
         url = sa.make_url(address).set(drivername="postgresql+psycopg")

@@ -22,6 +22,7 @@ class Snapshots:
         self._dialect = dialect
         self._pulse_lock = threading.Lock()
         self._pulse_connection: sa.Connection | None = None
+        self._pulse_connections = 0  # how many there were: SQLite's numbers mean nothing on another connection
 
     @contextlib.contextmanager
     def take(self) -> Iterator[sa.Connection]:
@@ -40,7 +41,8 @@ class Snapshots:
             try:
                 if self._pulse_connection is None:
                     self._pulse_connection = self._dialect.reader().connect()
-                return self._dialect.pulse(self._pulse_connection)
+                    self._pulse_connections += 1
+                return self._pulse_connections, self._dialect.pulse(self._pulse_connection)
             except sa.exc.DBAPIError as error:
                 discard(self._pulse_connection)
                 self._pulse_connection = None

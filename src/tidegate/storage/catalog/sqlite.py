@@ -38,6 +38,7 @@ class SqliteDialect:
 
     name = "sqlite"
     begin_read = "BEGIN"
+    quick_pulse = True
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -148,7 +149,11 @@ class SqliteDialect:
 
     def pulse(self, connection: sa.Connection) -> object:
         """Changes when any other connection has committed."""
-        return connection.exec_driver_sql("PRAGMA data_version").scalar_one()
+        driver: Any = connection.connection.driver_connection
+        try:
+            return driver.execute("PRAGMA data_version").fetchone()[0]
+        except sqlite3.Error as error:
+            raise sa.exc.DBAPIError.instance("PRAGMA data_version", None, error, sqlite3.Error) from error
 
     def seconds(self, _connection: sa.Connection) -> float:
         """One machine shares the file, and its monotonic clock."""
