@@ -35,7 +35,7 @@ def inputs(*, leaky: bool = False) -> FeatureService:
         *(
             feature_view(
                 f"{entity}_record{suffix}",
-                source="flights",
+                source="landings",
                 entity=entity,
                 event_time=when,
                 features={
