@@ -1,4 +1,4 @@
-"""A year of real flights from New York, as the systems upstream tell of them: what has happened by a moment, no more."""
+"""A year of real flights from New York, as the systems upstream tell of them: what has happened by a moment."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 DEPARTS = "scheduled_departure"
 LANDS = "arrived_at"
 DELAY = "arrival_delay_minutes"
+LANDED = ("carrier", "flight_number", "origin", DEPARTS, LANDS, DELAY)
+"""What the airport tells of a flight when it has landed."""
+
 LATE_MINUTES = 15
 """A flight is late that arrives so many minutes after its time, or more."""
 
@@ -29,7 +32,7 @@ def read(table: Literal["flights", "weather", "planes"]) -> "pl.DataFrame":
 
 
 def schedule() -> "pl.DataFrame":
-    """Every flight of the year by scheduled departure, with the hour and the weekday that the clock on the wall shows."""
+    """Every flight of the year by scheduled departure, with the hour and the weekday of the clock on the wall."""
     import polars as pl
 
     local = pl.col(DEPARTS).dt.convert_time_zone(_NEW_YORK)
@@ -50,6 +53,13 @@ def flown(flights: "pl.DataFrame", now: datetime) -> "pl.DataFrame":
     landed = pl.col(LANDS) <= now
     outcomes = [pl.when(landed).then(pl.col(name)).alias(name) for name in _OUTCOMES]
     return flights.filter(pl.col(DEPARTS) < now).with_columns(outcomes)
+
+
+def landings(flights: "pl.DataFrame", now: datetime) -> "pl.DataFrame":
+    """Of a `schedule` the flights that have landed by a moment, as the airport tells of each: in the order of landing."""
+    import polars as pl
+
+    return flights.filter(pl.col(LANDS) <= now).select(LANDED).sort(LANDS, maintain_order=True)
 
 
 def weather() -> "pl.DataFrame":

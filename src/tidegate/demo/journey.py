@@ -133,6 +133,7 @@ class Journey:
         """Somebody stamps the delays at their own departure, believes the promise, and has the gate overridden."""
         ws = self._ws
         ws.data.commit("flights", self._upstream.flights(now))
+        ws.data.commit("landings", self._upstream.landings(now))
         ws.data.commit("weather", self._upstream.weather(now))
         since = now - HISTORY
         leaky = learnable(ws, now, since, leaky=True).split(before=now - HELD_OUT)[0]

@@ -71,9 +71,10 @@ def begin(ws: Workspace, home: Path, plan: Plan, tables: "tuple[pl.DataFrame, pl
 def _commit(ws: Workspace, now: datetime, tables: "tuple[pl.DataFrame, pl.DataFrame]", say: Say) -> str:
     schedule, weather = tables
     flown = ws.data.commit("flights", flights.flown(schedule, now), note="as known on 1 April")
+    landed = ws.data.commit("landings", flights.landings(schedule, now), note="as the airport tells of them")
     seen = ws.data.commit("weather", flights.observed(weather, now), note="hourly, at the three airports")
     planes = ws.data.commit("planes", flights.read("planes"))
-    say("done", ", ".join(map(_named, (flown, seen, planes))))
+    say("done", ", ".join(map(_named, (flown, landed, seen, planes))))
     contract = seen.contract
     for column in ("temperature_f", "dew_point_f", "humidity_percent"):
         contract = contract.changed(column, nullable=True, share_null=0.05)

@@ -55,7 +55,7 @@ class Replay:
         self._lands = landed[flights.LANDS].dt.epoch("us").to_numpy()
         self._landed_trips: NDArray[np.int64] = landed["trip"].cast(pl.Int64).to_numpy()
         self._late: list[bool] = landed["late"].to_list()
-        self._landings = _encoded(landed.select(schedule.columns))
+        self._landings = _encoded(landed.select(flights.LANDED))
         self._weather_known = (weather["observed_at"] + flights.WEATHER_LAG).dt.epoch("us").to_numpy()
         self.weather = weather
         self._ids: list[str | None] = [None] * len(self._rows)

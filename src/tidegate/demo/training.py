@@ -42,6 +42,12 @@ class Upstream(NamedTuple):
 
         return flights.flown(pl.read_parquet(self.folder / "flights.parquet"), now)
 
+    def landings(self, now: datetime) -> Any:
+        """Who has landed by a moment."""
+        import polars as pl
+
+        return flights.landings(pl.read_parquet(self.folder / "flights.parquet"), now)
+
     def weather(self, now: datetime) -> Any:
         """What has been published of the weather by a moment."""
         import polars as pl
@@ -67,7 +73,7 @@ def fit(ws: Workspace, train: Any, note: str = "") -> ModelVersion:
     """Train on these rows, and log the model with its run."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    with ws.runs.start(MODEL, params=PARAMS, inputs=["flights", "weather", "planes"]) as run:
+    with ws.runs.start(MODEL, params=PARAMS, inputs=["flights", "landings", "weather", "planes"]) as run:
         model = HistGradientBoostingClassifier(**PARAMS).fit(train.X, train.y)
         return ws.models.log(MODEL, model, run=run, inputs=train, note=note)
 
@@ -82,8 +88,10 @@ def fresh_data(context: StepContext) -> dict[str, object]:
     upstream = Upstream(Path(str(context.params["upstream"])))
     ws = context.workspace
     flown = ws.data.commit("flights", upstream.flights(context.now))
+    landed = ws.data.commit("landings", upstream.landings(context.now))
     weather = ws.data.commit("weather", upstream.weather(context.now))
-    return {"flights": str(flown), "weather": str(weather), "as_of": context.now.isoformat()}
+    versions: dict[str, object] = {"flights": str(flown), "landings": str(landed), "weather": str(weather)}
+    return versions | {"as_of": context.now.isoformat()}
 
 
 def train(context: StepContext) -> dict[str, object]:
