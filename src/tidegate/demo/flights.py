@@ -56,7 +56,7 @@ def flown(flights: "pl.DataFrame", now: datetime) -> "pl.DataFrame":
 
 
 def landings(flights: "pl.DataFrame", now: datetime) -> "pl.DataFrame":
-    """Of a `schedule` the flights that have landed by a moment, as the airport tells of each: in the order of landing."""
+    """Of a `schedule` the flights that have landed by a moment, in that order, as the airport tells of each."""
     import polars as pl
 
     return flights.filter(pl.col(LANDS) <= now).select(LANDED).sort(LANDS, maintain_order=True)

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -70,13 +71,19 @@ class Journey:
     def run(self, progress: Callable[[int, int], None]) -> None:
         """All days. Raises what the server refuses for good."""
         self._prepare()
-        for number in range(self.plan.days):
-            day = self.plan.since + number * DAY
-            for hour in self.replay.day(day):
-                if hour in self.plan.kills:
-                    self._kill(hour)
-            self._look_after(day + DAY)
-            progress(number + 1, self.plan.days)
+        with ThreadPoolExecutor(1, "controllers") as controllers:
+            working = controllers.submit(self._ws.loop.tick)
+            for number in range(self.plan.days):
+                day = self.plan.since + number * DAY
+                for hour in self.replay.day(day):
+                    if hour in self.plan.kills:
+                        self._kill(hour)
+                working.result()
+                self._look_after(day + DAY)
+                # The controllers do a day's work beside the traffic of the next one, as they would anywhere.
+                working = controllers.submit(self._ws.loop.tick, day + DAY)
+                progress(number + 1, self.plan.days)
+            working.result()
         self._settle()
 
     def _prepare(self) -> None:
@@ -102,8 +109,7 @@ class Journey:
         weather.write_parquet(self._upstream.folder / "weather.parquet")
 
     def _look_after(self, now: datetime) -> None:
-        """Midnight: the controllers' work, a person's approval, and what the plan has for this day."""
-        self._ws.loop.tick(until=now)
+        """Midnight: a person's approval, what the plan has for this day, and what there is to tell."""
         self._approve_what_waits()
         if now == self.plan.leaky:
             self._let_a_leaky_model_out(now)
@@ -116,14 +122,11 @@ class Journey:
         self._watcher.look(now)
 
     def _approve_what_waits(self) -> None:
-        waiting = self._ws.pipelines.runs(PIPELINE, state="waiting").items
-        for run in waiting:
+        for run in self._ws.pipelines.runs(PIPELINE, state="waiting").items:
             approve(self.home, str(run.outputs["train"]["version"]), f"{run.outputs['check']['reason']}")
-        if waiting:
-            self._ws.loop.tick()
 
     def _keep_the_first_model_in_sight(self) -> None:
-        """Once another version answers, the first one goes on in the shadow, so that what was gained can be measured."""
+        """Once another version answers, the first one goes on in the shadow: what was gained can then be measured."""
         endpoint = self._ws.endpoints.get(ENDPOINT)
         if not self._shadowed and endpoint.live is not None and endpoint.live.number != 1:
             self._ws.endpoints.deploy(ENDPOINT, f"{MODEL}/1", strategy=SHADOW)
@@ -196,8 +199,9 @@ class Journey:
         )
 
     def _settle(self) -> None:
-        """Some days without departures, until every label has been counted."""
+        """Some days without departures, until the last of them has been judged."""
         end = self.plan.until
         for number in range(1, 4):
+            self._approve_what_waits()
             self._ws.loop.tick(until=end + number * DAY)
             self._watcher.look(end + number * DAY)

@@ -129,8 +129,9 @@ def _leak(ws: Workspace, now: datetime, version: ModelVersion, held_out: "Traini
     )
     say(
         "done",
-        f"a delay stamped at its own departure would change {leak.rows_changed:.1%} of the rows: AUC {leak.promised:.3f} "
-        f"promised, {leak.served:.3f} once served; the correct join promises and serves {leak.correct:.3f}",
+        f"a delay stamped at its own departure would change {leak.rows_changed:.1%} of the rows: AUC "
+        f"{leak.promised:.3f} promised, {leak.served:.3f} once served; the correct join promises and serves "
+        f"{leak.correct:.3f}",
     )
     return leak
 

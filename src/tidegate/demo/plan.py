@@ -33,9 +33,9 @@ FULL = Plan(
     since=midnight(2013, 4, 1),
     until=midnight(2014, 1, 1),
     schedule_days=60,
-    kills=(midnight(2013, 4, 20) + timedelta(hours=18), midnight(2013, 6, 2) + timedelta(hours=15)),
+    kills=(midnight(2013, 4, 20) + timedelta(hours=18), midnight(2013, 6, 3) + timedelta(hours=15)),
     leaky=midnight(2013, 8, 20),
-    broken=(midnight(2013, 10, 14), midnight(2013, 11, 4)),
+    broken=(midnight(2013, 9, 20), midnight(2013, 10, 14)),
 )
 """April to December."""
 
@@ -44,7 +44,7 @@ FAST = Plan(
     until=midnight(2013, 6, 24),
     schedule_days=30,
     kills=(midnight(2013, 4, 10) + timedelta(hours=18), midnight(2013, 5, 3) + timedelta(hours=15)),
-    leaky=midnight(2013, 5, 14),
-    broken=(midnight(2013, 5, 30), midnight(2013, 6, 10)),
+    leaky=midnight(2013, 5, 15),
+    broken=(midnight(2013, 5, 26), midnight(2013, 6, 8)),
 )
 """A shorter stretch, with as many rows a day."""

@@ -85,7 +85,7 @@ def _rollout(kept: Rollout) -> DemoRollout:
         alpha=kept.strategy.alpha,
         steps=tuple(Step(share=one.share, since=one.since, rows=one.rows, labels=one.labels) for one in kept.steps),
         evidence={
-            one.guard: f"{one.claim}: {'shown' if one.shown else 'not shown'}, {one.evidence:.2f} of {one.threshold:.2f}"
+            one.guard: f"{one.claim}: {'' if one.shown else 'not '}shown, {one.evidence:.2f} of {one.threshold:.2f}"
             for one in kept.evidence
         },
         rows=kept.rows,
