@@ -48,6 +48,7 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
             "list": "Models, by name.",
             "promote": "Move a version to another stage, if it has all that the stage's policy asks for.",
             "attest": "Note what was found of a version: a gate's verdict, or an approval.",
+            "override": "Let a version pass without a gate, in your own name, with a reason that stays beside it.",
             "attestations": "What was attested of a version, newest first.",
             "set-alias": "Point an alias at a version.",
             "aliases": "The aliases of a model, by alias.",

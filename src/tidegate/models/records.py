@@ -22,6 +22,9 @@ Cell = str | float | bool | None
 APPROVAL = "approval"
 """The kind of attestation by which a person approves (`pass`) or rejects (`fail`) a version."""
 
+OVERRIDE = "override:"
+"""Before a gate's kind: an admin's word that a version may pass without that gate (``override:gate:quality``)."""
+
 CHAMPION = "champion"
 """The alias of the version that serves, and that others are measured against."""
 
@@ -125,7 +128,7 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attestation(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody found of a version: the verdict of a gate (``gate:quality``, …) or an approval."""
+    """What somebody found of a version: the verdict of a gate (``gate:quality``, …), an approval or an override."""
 
     id: str
     subject: str

@@ -9,7 +9,16 @@ import msgspec
 from tidegate.kernel.errors import Conflict, Invalid, Refused
 from tidegate.kernel.names import check_name
 from tidegate.kernel.objects import parse_digest
-from tidegate.models.records import APPROVAL, Attestation, Manifest, ModelVersion, Stage, StagePolicy, Verdict
+from tidegate.models.records import (
+    APPROVAL,
+    OVERRIDE,
+    Attestation,
+    Manifest,
+    ModelVersion,
+    Stage,
+    StagePolicy,
+    Verdict,
+)
 
 FIRST_STAGE: Final[Stage] = "development"
 
@@ -82,6 +91,20 @@ def check_attestation(version: ModelVersion, kind: str, verdict: Verdict, by: st
         raise Refused(
             f"{by} logged {version.reference}, and the author of a version can never approve it: "
             "ask another person with the role approver",
+            version=version.reference,
+            author=version.created_by,
+        )
+
+
+def check_override(version: ModelVersion, gate: str, reason: str, by: str) -> None:
+    """Raise unless this person may let this version pass without this gate: its author never may."""
+    check_gate_kind(gate)
+    if not reason.strip():
+        raise Invalid("say why: an override needs a reason", field="reason")
+    if by == version.created_by:
+        raise Refused(
+            f"{by} logged {version.reference}, and the author of a version can never override its gates: "
+            "ask another person with the role admin",
             version=version.reference,
             author=version.created_by,
         )
@@ -165,6 +188,8 @@ def refuse_serving(version: ModelVersion) -> None:
 def _gate_gap(
     kind: str, policy: StagePolicy, version: ModelVersion, attestations: Sequence[Attestation]
 ) -> Missing | None:
+    if any(one.kind == OVERRIDE + kind for one in attestations):
+        return None
     pinned = policy.pinned.get(kind)
     remedy = f"run the gate: workspace.gates.check('{version.reference}', on=rows)"
     counted = [one for one in attestations if one.kind == kind and pinned in (None, one.policy_digest)]

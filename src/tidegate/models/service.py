@@ -1,5 +1,7 @@
 """Versions of models and the stage that each has reached: logging, loading, attesting, promoting."""
 
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import msgspec
@@ -19,6 +21,7 @@ from tidegate.models.loading import LoadedModel, load_model
 from tidegate.models.logging import manifest_of
 from tidegate.models.records import (
     APPROVAL,
+    OVERRIDE,
     Alias,
     Attestation,
     Inputs,
@@ -113,7 +116,6 @@ class Models(Service):
     """Versions of models, and the stage that each has reached."""
 
     room = "models"
-    uses = ()
     _objects: ObjectPlane
 
     def __init__(
@@ -196,7 +198,8 @@ class Models(Service):
             manifest=manifest,
         )
         self._store.add(version)
-        self._trace(version)
+        for edge in _origins(version):
+            self._graph.add(edge)
         self._facts.append("tidegate.models.registered", version.reference, digest=digest, run=manifest.run_id)
         return version
 
@@ -295,23 +298,18 @@ class Models(Service):
             rules.check_withdrawal(
                 version, rules.standing_approvals(self._store.attestations(version.digest, "", ALL)), by
             )
-        now = self._clock.now()
-        attestation = Attestation(
-            id=self._ids.new(now),
-            subject=version.digest,
-            kind=kind,
-            verdict=verdict,
-            policy_digest=policy_digest,
-            by=by,
-            at=now,
-            reason=reason.strip(),
-            evidence=evidence,
-        )
-        self._store.attest(attestation)
-        self._facts.append(
-            "tidegate.models.attested", version.reference, attestation=attestation.id, kind=kind, verdict=verdict
-        )
-        return attestation
+        return self._attest(version, kind, verdict, reason, policy_digest=policy_digest, evidence=evidence)
+
+    @operation("POST /models/{name}/versions/{number}/overrides", role="admin", audit="change")
+    def override(self, name: str, number: int, *, gate: str, reason: str) -> Attestation:
+        """Let a version pass without a gate, in your own name, with a reason that stays beside it.
+
+        The author of a version never can. Approvals are asked for all the same, and whoever asks `why` sees it.
+        """
+        self._store.claim()
+        version = self._numbered(name, number)
+        rules.check_override(version, gate, reason, actor())
+        return self._attest(version, OVERRIDE + gate, "pass", reason)
 
     @operation("GET /models/{name}/versions/{number}/attestations", role="viewer", audit="none")
     def attestations(self, name: str, number: int, *, limit: int = 100, cursor: str = "") -> Page[Attestation]:
@@ -372,6 +370,34 @@ class Models(Service):
         self._facts.append("tidegate.models.policy_set", name, stage=stage, policy=kept.digest, before=before)
         return kept
 
+    def _attest(
+        self,
+        version: ModelVersion,
+        kind: str,
+        verdict: Verdict,
+        reason: str,
+        *,
+        policy_digest: str = "",
+        evidence: Mapping[str, str] = MappingProxyType({}),
+    ) -> Attestation:
+        now = self._clock.now()
+        attestation = Attestation(
+            id=self._ids.new(now),
+            subject=version.digest,
+            kind=kind,
+            verdict=verdict,
+            policy_digest=policy_digest,
+            by=actor(),
+            at=now,
+            reason=reason.strip(),
+            evidence=dict(evidence),
+        )
+        self._store.attest(attestation)
+        self._facts.append(
+            "tidegate.models.attested", version.reference, attestation=attestation.id, kind=kind, verdict=verdict
+        )
+        return attestation
+
     def _numbered(self, name: str, number: int) -> ModelVersion:
         found = self._store.numbered(name, number)
         if found is None:
@@ -387,9 +413,11 @@ class Models(Service):
         policy = rules.default_policy(stage)
         return StageRules(name=name, stage=stage, policy=policy, digest=rules.digest_of(policy))
 
-    def _trace(self, version: ModelVersion) -> None:
-        node = Node("model", version.digest, version.reference)
-        for origin in version.manifest.origins:
-            self._graph.add(Edge(Node("dataset", origin.digest, origin.label), node, "training"))
-        if version.run_id is not None:
-            self._graph.add(Edge(Node("run", version.run_id, version.run_id), node, "produced"))
+
+def _origins(version: ModelVersion) -> Iterator[Edge]:
+    """What went into a version: its rows' datasets, and its run."""
+    node = Node("model", version.digest, version.reference)
+    for origin in version.manifest.origins:
+        yield Edge(Node("dataset", origin.digest, origin.label), node, "training")
+    if version.run_id is not None:
+        yield Edge(Node("run", version.run_id, version.run_id), node, "produced")

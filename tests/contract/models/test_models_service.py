@@ -7,6 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from tests.contract.models.late_models import late_rows, logged, manifest, registered, run_id
 from tidegate.events.store import EventLog
+from tidegate.kernel.context import Role
 from tidegate.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Refused
 from tidegate.lineage.records import Node
 from tidegate.lineage.store import LineageGraph
@@ -154,6 +155,33 @@ def test_an_admin_sets_what_a_stage_asks_for(home: Home) -> None:
     workspace.people.add("max", role="maintainer")
     with pytest.raises(Forbidden, match="role admin"):
         home.acting("max").models.set_policy("late", "production", policy=StagePolicy())
+
+
+def test_another_admin_overrides_a_gate_with_a_reason_and_approvals_still_count(home: Home) -> None:
+    workspace = home.workspace
+    version = registered(workspace, "late")
+    workspace.models.attest("late", 1, kind="gate:quality", verdict="fail", reason="worse by 0.02")
+    with pytest.raises(Refused, match="author of a version can never override"):
+        workspace.models.override("late", 1, gate="gate:quality", reason="mine")
+    people: dict[str, Role] = {"ada": "admin", "max": "maintainer", "rita": "approver"}
+    for name, role in people.items():
+        workspace.people.add(name, role=role)
+    for person in ("max", "rita"):
+        with pytest.raises(Forbidden, match="role admin"):
+            home.acting(person).models.override("late", 1, gate="gate:quality", reason="a trial")
+    ada = home.acting("ada")
+    for gate, reason in (("quality", "a trial"), ("gate:quality", "  ")):
+        with pytest.raises(Invalid):
+            ada.models.override("late", 1, gate=gate, reason=reason)
+    said = ada.models.override("late", 1, gate="gate:quality", reason="a trial of the guard")
+    assert (said.kind, said.by, said.reason) == ("override:gate:quality", "ada", "a trial of the guard")
+    with pytest.raises(Refused) as caught:
+        workspace.models.promote("late", 1, to="production")
+    assert "gate:quality" not in caught.value.message
+    home.acting("rita").approvals.approve(version, reason="we watch it")
+    assert workspace.models.promote("late", 1, to="production").stage == "production"
+    with pytest.raises(Invalid, match="no gate"):
+        workspace.models.attest("late", 1, kind="override:gate:quality", verdict="pass", reason="by the back door")
 
 
 def test_attestations_come_newest_first_in_pages(workspace: Workspace) -> None:

@@ -423,7 +423,7 @@ def test_a_work_in_a_context_that_outlives_it_is_outside_again(catalog: Catalog)
 
 
 def test_an_interrupted_caller_leaves_the_queue_and_the_others_go_on(catalog: Catalog) -> None:
-    entered, release = threading.Event(), threading.Event()
+    entered, release, interrupted = threading.Event(), threading.Event(), threading.Event()
     main = threading.main_thread()
     assert main.ident is not None
     ident = main.ident
@@ -432,18 +432,28 @@ def test_an_interrupted_caller_leaves_the_queue_and_the_others_go_on(catalog: Ca
         entered.set()
         assert release.wait(20)
 
+    def once(*_: object) -> None:
+        if not interrupted.is_set():
+            interrupted.set()
+            raise KeyboardInterrupt
+
     def interrupt() -> None:
         wait_until(lambda: len(catalog._queue) == 1)
-        time.sleep(0.05)
-        signal.pthread_kill(ident, signal.SIGINT)
+        # A signal that arrives just before a thread begins to wait does not wake it: press the key until it is felt.
+        while not interrupted.wait(0.05):
+            signal.pthread_kill(ident, signal.SIGINT)
 
+    before = signal.signal(signal.SIGINT, once)
     with ThreadPoolExecutor(3) as pool:
         leader = pool.submit(catalog.write, hold)
         assert entered.wait(20)
         sender = pool.submit(interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            catalog.write(put(catalog, "interrupted"))
-        sender.result(20)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                catalog.write(put(catalog, "interrupted"))
+            sender.result(20)
+        finally:
+            signal.signal(signal.SIGINT, before)
         release.set()
         leader.result(20)
         assert pool.submit(catalog.write, put(catalog, "next", 1)).result(20) == 1
