@@ -185,12 +185,12 @@ def instant_of(before: object, by: str) -> datetime:
     """The instant that bounds rows which are ordered `by` instants; a day begins at midnight UTC. Raises `Invalid`."""
     if isinstance(before, str):
         day = len(before) == 10
-        return parse_instant(f"{before}T00:00:00Z" if day else before, f"split before={before!r}: instant")
+        return parse_instant(f"{before}T00:00:00Z" if day else before, f"the point {before!r}: instant")
     if isinstance(before, datetime):
         return utc(before)
     if isinstance(before, date):
         return datetime(before.year, before.month, before.day, tzinfo=UTC)
-    raise Invalid(f"the rows are ordered by instants ({by}): give before= an instant, not {before!r}")
+    raise Invalid(f"a point among instants ({by}) is an instant or a day, not {before!r}")
 
 
 def _day(before: object, by: str) -> date:

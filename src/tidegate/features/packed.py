@@ -87,6 +87,13 @@ class Layout:
         lengths |= {length for one in columns for length in (len(one.data), len(one.present))}
         if len(lengths) != 1 or len(columns) != len(self.types):
             raise Invalid(f"these are no packed rows of view {self.view.view.name!r}: they differ in length")
+        times = np.concatenate([event, known])
+        if len(times) and (times.min() < ALWAYS or times.max() > -ALWAYS or stored.floor > known.max()):
+            raise Invalid(f"these are no packed rows of view {self.view.view.name!r}: their times lie beyond all years")
+        if not BEGINNING <= stored.floor <= -ALWAYS:
+            raise Invalid(
+                f"these are no packed rows of view {self.view.view.name!r}: they forget what is not known yet"
+            )
         return Entity(stored.floor, event, known, identity, columns)
 
     def merge(self, old: Entity | None, new: Entity, *, replace: bool) -> Entity:

@@ -58,7 +58,7 @@ def commit_visits(workspace: Workspace) -> Any:
     return workspace.data.commit("visits", frame.cast({pl.Datetime: pl.Datetime("us", "UTC")}))
 
 
-def test_a_definition_becomes_a_version_once(workspace: Workspace) -> None:
+def test_laws_1_2_3_a_definition_becomes_a_version_once(workspace: Workspace) -> None:
     commit_readings(workspace)
     first = workspace.features.apply(SERVICE)
     assert (first.number, str(first)) == (1, "climate/1")

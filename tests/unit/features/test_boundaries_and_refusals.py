@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 import tidegate as tg
 from tests.unit.features.tables import EPOCH, Served, applied, instant, table, training_set
+from tidegate.features.history import DTYPES, Values
+from tidegate.features.packed import BEGINNING, Entity, Layout
 from tidegate.features.records import Aggregate, FeatureView
 from tidegate.features.rules import REMEMBERED
 from tidegate.kernel.clock import to_micros
@@ -170,6 +173,26 @@ def test_a_pushed_row_that_does_not_fit_is_named(served: Served, change: dict[st
 def test_a_request_that_does_not_fit_is_named(served: Served, asked: dict[str, Any], told: str) -> None:
     with pytest.raises(Invalid, match=told):
         served.answer([asked], [BASE])
+
+
+def test_packed_rows_that_are_none_are_refused(served: Served) -> None:
+    layout = Layout(served.service.views[0])
+    whole = np.array([BASE], np.int64)
+    columns = tuple(Values(np.ones(1, DTYPES[kind]), np.ones(1, np.bool_)) for kind in layout.types)
+    sound = Entity(BEGINNING, whole, whole, whole.view(np.uint64), columns)
+    assert layout.unpack(sound.pack()).event.tolist() == [BASE]
+    for wrong in (
+        sound._replace(floor=2**62),
+        sound._replace(known=np.array([2**63 - 1])),
+        sound._replace(event=np.array([BASE, BASE])),
+        sound._replace(columns=columns[:1]),
+        sound._replace(columns=(*columns[:1], columns[1]._replace(data=np.array([np.nan])), columns[2])),
+    ):
+        with pytest.raises(Invalid, match="no packed rows of view 'view'"):
+            layout.unpack(wrong.pack())
+    for raw in (b"", b"anything", b"\x95\xcf" + b"\xff" * 8):
+        with pytest.raises(Invalid, match="no packed rows"):
+            layout.unpack(raw)
 
 
 def test_an_unknown_entity_counts_nothing_and_no_entity_is_null(served: Served) -> None:
