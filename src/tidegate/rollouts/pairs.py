@@ -10,7 +10,7 @@ from tidegate.predictions.codecs import label_schema
 from tidegate.predictions.records import FELL_BACK
 from tidegate.predictions.rules import value_number, value_text
 from tidegate.rollouts.records import KeptRollout
-from tidegate.rollouts.rules import Floats, News, Pairs, Split
+from tidegate.rollouts.rules import News, Pairs, Split
 
 NEWS = (
     "id",
@@ -75,7 +75,7 @@ def take(kept: KeptRollout, predictions: pl.DataFrame, labels: pl.DataFrame, pen
 def rows_of(predictions: pl.DataFrame, kept: KeptRollout) -> pl.DataFrame:
     """The rows of the log that are a rollout's, by `SCHEMA`, in their order."""
     ids = (kept.stable.id, kept.canary.id)
-    mine = predictions.filter((pl.col("endpoint") == kept.rollout.endpoint) & pl.col("deployment").is_in(ids))
+    mine = predictions.lazy().filter((pl.col("endpoint") == kept.rollout.endpoint) & pl.col("deployment").is_in(ids))
     beside = mine.select("id", "shadows").explode("shadows").drop_nulls("shadows").unnest("shadows")
     beside = beside.filter(pl.col("deployment").is_in(ids)).select(
         "id", pl.lit(value=True).alias("both"), *_said("other")
@@ -91,7 +91,7 @@ def rows_of(predictions: pl.DataFrame, kept: KeptRollout) -> pl.DataFrame:
         *(pl.when(by_canary).then(f"own_{name}").otherwise(f"other_{name}").alias(f"canary_{name}") for name in _SAID),
     )
     concerned = pl.col("weight").is_not_null() | pl.col("canary") | pl.col("both")
-    return rows.filter(concerned).select([pl.col(name).cast(kind) for name, kind in SCHEMA.items()])
+    return rows.filter(concerned).select([pl.col(name).cast(kind) for name, kind in SCHEMA.items()]).collect()
 
 
 def nothing_pending() -> pl.DataFrame:
@@ -131,10 +131,11 @@ def _pairs(known: pl.DataFrame, kept: KeptRollout) -> Pairs:
         pl.col(f"{side}_score").is_not_null() | pl.col(f"{side}_value").is_null() for side in ("stable", "canary")
     ]
     both = scored[0] & scored[1]
-    return Pairs(_losses(known, "stable", kept.stable, both), _losses(known, "canary", kept.canary, both))
+    losses = known.select(_loss("stable", kept.stable, both), _loss("canary", kept.canary, both))
+    return Pairs(losses["stable"].to_numpy(), losses["canary"].to_numpy())
 
 
-def _losses(known: pl.DataFrame, side: str, deployment: Deployment, brier: pl.Expr) -> Floats:
+def _loss(side: str, deployment: Deployment, brier: pl.Expr) -> pl.Expr:
     value, number, score = (pl.col(f"{side}_{name}") for name in _SAID)
     wrong = (~_is_label(value, number)).cast(pl.Float64)
     loss = wrong
@@ -143,9 +144,7 @@ def _losses(known: pl.DataFrame, side: str, deployment: Deployment, brier: pl.Ex
         outcome = pl.when(second).then(1.0).when(first).then(0.0)
         squared = ((score - outcome) ** 2).fill_null(1.0)  # a class that the variant does not know is lost
         loss = pl.when(brier).then(squared).otherwise(wrong)
-    lost = pl.when(value.is_null()).then(1.0).otherwise(loss)
-    losses: Floats = known.select(lost.clip(0.0, 1.0)).to_series().to_numpy()
-    return losses
+    return pl.when(value.is_null()).then(1.0).otherwise(loss).clip(0.0, 1.0).alias(side)
 
 
 def _is_label(text: pl.Expr, number: pl.Expr) -> pl.Expr:

@@ -221,5 +221,8 @@ def test_a_failing_canary_is_rolled_back_by_its_errors(tmp_path: Path) -> None:
         errors = next(one for one in rollout.evidence if one.guard == "errors")
         assert errors.canary_events == errors.canary_rows == errors.events
         assert np.isfinite(errors.evidence)
+        home.workspace.loop.tick()
+        windows = home.workspace.monitors.latest("late").newest
+        assert [(window.model, window.failed) for window in windows] == [("late/1", 0)], "stable answered every row"
     finally:
         home.close()

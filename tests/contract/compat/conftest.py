@@ -1,0 +1,5 @@
+"""Homes behind foreign protocols."""
+
+from tests.contract.endpoints.conftest import serving_home
+
+__all__ = ["serving_home"]
