@@ -21,7 +21,7 @@ from tidegate.monitors.baseline import Baseline
 from tidegate.monitors.columns import Measured
 from tidegate.monitors.drift_records import ColumnWindow, FeatureWindow, Kind, SegmentWindow
 from tidegate.monitors.judging import Changed, Signal, judge
-from tidegate.monitors.progress import Progress, Watched
+from tidegate.monitors.progress import Progress, Track, Watched
 from tidegate.monitors.records import QualityWindow
 from tidegate.monitors.segments import segments_of
 from tidegate.statistics import distances, drift
@@ -249,7 +249,7 @@ def _worth(watched: Watched, progress: Progress, window: Window) -> tuple[Progre
     return replace(progress, worth=track), signals
 
 
-def _answers(watched: Watched, progress: Progress, window: Window, which: slice) -> tuple[tracks.Track, list[Signal]]:
+def _answers(watched: Watched, progress: Progress, window: Window, which: slice) -> tuple[Track, list[Signal]]:
     """The streams of `served` from one to another."""
     calibration = tracks.part_of(baselines.unpacked_calibration(progress.served or []), which)
     values, noise = (each[which] for each in served.values_of(window.figures, progress.metric))

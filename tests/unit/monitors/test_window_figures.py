@@ -15,7 +15,8 @@ def sample(rows: Sequence[tuple[bool, bool, bool, float, float, float, float, fl
     columns = [np.array(column) for column in zip(*rows, strict=True)]
     number, target, score, outcome, latency = (column.astype(float) for column in columns[3:])
     positive = np.where(columns[0] & np.isfinite(score), score >= 0.5, NAN)
-    return Sample(*columns[:3], number, target, score, outcome, positive, latency)
+    answered, labelled, same = columns[:3]
+    return Sample(answered, labelled, same, number, target, score, outcome, positive, latency)
 
 
 def test_two_classes() -> None:

@@ -15,6 +15,7 @@ counts = st.lists(st.integers(0, 1000), min_size=2, max_size=30).filter(any)
 values = st.lists(st.floats(-5, 5).map(lambda value: round(value, 1)), min_size=1, max_size=60)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of SciPy's p-value, which is not asked for
 @settings(max_examples=100, deadline=None)
 @given(values, values)
 def test_ks_is_that_of_scipy(first: list[float], second: list[float]) -> None:
