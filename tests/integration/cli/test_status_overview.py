@@ -73,14 +73,14 @@ def test_a_home_with_an_incident_and_a_canary(run: Run, tmp_path: Path) -> None:
         workspace.loop.tick()
     text = run("status", "--home", home).out
     assert "late: wind_speed_mph is broken" in text
-    assert f"canary {second.reference} answers 5 %, 0 rows, 0 labels: at 5 %" in text
+    assert f"canary {second} answers 5 %, 0 rows, 0 labels: at 5 %" in text
     told = json.loads(run("status", "--home", home, "--json").out)["endpoints"][0]
     assert told["health"] == "attention"
     assert [(each["title"], each["state"]) for each in told["incidents"]] == [
         ("late: wind_speed_mph is broken", "open")
     ]
     assert (told["canary"]["version"], told["canary"]["share"], told["canary"]["steps"]) == (
-        second.reference,
+        second,
         5,
         [5, 100],
     )
