@@ -36,7 +36,8 @@ from tidegate.loop.controllers import Controller, ControllerLoop
 from tidegate.loop.retraining import Retraining
 from tidegate.loop.service import Loop
 from tidegate.loop.situation import Witness
-from tidegate.loop.store import SqlRetraining
+from tidegate.loop.store import SqlRetraining, SqlTicks
+from tidegate.loop.ticking import DelegatedTick, TickDesk
 from tidegate.models.service import Models
 from tidegate.models.store import SqlModels
 from tidegate.monitors.service import Monitors
@@ -69,8 +70,16 @@ class LocalWorkspace(Workspace):
     """The rooms of a home in this process, and the parts that servers and controllers are made of."""
 
     def __init__(
-        self, settings: Settings, folder: Path, simulated_clock: bool | None = None, meter: Meter | None = None
+        self,
+        settings: Settings,
+        folder: Path,
+        simulated_clock: bool | None = None,
+        meter: Meter | None = None,
+        *,
+        supervised: bool = False,
     ) -> None:
+        """``supervised``: a serving process of `tidegate serve`, beside which another one runs the controllers."""
+        self._serving = supervised
         self.settings = settings
         self.storage = open_storage(settings, folder, simulated_clock)
         with contextlib.ExitStack() as undo:
@@ -126,6 +135,9 @@ class LocalWorkspace(Workspace):
         self._witness = Witness(
             endpoints=endpoints, monitors=monitors, rollouts=rollouts, pipelines=pipelines, clock=clock
         )
+        # A simulated home's server has a process for the controllers, which waits to be told.
+        delegated = self._serving and hasattr(clock, "advance")
+        ticker = DelegatedTick(SqlTicks(catalog), storage.machine) if delegated else self.controller_loop
         services: list[Service] = [
             Data(store=SqlData(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
             Runs(store=SqlRuns(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
@@ -157,7 +169,7 @@ class LocalWorkspace(Workspace):
             Approvals(),
             AuditLog(source=SqlAuditSource(catalog, storage.audit)),
             Retraining(store=SqlRetraining(catalog), witness=self._witness, clock=clock, ids=ids, facts=facts),
-            Loop(clock=clock, graph=graph, controllers=self.controller_loop),
+            Loop(clock=clock, graph=graph, ticker=ticker),
         ]
         super().__init__({service.room: service for service in services}, storage.objects)
         equip(self.services, LocalInvoker(self.dispatcher, self.settings.actor), self.objects)
@@ -180,6 +192,11 @@ class LocalWorkspace(Workspace):
                 order=self._order,
             )
         )
+
+    @property
+    def tick_desk(self) -> TickDesk:
+        """Answers the ticks that serving processes ask for."""
+        return TickDesk(SqlTicks(self.storage.catalog), self.controller_loop)
 
     def _order(self, run: PipelineRun, term: int) -> bytes:
         """What `tidegate.workspace.stepping` reads: the run acts as the person who started it."""
