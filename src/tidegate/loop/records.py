@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from tidegate.kernel.clock import Instant
+from tidegate.kernel.errors import WireError
 from tidegate.kernel.real import Real
 from tidegate.loop.policy import Proposal, Reason, RetrainingPolicy
 
@@ -140,6 +141,13 @@ class Ticked(msgspec.Struct, frozen=True, kw_only=True):
 
     now: Instant
     steps: int
+
+
+class TickAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a tick that another process was asked for."""
+
+    steps: int = 0
+    error: WireError | None = None
 
 
 class KeptPolicy(msgspec.Struct, frozen=True, kw_only=True):

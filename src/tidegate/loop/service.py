@@ -6,8 +6,8 @@ from tidegate.kernel.errors import Invalid
 from tidegate.kernel.operation import Service, operation
 from tidegate.lineage.records import Graph
 from tidegate.loop import status, why
-from tidegate.loop.controllers import ControllerLoop
 from tidegate.loop.records import Status, Ticked, Why
+from tidegate.loop.ticking import Ticker
 from tidegate.models.service import Models
 from tidegate.monitors.service import Monitors
 from tidegate.predictions.service import Predictions
@@ -25,10 +25,10 @@ class Loop(Service):
     _predictions: Predictions
     _runs: Runs
 
-    def __init__(self, *, clock: BusinessClock, graph: Graph, controllers: ControllerLoop) -> None:
+    def __init__(self, *, clock: BusinessClock, graph: Graph, ticker: Ticker) -> None:
         self._clock = clock
         self._graph = graph
-        self._controllers = controllers
+        self._ticker = ticker
 
     @operation("GET /why/{prediction_id}", role="viewer", audit="none")
     def why(self, prediction_id: str) -> Why:
@@ -53,12 +53,13 @@ class Loop(Service):
     def tick(self, until: Instant | None = None) -> Ticked:
         """Run the controllers until nothing is due; in a simulated home, move business time to ``until`` first.
 
-        Raises `Conflict` while another process runs the controllers: a real home's server does so by itself.
+        A server's controller process does it. Raises `Conflict` where the controllers run anyway: in a real home with a
+        server, or while another process ticks.
         """
         if until is not None:
             advance = getattr(self._clock, "advance", None)
             if advance is None:
                 raise Invalid("only a home that was created with a simulated clock can be told the time", field="until")
             advance(until)
-        steps = self._controllers.until_idle()
+        steps = self._ticker.until_idle()
         return Ticked(now=self._clock.now(), steps=steps)
