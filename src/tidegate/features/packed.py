@@ -1,6 +1,7 @@
 """What the online store keeps of one entity: its rows of late, packed into bytes."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import msgspec
@@ -53,7 +54,7 @@ class Entity(NamedTuple):
         stored = _Stored(self.floor, self.event.tobytes(), self.known.tobytes(), self.identity.tobytes(), columns)
         return _ENCODE(stored)
 
-    def take(self, rows: NDArray[Any]) -> Self:
+    def take(self, rows: "NDArray[Any] | slice") -> Self:
         """Some of the rows."""
         return self._replace(
             event=self.event[rows],
@@ -114,24 +115,30 @@ class Layout:
                 for one, two in zip(old.columns, new.columns, strict=True)
             ),
         )
+        if len(old.event) and len(new.event) and new.event[0] > old.event[-1]:  # as almost always: it is in order
+            return self.trim(joined)
         return self.trim(self.order(joined, replace=replace))
 
     def order(self, rows: Entity, *, replace: bool) -> Entity:
         """Sorted, each event once; of several states of one time the last one given holds if `replace`."""
-        ordered = rows.take(np.lexsort((rows.identity, rows.known, rows.event)))
-        again = np.zeros(len(ordered.event), np.bool_)
-        again[1:] = (
-            (ordered.event[1:] == ordered.event[:-1])
-            & (ordered.known[1:] == ordered.known[:-1])
-            & (ordered.identity[1:] == ordered.identity[:-1])
-        )
-        if not again.any():
-            return ordered
-        if self.kind != "windowed" and not replace:
-            self._refuse_ties(ordered, np.flatnonzero(again))
-        # a stable sort leaves what was given last at the end
-        kept = ~again if self.kind == "windowed" or not replace else np.append(~again[1:], True)
-        return ordered.take(kept)
+        return self.split(rows, np.zeros(len(rows.event), np.int64), 1, replace=replace)[0]
+
+    def split(self, rows: Entity, code: Integers, entities: int, *, replace: bool) -> list[Entity]:
+        """The rows of each of so many entities, whose codes are given, ordered as `order` does."""
+        places = np.lexsort((rows.identity, rows.known, rows.event, code))
+        ordered, code = rows.take(places), code[places]
+        again = np.zeros(len(code), np.bool_)
+        again[1:] = code[1:] == code[:-1]
+        for key in (ordered.event, ordered.known, ordered.identity):
+            again[1:] &= key[1:] == key[:-1]
+        if again.any():
+            if self.kind != "windowed" and not replace:
+                self._refuse_ties(ordered, np.flatnonzero(again))
+            # a stable sort leaves what was given last at the end
+            kept = ~again if self.kind == "windowed" or not replace else np.append(~again[1:], True)
+            ordered, code = ordered.take(kept), code[kept]
+        starts = np.searchsorted(code, np.arange(entities + 1)).tolist()
+        return [ordered.take(slice(*piece)) for piece in pairwise(starts)] if entities > 1 else [ordered]
 
     def trim(self, rows: Entity) -> Entity:
         """Without what nobody asks for who asks at most `REMEMBERED` before the newest that is known."""
@@ -139,13 +146,13 @@ class Layout:
             return rows
         since = int(rows.known.max()) - REMEMBERED
         if self.kind == "windowed":
-            kept = rows.event >= since - self._longest
+            first = int(rows.event.searchsorted(since - self._longest))
         else:
             holding = np.flatnonzero((rows.event <= since) & (rows.known <= since))
-            kept = np.arange(len(rows.event)) >= (holding[-1] if len(holding) else 0)
-        if kept.all():
+            first = int(holding[-1]) if len(holding) else 0
+        if not first:
             return rows
-        return rows.take(kept)._replace(floor=max(rows.floor, since))
+        return rows.take(slice(first, None))._replace(floor=max(rows.floor, since))
 
     def history(self, entities: Sequence[Entity]) -> History:
         """One history of several entities: their codes are their places."""
