@@ -1,16 +1,16 @@
 """Rows of a source, one by one, as the histories of the entities that they belong to."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from tidegate.features.cells import read_column, wrong
-from tidegate.features.expressions import ColumnOf, ColumnType, compute_row
-from tidegate.features.history import ALWAYS, DTYPES, Values, arguments_of
-from tidegate.features.identity import Words, identify, words_of_numbers, words_of_texts
+from tidegate.features.expressions import ColumnOf, compute_row
+from tidegate.features.history import ALWAYS, arguments_of
+from tidegate.features.identity import identify, words_of_numbers, words_of_texts
 from tidegate.features.online import entity_key
-from tidegate.features.packed import BEGINNING, Entity, Layout
+from tidegate.features.packed import Entity, Layout, Rows
 from tidegate.features.records import AppliedView
 from tidegate.features.rules import needed_columns
 from tidegate.kernel.clock import from_micros
@@ -34,7 +34,7 @@ class Pusher:
         self._windowed = view.view.kind == "windowed"
         self._needed = tuple(view.columns) if self._windowed else needed_columns(view)
         self._arguments = [
-            (expression, compute_row(expression, view.columns), kind) for expression, kind in arguments_of(view).values()
+            (expression, compute_row(expression, view.columns)) for expression, _ in arguments_of(view).values()
         ]
 
     def read(self, rows: Sequence[Mapping[str, Any]], now: int) -> Batch:
@@ -47,10 +47,15 @@ class Pusher:
             cells = {name: [column[row] for row in kept] for name, column in cells.items()}
             times = [[column[row] for row in kept] for column in times]
             names = [names[row] for row in kept]
-        places: dict[tuple[Any, ...], int] = {}
-        code = np.array([places.setdefault(name, len(places)) for name in names], np.int64)
-        entities = self.layout.split(self._whole(cells, times), code, len(places), replace=False)
-        return Batch(dict(zip(map(entity_key, places), entities, strict=False)), len(rows) - len(kept))
+        whole = self._whole(cells, times)
+        places: dict[tuple[Any, ...], list[int]] = {}
+        for place, name in enumerate(names):
+            places.setdefault(name, []).append(place)
+        entities = {
+            entity_key(name): self.layout.pack(self.layout.order(whole.take(some), replace=False))
+            for name, some in places.items()
+        }
+        return Batch(entities, len(rows) - len(kept))
 
     def _cells(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
         """The values by column; null where a row does not give a column that the view does not read."""
@@ -98,37 +103,29 @@ class Pusher:
                 kept.append(row)
         return kept
 
-    def _whole(self, cells: dict[str, list[Any]], times: list[list[Any]]) -> Entity:
-        event, known = (np.array(moments, np.int64) for moments in times)
+    def _whole(self, cells: dict[str, list[Any]], times: list[list[Any]]) -> Rows:
         columns = []
-        for expression, compute, kind in self._arguments:
+        for expression, compute in self._arguments:
             if isinstance(expression, ColumnOf):
-                column = cells[expression.name]
+                columns.append(cells[expression.name])
             else:
-                column = [compute(dict(zip(cells, row, strict=True))) for row in zip(*cells.values(), strict=True)]
-            columns.append(_values(column, kind))
-        identity = self._identity(cells) if self._windowed else np.zeros(len(event), np.uint64)
-        return Entity(BEGINNING, event, known, identity, tuple(columns))
+                columns.append([compute(dict(zip(cells, row, strict=True))) for row in zip(*cells.values(), strict=True)])
+        event, known = times
+        return Rows(event, known, self._identity(cells) if self._windowed else [0] * len(event), columns)
 
-    def _identity(self, cells: dict[str, list[Any]]) -> Words:
+    def _identity(self, cells: dict[str, list[Any]]) -> list[int]:
         words = []
         for name, kind in self._view.columns.items():
             if kind == "Text":
                 words.append(words_of_texts(cells[name]))
             else:
-                words.append(words_of_numbers(*_values(cells[name], _PLAIN.get(kind, kind))))
-        return identify(words)
+                present = np.array([cell is not None for cell in cells[name]], np.bool_)
+                data = np.array([0 if cell is None else cell for cell in cells[name]], _NUMBERS.get(kind, np.int64))
+                words.append(words_of_numbers(data, present))
+        return identify(words).tolist()
 
 
-_PLAIN: dict[str, Any] = {"Instant": "Int64", "Date": "Int64"}
-
-
-def _values(cells: list[Any], kind: ColumnType) -> Values:
-    if None in cells:
-        present = np.array([cell is not None for cell in cells], np.bool_)
-        nothing: Any = "" if kind == "Text" else 0
-        return Values(np.array([nothing if cell is None else cell for cell in cells], DTYPES[kind]), present)
-    return Values(np.array(cells, DTYPES[kind]), np.ones(len(cells), np.bool_))
+_NUMBERS: Final[Mapping[str, type]] = {"Float64": np.float64, "Boolean": np.bool_}
 
 
 def _told(micros: int) -> str:

@@ -51,9 +51,9 @@ class OnlineWriter:
             packed = msgspec.msgpack.decode(raw, type=_PACKED)
         except (msgspec.DecodeError, RecursionError) as error:
             raise Invalid(f"the object holds no packed entities: {error}", field="entities") from error
-        given = {(version.digest, name): layout.order(layout.unpack(rows), replace=True) for name, rows in packed}
+        given = {(version.digest, name): layout.ordered(layout.unpack(rows), replace=True) for name, rows in packed}
         changed = self._entities.merge({version.digest: layout}, given, replace=True)
-        rows = sum(len(entity.event) for entity in given.values())
+        rows = sum(len(entity) for entity in given.values())
         return Pushed(view=version.name, rows=rows, entities=len(given), changed=len(changed))
 
 
