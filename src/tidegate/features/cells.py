@@ -125,7 +125,7 @@ def _plain_integers(values: list[int]) -> list[int] | None:
 
 
 def _plain_numbers(values: list[float]) -> list[float] | None:
-    fits = math.isfinite(sum(values)) and -(2**1023) < min(values) and max(values) < 2**1023
+    fits = math.isfinite(sum(values)) and min(values) > -(2**1023) and max(values) < 2**1023
     return values if fits else None
 
 

@@ -190,9 +190,7 @@ class Layout:
         np.cumsum(list(map(len, entities)), out=starts[1:])
         event = np.frombuffer(b"".join([one.event for one in entities]), np.int64)
         known = event if self._at_once else np.frombuffer(b"".join([one.known for one in entities]), np.int64)
-        columns = [
-            _joined([one.columns[place] for one in entities], kind) for place, kind in enumerate(self.types)
-        ]
+        columns = [_joined([one.columns[place] for one in entities], kind) for place, kind in enumerate(self.types)]
         return History(starts, event, known, np.zeros(0, np.uint64), tuple(columns))
 
     def entity_of(self, history: History, code: int, until: int) -> Entity | None:

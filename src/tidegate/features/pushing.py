@@ -109,7 +109,8 @@ class Pusher:
             if isinstance(expression, ColumnOf):
                 columns.append(cells[expression.name])
             else:
-                columns.append([compute(dict(zip(cells, row, strict=True))) for row in zip(*cells.values(), strict=True)])
+                rows = (dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True))
+                columns.append(list(map(compute, rows)))
         event, known = times
         return Rows(event, known, self._identity(cells) if self._windowed else [0] * len(event), columns)
 
