@@ -42,7 +42,7 @@ def read_column(values: list[Any], kind: SourceType, field: str) -> list[Any]:
     kinds = set(map(type, values))
     holes = type(None) in kinds
     kinds.discard(type(None))
-    plain = _PLAIN.get((kind, *kinds)) if len(kinds) == 1 else None
+    plain = _PLAIN.get((kind, kinds.pop())) if len(kinds) == 1 else None
     read = plain([value for value in values if value is not None] if holes else values) if plain else None
     if read is None:
         return [read_cell(value, kind, row, field) for row, value in enumerate(values)]

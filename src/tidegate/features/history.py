@@ -139,7 +139,7 @@ class Extents:
             return self.low.copy()
         if keys.joint is None:
             return self._one_by_one(keys.plain, targets, side)
-        sought = self._place * keys.span + np.clip(targets - keys.least + 1, 0, keys.span - 1)
+        sought = self._place * keys.span + np.minimum(np.maximum(targets - keys.least + 1, 0), keys.span - 1)
         return np.where(self._there, np.searchsorted(keys.joint, sought, side=side), self.low)
 
     def _one_by_one(self, keys: Integers, targets: Integers, side: Literal["left", "right"]) -> Integers:

@@ -19,6 +19,10 @@ CREATE TABLE IF NOT EXISTS entity (
 );
 CREATE INDEX IF NOT EXISTS ix_entity_sequence ON entity (sequence);
 """
+_UPSERT: Final = """
+INSERT INTO entity VALUES (?, ?, ?, ?)
+ON CONFLICT (view, entity) DO UPDATE SET sequence = excluded.sequence, rows = excluded.rows
+"""
 
 
 class SqliteOnlineStore:
@@ -48,7 +52,7 @@ class SqliteOnlineStore:
                     new = change(key, old)
                     if new != old:
                         changed.append((*key, newest + 1, new))
-                writer.executemany("INSERT OR REPLACE INTO entity VALUES (?, ?, ?, ?)", changed)
+                writer.executemany(_UPSERT, changed)
                 writer.execute("COMMIT")
             except BaseException:
                 if writer.in_transaction:

@@ -131,10 +131,8 @@ class Layout:
 
     def rows(self, entity: Entity) -> Rows:
         """The rows of an entity."""
-        event, known, identity = (
-            memoryview(one).cast(code).tolist()
-            for code, one in zip("qqQ", (entity.event, entity.known, entity.identity), strict=True)
-        )
+        event, known = (memoryview(one).cast("q").tolist() for one in (entity.event, entity.known))
+        identity = memoryview(entity.identity).cast("Q").tolist()
         return Rows(event, known, identity, list(map(_cells, entity.columns, self.types)))
 
     def merge(self, old: Entity | None, new: Entity, *, replace: bool) -> Entity:

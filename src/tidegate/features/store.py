@@ -37,10 +37,10 @@ _COUNT = sa.select(sa.func.count()).select_from(views)
 
 
 class _Seen(NamedTuple):
-    """The versions of views that were read while there were so many in all."""
+    """The versions of views that were read while so many had been inserted in all."""
 
     pulse: object
-    count: int
+    inserted: int
     versions: dict[str, list[ViewVersion]]
 
 
@@ -110,8 +110,8 @@ class SqlFeatures:
         seen = self._seen
         if seen.pulse != pulse:
             with self._catalog.connect() as connection:
-                count = connection.execute(_COUNT).scalar_one()
-            seen = self._seen = _Seen(pulse, count, seen.versions if count == seen.count else {})
+                inserted = connection.execute(_COUNT).scalar_one()
+            seen = self._seen = _Seen(pulse, inserted, seen.versions if inserted == seen.inserted else {})
         found = seen.versions.get(name)
         if found is None:
             found = self._records(_VERSIONS, ViewVersion, asked=name)

@@ -27,7 +27,7 @@ class SimulatedClock:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._seen: tuple[object, datetime] | None = None
-        later = sa.bindparam("later")
+        later: sa.BindParameter[int] = sa.bindparam("later")
         self._move = catalog.prepared(home.update().where(home.c.business_now < later).values(business_now=later))
 
     def now(self) -> datetime:
