@@ -48,24 +48,28 @@ class Retrainer:
         for kept in self._store.active():
             token = current.set(Call(actor=kept.set_by))
             try:
-                made = self._transactions.write(functools.partial(self._judge, kept), fence=fence)
+                # Most looks decide nothing: only what is to be written is decided once more, in its transaction.
+                if self._decision(kept) is not None:
+                    made = self._transactions.write(functools.partial(self._judge, kept), fence=fence)
+                    fired = fired or (made is not None and made.fired)
             finally:
                 current.reset(token)
-            fired = fired or (made is not None and made.fired)
         return 0.0 if fired else PAUSE_SECONDS
 
     def _judge(self, kept: KeptPolicy) -> RetrainingDecision | None:
         self._store.claim()
+        decision = self._decision(kept)
+        return None if decision is None else self._retraining.record(kept, decision)
+
+    def _decision(self, kept: KeptPolicy) -> Decision | None:
+        """What is to be written down now, if anything."""
         earlier = self._store.newest(kept.endpoint, fired=True, limit=REMEMBERED)
         decision = decide(kept.policy, self._witness.testify(kept, earlier))
+        if decision is None or decision.fired:
+            return decision
         last = next(iter(self._store.newest(kept.endpoint, fired=False)), None)
-        if decision is None or _said(decision, last):
-            return None
-        return self._retraining.record(kept, decision)
+        return None if last is not None and _same(decision, last) else decision
 
 
-def _said(decision: Decision, last: RetrainingDecision | None) -> bool:
-    """Whether this suppression was the last one already."""
-    if decision.fired or last is None:
-        return False
+def _same(decision: Decision, last: RetrainingDecision) -> bool:
     return (decision.proposal, decision.reason) == (last.proposal, last.reason)

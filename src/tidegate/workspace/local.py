@@ -127,13 +127,17 @@ class LocalWorkspace(Workspace):
         self._acts = Acts(self._moves, facts, storage.audit)
         self.controller_loop = ControllerLoop(self._build_controllers, storage.leases, storage.machine, random_id())
         endpoints = Endpoints(store=wishes, engine=self.engine, clock=clock, ids=ids, facts=facts, graph=graph)
-        monitors = Monitors(
-            store=SqlMonitors(catalog), drift=SqlDrift(catalog), objects=storage.objects, clock=clock, facts=facts
-        )
-        rollouts = Rollouts(store=SqlRollouts(catalog), acts=self._acts, clock=clock)
+        quality, drift, canaries = SqlMonitors(catalog), SqlDrift(catalog), SqlRollouts(catalog)
+        monitors = Monitors(store=quality, drift=drift, objects=storage.objects, clock=clock, facts=facts)
+        rollouts = Rollouts(store=canaries, acts=self._acts, clock=clock)
         pipelines = Pipelines(store=runs_of_steps, journal=self.pipeline_journal, clock=clock, ids=ids, facts=facts)
         self._witness = Witness(
-            endpoints=endpoints, monitors=monitors, rollouts=rollouts, pipelines=pipelines, clock=clock
+            endpoints=endpoints,
+            windows=quality,
+            episodes=drift,
+            runs=runs_of_steps,
+            canaries=canaries,
+            clock=clock,
         )
         # A simulated home's server has a process for the controllers, which waits to be told.
         delegated = self._serving and hasattr(clock, "advance")
