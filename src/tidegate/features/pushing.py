@@ -122,7 +122,9 @@ class Pusher:
                 words.append(words_of_texts(cells[name]))
             else:
                 present = np.array([cell is not None for cell in cells[name]], np.bool_)
-                data: NDArray[Any] = np.array([0 if cell is None else cell for cell in cells[name]], _NUMBERS.get(kind, np.int64))
+                data: NDArray[Any] = np.array(
+                    [0 if cell is None else cell for cell in cells[name]], _NUMBERS.get(kind, np.int64)
+                )
                 words.append(words_of_numbers(data, present))
         named: list[int] = identify(words).tolist()
         return named
