@@ -13,10 +13,12 @@ from tidegate.endpoints.moves import Moves
 from tidegate.endpoints.service import Endpoints
 from tidegate.endpoints.store import SqlEndpoints
 from tidegate.events.store import EventLog
+from tidegate.features.entities import Entities
 from tidegate.features.lookup import OnlineLookup
 from tidegate.features.online_sqlite import SqliteOnlineStore
 from tidegate.features.service import Features
 from tidegate.features.store import SqlFeatures
+from tidegate.features.writing import OnlineWriter
 from tidegate.gates.service import Gates
 from tidegate.gates.store import SqlGates
 from tidegate.governance.approvals import Approvals
@@ -137,10 +139,11 @@ class LocalWorkspace(Workspace):
         storage = self.storage
         definitions = SqlFeatures(storage.catalog)
         self.online_store = SqliteOnlineStore(storage.home / "online.db")
-        self.lookup = OnlineLookup(definitions.by_digest, self.online_store)
+        entities = Entities(self.online_store)
+        self.lookup = OnlineLookup(definitions.by_digest, entities)
         return Features(
             store=definitions,
-            online=self.online_store,
+            online=OnlineWriter(entities),
             lookup=self.lookup,
             objects=storage.objects,
             clock=storage.clock,

@@ -1,6 +1,7 @@
 """When a model is trained anew: drift proposes, performance confirms, a broken input blocks; and what holds it back."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -54,7 +55,8 @@ def test_the_calendar_needs_no_confirmation_and_counts_from_the_first_deployment
 
 
 def test_a_broken_input_blocks_everything_and_names_the_column() -> None:
-    for proposal in ({}, {"lost": ("auc",)}, {"deployed_at": NOW - 90 * DAY}):
+    proposals: list[dict[str, Any]] = [{}, {"lost": ("auc",)}, {"deployed_at": NOW - 90 * DAY}]
+    for proposal in proposals:
         decision = seen(broken=("visibility",), **proposal)
         assert told(decision) == (False, "drift", "broken_input")
         assert decision is not None
@@ -72,7 +74,7 @@ def test_a_broken_input_blocks_everything_and_names_the_column() -> None:
         ({"forbidden": "keeper may not start it"}, "not_permitted"),
     ],
 )
-def test_what_holds_a_confirmed_retraining_back(changes: dict[str, object], reason: str) -> None:
+def test_what_holds_a_confirmed_retraining_back(changes: dict[str, Any], reason: str) -> None:
     assert told(seen(lost=("auc",), **changes)) == (False, "drift", reason)
 
 
