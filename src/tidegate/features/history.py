@@ -43,8 +43,10 @@ class Values(NamedTuple):
 
     def cells(self) -> list[object]:
         """The values as Python has them, None where they are null."""
-        pairs = zip(self.data.tolist(), self.present.tolist(), strict=True)
-        return [value if there else None for value, there in pairs]
+        values: list[object] = self.data.tolist()
+        if self.present.all():
+            return values
+        return [value if there else None for value, there in zip(values, self.present.tolist(), strict=True)]
 
 
 class History(NamedTuple):

@@ -1,12 +1,10 @@
 """The catalog's part of the loop: retraining policies and the decisions made by them; requests for a tick."""
 
-from datetime import datetime
-
 import msgspec
 import sqlalchemy as sa
 
 from tidegate.kernel.clock import from_micros, to_micros
-from tidegate.loop.policy import RetrainingPolicy
+from tidegate.loop.policy import LARGEST_BUDGET, RetrainingPolicy
 from tidegate.loop.records import KeptPolicy, RetrainingDecision, TickAnswer
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.schema import AutoKey, Micros, table
@@ -89,15 +87,15 @@ class SqlRetraining:
         with self._catalog.connect() as connection:
             connection.execute(row)
 
-    def newest(self, endpoint: str, *, fired: bool, limit: int = 1) -> list[RetrainingDecision]:
-        """The newest decisions of an endpoint: those that fired, or those that did not."""
-        return self._decisions([decisions.c.endpoint == endpoint, decisions.c.fired == fired], limit)
+    def fired(self, endpoint: str) -> list[RetrainingDecision]:
+        """The retrainings of an endpoint, newest first, as many as a budget may allow."""
+        return self._decisions([decisions.c.endpoint == endpoint, decisions.c.fired], LARGEST_BUDGET)
 
-    def page(self, endpoint: str, before: tuple[datetime, str] | None, limit: int) -> list[RetrainingDecision]:
-        """Decisions of an endpoint, newest first, those older than this one."""
+    def page(self, endpoint: str, before: tuple[int, str] | None, limit: int) -> list[RetrainingDecision]:
+        """Decisions of an endpoint, newest first, those older than this instant (in microseconds) and id."""
         conditions: list[sa.ColumnElement[bool]] = [decisions.c.endpoint == endpoint]
         if before is not None:
-            moment, decision_id = to_micros(before[0]), before[1]
+            moment, decision_id = before
             older = (decisions.c.at < moment) | ((decisions.c.at == moment) & (decisions.c.id < decision_id))
             conditions.append(older)
         return self._decisions(conditions, limit)

@@ -106,9 +106,9 @@ def test_a_broken_input_is_an_episode_an_incident_and_a_reason_not_to_train(home
 
 
 def window(failed: int = 0) -> QualityWindow:
-    end = START + timedelta(days=1)
+    day: dict[str, Any] = {"start": START, "end": START + timedelta(days=1), "updated_at": START}
     return QualityWindow(endpoint="e", model="m/1", variant="stable", predictions=9, failed=failed, labels=9,
-                         latency_p50=1.0, latency_p95=2.0, start=START, end=end, updated_at=end)  # fmt: skip
+                         latency_p50=1.0, latency_p95=2.0, **day)  # fmt: skip
 
 
 def measured(high: float | None) -> Measure:
@@ -129,8 +129,8 @@ def measured(high: float | None) -> Measure:
     ],
 )
 def test_what_needs_attention(given: dict[str, Any], health: str, said: str) -> None:
-    plain: dict[str, Any] = {"windows": [], "measures": [], "orphans": 0, "incidents": False}
-    judged, reason = judge(**plain | given)
+    nothing: dict[str, Any] = {"windows": [], "measures": [], "orphans": 0, "incidents": False}
+    judged, reason = judge(**(nothing | given))
     assert judged == health
     assert said in reason
     assert bool(said) == bool(reason)
