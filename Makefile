@@ -24,7 +24,7 @@ setup: $(STAMP)  ## Make .venv from requirements.lock (at once when nothing chan
 $(STAMP): requirements.lock pyproject.toml tools/bootstrap.lock tools/setup.sh
 	@bash tools/setup.sh
 
-demo: setup  ## One model from raw data to a traced, monitored answer (ARGS="--json --home DIR")
+demo: setup  ## A year of real flights through the whole loop (ARGS="--fast --json --home DIR")
 	@.venv/bin/tidegate demo $(ARGS)
 
 test: setup  ## The whole test suite

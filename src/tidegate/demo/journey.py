@@ -30,14 +30,16 @@ from tidegate.demo.training import (
 )
 from tidegate.demo.watching import Watcher
 from tidegate.endpoints.records import Strategy
-from tidegate.kernel.errors import Internal, Invalid
+from tidegate.kernel.errors import Internal, Invalid, Unavailable
 from tidegate.loop.policy import RetrainingPolicy
-from tidegate.workspace import Workspace
+from tidegate.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
     import polars as pl
 
 DAY: Final = timedelta(days=1)
+PATIENCE_SECONDS: Final = 120.0
+PAUSE_SECONDS: Final = 0.2
 SHADOW: Final = Strategy(kind="shadow")
 
 
@@ -72,7 +74,7 @@ class Journey:
         """All days. Raises what the server refuses for good."""
         self._prepare()
         with ThreadPoolExecutor(1, "controllers") as controllers:
-            working = controllers.submit(self._ws.loop.tick)
+            working = controllers.submit(self._tick, self.plan.since)
             for number in range(self.plan.days):
                 day = self.plan.since + number * DAY
                 for hour in self.replay.day(day):
@@ -81,7 +83,7 @@ class Journey:
                 working.result()
                 self._look_after(day + DAY)
                 # The controllers do a day's work beside the traffic of the next one, as they would anywhere.
-                working = controllers.submit(self._ws.loop.tick, day + DAY)
+                working = controllers.submit(self._tick, day + DAY)
                 progress(number + 1, self.plan.days)
             working.result()
         self._settle()
@@ -107,6 +109,20 @@ class Journey:
     def _tell_weather(self, weather: "pl.DataFrame") -> None:
         self.replay.weather = weather
         weather.write_parquet(self._upstream.folder / "weather.parquet")
+
+    def _tick(self, until: datetime) -> None:
+        """Have the server's controllers do what is due, once more where the server was killed over it."""
+        give_up = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                with open_workspace(self._server.url, token="") as remote:
+                    remote.loop.tick(until=until)
+            except Unavailable:
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(PAUSE_SECONDS)
+            else:
+                return
 
     def _look_after(self, now: datetime) -> None:
         """Midnight: a person's approval, what the plan has for this day, and what there is to tell."""
@@ -203,5 +219,5 @@ class Journey:
         end = self.plan.until
         for number in range(1, 4):
             self._approve_what_waits()
-            self._ws.loop.tick(until=end + number * DAY)
+            self._tick(end + number * DAY)
             self._watcher.look(end + number * DAY)

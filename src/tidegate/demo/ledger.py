@@ -1,49 +1,49 @@
 """Holds what the client was told against what the home kept, and measures what retraining was worth."""
 
-from typing import Final
-
 import numpy as np
 import polars as pl
 
-from tidegate.demo.replay import Kept
+from tidegate.demo.replay import ASKED, Kept
 from tidegate.demo.report import Reconciled
 from tidegate.statistics.metrics import auc
 
-_EXACT: Final = ("value", "probability", "at")
-
 
 def reconcile(log: pl.DataFrame, kept: Kept) -> Reconciled:
-    """Look for every acknowledged prediction and label in the log, with its answer and outcome.
+    """Look for every acknowledged prediction and label in the log, with what was asked, the answer and the outcome.
 
     ``log`` is `predictions.scan`, with the labels that hold.
     """
-    found = log.select(
+    once = log.unique("id")
+    told = kept.predictions.with_columns(value=_spelt("value"))
+    names = [name for name in told.columns if name != "id"]
+    logged = once.select(
         "id",
-        pl.col("value").alias("kept_value"),
-        pl.col("probabilities").list.get(1, null_on_oob=True).alias("kept_probability"),
-        pl.col("at").alias("kept_at"),
+        pl.struct(
+            "at",
+            "value",
+            pl.col("probabilities").list.get(1, null_on_oob=True).alias("probability"),
+            pl.col("inputs").str.json_decode(pl.Struct({name: told.schema[name] for name in ASKED})).struct.field("*"),
+        ).alias("logged"),
     )
-    copies = log.group_by("id").len().filter(pl.col("len") > 1)
-    told = kept.predictions.with_columns(value=pl.when("value").then(pl.lit("true")).otherwise(pl.lit("false")))
-    joined = told.join(found.unique("id"), on="id", how="left")
-    same = pl.all_horizontal(pl.col(f"kept_{name}").eq_missing(pl.col(name)) for name in _EXACT)
-    lost = joined.filter(~same).height
-    labels = kept.labels.join(
-        log.unique("id").select("id", "label", pl.col("observed_at").alias("kept")), on="id", how="left"
-    )
-    spelt = pl.when(pl.col("label")).then(pl.lit("true")).otherwise(pl.lit("false"))
-    right = labels.filter(pl.col("label_right").eq_missing(spelt) & pl.col("kept").eq_missing(pl.col("observed_at")))
-    lost += labels.height - right.height
-    acknowledged = told["id"]
+    joined = told.select("id", pl.struct(names).alias("told")).join(logged, on="id", how="left")
+    lost = joined.filter(pl.col("told").ne_missing(pl.col("logged"))).height
+    outcomes = once.select("id", pl.struct("label", "observed_at").alias("logged"))
+    labels = kept.labels.select("id", pl.struct(_spelt("label").alias("label"), "observed_at").alias("told"))
+    right = labels.join(outcomes, on="id", how="left").filter(pl.col("told").eq_missing(pl.col("logged"))).height
+    mine = pl.col("id").is_in(told["id"].implode())
+    copies = log.filter(mine).height - once.filter(mine).height
     return Reconciled(
         acknowledged=told.height,
-        lost=lost,
-        doubled=copies.filter(pl.col("id").is_in(acknowledged.implode())).height
-        + told.height
-        - acknowledged.n_unique(),
-        unacknowledged=log.height - log.filter(pl.col("id").is_in(acknowledged.implode())).height,
-        labels_joined=right.height,
+        lost=lost + labels.height - right,
+        doubled=copies + told.height - told["id"].n_unique(),
+        unacknowledged=log.filter(~mine).height,
+        labels_joined=right,
     )
+
+
+def _spelt(name: str) -> pl.Expr:
+    """A flag as the log has it."""
+    return pl.when(name).then(pl.lit("true")).otherwise(pl.lit("false"))
 
 
 def auc_by_month(log: pl.DataFrame, first: str) -> dict[str, dict[str, float]]:

@@ -33,7 +33,7 @@ class Kept(NamedTuple):
     """Everything that was acknowledged, and how often it had to be asked for."""
 
     predictions: pl.DataFrame
-    """One row an acknowledged prediction: `trip`, `id`, `at`, `value`, `probability`."""
+    """One row an acknowledged prediction: `id`, `at`, `value`, `probability`, and the columns `ASKED`."""
     labels: pl.DataFrame
     """One row an acknowledged label: `id`, `label`, `observed_at`."""
     requests: int
@@ -48,7 +48,8 @@ class Replay:
         self._predict = f"/api/v1/endpoints/{endpoint}/predict"
         self._labels = f"/api/v1/endpoints/{endpoint}/labels"
         self._departs = schedule[flights.DEPARTS].dt.epoch("us").to_numpy()
-        self._rows = [msgspec.Raw(msgspec.json.encode(row)) for row in schedule.select(ASKED).iter_rows(named=True)]
+        self._asked = schedule.select(ASKED)
+        self._rows = [msgspec.Raw(msgspec.json.encode(row)) for row in self._asked.iter_rows(named=True)]
         late = schedule[flights.DELAY] >= flights.LATE_MINUTES
         landed = schedule.with_row_index("trip").with_columns(late=late).drop_nulls(flights.LANDS)
         landed = landed.drop_nulls("late").sort(flights.LANDS, maintain_order=True)
@@ -100,10 +101,11 @@ class Replay:
         trips, ids, values, shares = zip(*self._answers, strict=True) if self._answers else ((), (), (), ())
         told_ids, told, seen = zip(*self._told, strict=True) if self._told else ((), (), ())
         instant = pl.Datetime("us", "UTC")
-        predictions = pl.DataFrame(
-            {"trip": trips, "id": ids, "value": values, "probability": shares},
-            schema={"trip": pl.Int64, "id": pl.String, "value": pl.Boolean, "probability": pl.Float64},
-        ).with_columns(at=pl.Series(self._departs[list(trips)], dtype=pl.Int64).cast(instant))
+        answers = pl.DataFrame(
+            {"id": ids, "at": self._departs[list(trips)], "value": values, "probability": shares},
+            schema={"id": pl.String, "at": pl.Int64, "value": pl.Boolean, "probability": pl.Float64},
+        ).with_columns(pl.col("at").cast(instant))
+        predictions = pl.concat([answers, self._asked[list(trips)]], how="horizontal")
         labels = pl.DataFrame(
             {"id": told_ids, "label": told, "observed_at": seen},
             schema={"id": pl.String, "label": pl.Boolean, "observed_at": pl.Int64},

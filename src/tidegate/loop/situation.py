@@ -1,6 +1,6 @@
 """What the retraining policy is told: open episodes, the diagnosis, matured labels, and what is under way."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -10,13 +10,12 @@ from tidegate.loop.policy import Situation
 from tidegate.loop.records import KeptPolicy, RetrainingDecision
 from tidegate.monitors.drift_records import Episode
 from tidegate.monitors.service import Monitors
+from tidegate.pipelines.records import PipelineRun, State
 from tidegate.pipelines.service import Pipelines
 from tidegate.rollouts.service import Rollouts
 
-REMEMBERED: Final = 1_000
-"""So many earlier retrainings count: as many as a budget may allow."""
-
 _PAGE: Final = 1_000
+_ACTIVE: Final[tuple[State, ...]] = ("running", "waiting", "pending")
 
 
 class Witness:
@@ -50,18 +49,25 @@ class Witness:
             drifted=_columns(each for each in episodes if each.kind in ("feature", "prediction")),
             lost=_columns(each for each in episodes if each.kind == "quality"),
             broken=tuple(sorted(broken)),
-            under_way=self._under_way(kept),
+            under_way=self._under_way(kept, fired),
             labels=self._matured(kept, now, fired[0].at if fired else None),
         )
 
-    def _under_way(self, kept: KeptPolicy) -> str:
-        for run in self._pipelines.runs(kept.policy.pipeline, limit=_PAGE).items:
+    def _under_way(self, kept: KeptPolicy, fired: Sequence[RetrainingDecision]) -> str:
+        for run in self._active(kept, fired):
             if not run.ended and run.params.get("endpoint") == kept.endpoint:
                 return f"run {run.id} of pipeline {run.pipeline}"
         for rollout in self._rollouts.list(endpoint=kept.endpoint, limit=_PAGE).items:
             if rollout.state == "running":
                 return f"the canary {rollout.version}"
         return ""
+
+    def _active(self, kept: KeptPolicy, fired: Sequence[RetrainingDecision]) -> Iterator[PipelineRun]:
+        """The last retraining, which may be of a pipeline that the policy has named before; then what runs now."""
+        if fired:
+            yield self._pipelines.get_run(fired[0].run)
+        for state in _ACTIVE:
+            yield from self._pipelines.runs(kept.policy.pipeline, state=state, limit=_PAGE).items
 
     def _matured(self, kept: KeptPolicy, now: Instant, since: Instant | None) -> int:
         """Labelled rows of the windows that began after the last retraining and whose labels are due."""

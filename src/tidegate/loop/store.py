@@ -1,15 +1,13 @@
-"""The catalog's part of the loop: retraining policies, and every decision that was made by them."""
-
-from datetime import datetime
+"""The catalog's part of the loop: retraining policies and the decisions made by them; requests for a tick."""
 
 import msgspec
 import sqlalchemy as sa
 
 from tidegate.kernel.clock import from_micros, to_micros
-from tidegate.loop.policy import RetrainingPolicy
-from tidegate.loop.records import KeptPolicy, RetrainingDecision
+from tidegate.loop.policy import LARGEST_BUDGET, RetrainingPolicy
+from tidegate.loop.records import KeptPolicy, RetrainingDecision, TickAnswer
 from tidegate.storage.catalog import Catalog
-from tidegate.storage.schema import Micros, table
+from tidegate.storage.schema import AutoKey, Micros, table
 
 policies = table(
     "retraining_policy",
@@ -37,6 +35,16 @@ decisions = table(
     sa.Index("ix_retraining_decision_endpoint", "endpoint", "at", "id"),
     room="loop",
 )
+
+ticks = table(
+    "tick",
+    sa.Column("number", AutoKey, primary_key=True, autoincrement=True),
+    sa.Column("answer", sa.LargeBinary),
+    room="loop",
+)
+
+_KEPT_ANSWERS = 100
+"""So many answers are kept for those who asked and have gone away."""
 
 _COLUMNS = ("id", "endpoint", "fired", "proposal", "reason", "summary", "policy", "run")
 
@@ -79,15 +87,15 @@ class SqlRetraining:
         with self._catalog.connect() as connection:
             connection.execute(row)
 
-    def newest(self, endpoint: str, *, fired: bool, limit: int = 1) -> list[RetrainingDecision]:
-        """The newest decisions of an endpoint: those that fired, or those that did not."""
-        return self._decisions([decisions.c.endpoint == endpoint, decisions.c.fired == fired], limit)
+    def fired(self, endpoint: str) -> list[RetrainingDecision]:
+        """The retrainings of an endpoint, newest first, as many as a budget may allow."""
+        return self._decisions([decisions.c.endpoint == endpoint, decisions.c.fired], LARGEST_BUDGET)
 
-    def page(self, endpoint: str, before: tuple[datetime, str] | None, limit: int) -> list[RetrainingDecision]:
-        """Decisions of an endpoint, newest first, those older than this one."""
+    def page(self, endpoint: str, before: tuple[int, str] | None, limit: int) -> list[RetrainingDecision]:
+        """Decisions of an endpoint, newest first, those older than this instant (in microseconds) and id."""
         conditions: list[sa.ColumnElement[bool]] = [decisions.c.endpoint == endpoint]
         if before is not None:
-            moment, decision_id = to_micros(before[0]), before[1]
+            moment, decision_id = before
             older = (decisions.c.at < moment) | ((decisions.c.at == moment) & (decisions.c.id < decision_id))
             conditions.append(older)
         return self._decisions(conditions, limit)
@@ -118,3 +126,54 @@ class SqlRetraining:
             )
             for row in rows
         ]
+
+
+class SqlTicks:
+    """Requests for a tick, and their answers."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def quick_pulse(self) -> object | None:
+        """A value that changes whenever anybody commits; None where it costs as much as a query."""
+        return self._catalog.quick_pulse()
+
+    def ask(self) -> int:
+        """Add a request; its number."""
+
+        def work() -> int:
+            with self._catalog.connect() as connection:
+                added = connection.execute(ticks.insert().values(answer=None).returning(ticks.c.number))
+                return int(added.scalar_one())
+
+        return self._catalog.write(work, durable=False)
+
+    def take(self, number: int) -> TickAnswer | None:
+        """The answer to a request, which is then forgotten; None while there is none."""
+        with self._catalog.connect() as connection:
+            found = connection.execute(sa.select(ticks.c.answer).where(ticks.c.number == number)).scalar()
+        if found is None:
+            return None
+        self._change(ticks.delete().where(ticks.c.number == number))
+        return msgspec.json.decode(found, type=TickAnswer)
+
+    def newest(self) -> int:
+        """The number of the newest request without an answer, 0 where there is none."""
+        query = sa.select(sa.func.max(ticks.c.number)).where(ticks.c.answer.is_(None))
+        with self._catalog.connect() as connection:
+            return int(connection.execute(query).scalar() or 0)
+
+    def answer(self, upto: int, answer: TickAnswer) -> None:
+        """Answer every request up to a number, and forget old answers that nobody took."""
+        waiting = (ticks.c.number <= upto) & ticks.c.answer.is_(None)
+        left = (ticks.c.number <= upto - _KEPT_ANSWERS) & ticks.c.answer.is_not(None)
+        told = ticks.update().where(waiting).values(answer=msgspec.json.encode(answer))
+        self._change(told, ticks.delete().where(left))
+
+    def _change(self, *statements: sa.UpdateBase) -> None:
+        def work() -> None:
+            with self._catalog.connect() as connection:
+                for statement in statements:
+                    connection.execute(statement)
+
+        self._catalog.write(work, durable=False)

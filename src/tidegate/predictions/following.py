@@ -39,20 +39,27 @@ class Follower:
         self._index = index
         self._topic = topic
         self._codec = next(codec for codec in CODECS if codec.topic == topic)
+        self._read: tuple[Mark, object] | None = None
 
     def after(self, mark: Mark, limit: int, columns: Sequence[str] | None = None) -> News:
         """Up to about `limit` new records as the columns named, all of them by default."""
         import polars as pl
 
+        extent = self._reader.extent()  # before the look, so that what was seen is as new as that, or newer
+        schema = prediction_schema() if self._codec.topic == CODECS[0].topic else label_schema()
+        wanted = list(schema) if columns is None else list(columns)
+        if self._read == (mark, extent):
+            return News(pl.DataFrame(schema={name: schema[name] for name in wanted}), mark, True)
         progress = _Progress(mark, limit)
         with self._reader.snapshot() as snapshot:
             frames = self._sealed(snapshot, progress)
             payloads = self._files(snapshot, progress)
-        schema = prediction_schema() if self._codec.topic == CODECS[0].topic else label_schema()
-        wanted = list(schema) if columns is None else list(columns)
         frames.append(self._codec.to_frame(payloads))
         news = pl.concat([frame.select(wanted) for frame in frames])
-        return News(news, progress.mark(), progress.left > 0)
+        exhausted, reached = progress.left > 0, progress.mark()
+        if exhausted:
+            self._read = reached, extent
+        return News(news, reached, exhausted)
 
     def skip(self, mark: Mark) -> Mark:
         """The mark behind everything that there is now, without decoding any of it."""

@@ -21,7 +21,7 @@ def main() -> None:
     end_with_parent()
     with open_local(settings) as workspace:
         if hasattr(workspace.storage.clock, "advance"):
-            stop.wait()  # in a simulated home things happen when `tick` says so, and only then
+            workspace.tick_desk.run(stop)  # in a simulated home things happen when `tick` says so, and only then
         else:
             workspace.controller_loop.run(stop)
 

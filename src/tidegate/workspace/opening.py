@@ -40,6 +40,12 @@ def open_workspace(
     return open_local(settings, simulated_clock)
 
 
-def open_local(settings: Settings, simulated_clock: bool | None = None, meter: Meter | None = None) -> LocalWorkspace:
-    """Open the home that the settings name, in this process."""
-    return LocalWorkspace(settings, find_home(settings), simulated_clock, meter)
+def open_local(
+    settings: Settings,
+    simulated_clock: bool | None = None,
+    meter: Meter | None = None,
+    *,
+    supervised: bool = False,
+) -> LocalWorkspace:
+    """Open the home that the settings name, in this process; ``supervised`` in one that `tidegate serve` started."""
+    return LocalWorkspace(settings, find_home(settings), simulated_clock, meter, supervised=supervised)

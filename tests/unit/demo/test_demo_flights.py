@@ -1,69 +1,100 @@
-"""The rows of the demo: how many, which ones, and that nothing is known of a flight that was not known in time."""
+"""The tables of the demo as the source systems tell of them: nothing is known before it happened."""
 
 from datetime import timedelta
 
-import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from tidegate.demo import flights
+from tidegate.demo.definitions import inputs
+from tidegate.demo.plan import FAST, FULL, Plan
+from tidegate.demo.replay import ASKED
+
+NOW = flights.midnight(2013, 4, 1)
+OUTCOMES = ["departed_at", flights.LANDS, "departure_delay_minutes", flights.DELAY, "air_time_minutes"]
 
 
 @pytest.fixture(scope="module")
-def learning() -> pl.DataFrame:
-    """The flights to learn from and to judge on."""
-    return flights.learning()
+def schedule() -> pl.DataFrame:
+    """Every flight of the year."""
+    return flights.schedule()
 
 
-@pytest.fixture(scope="module")
-def traffic() -> pl.DataFrame:
-    """The flights to serve."""
-    return flights.traffic()
+def test_the_year_is_whole_and_in_order(schedule: pl.DataFrame) -> None:
+    assert schedule.height == flights.read("flights").height == 336_776
+    assert schedule[flights.DEPARTS].is_sorted()
+    assert schedule["scheduled_hour"].is_between(0, 24, closed="left").all()
+    assert schedule["weekday"].unique().sort().to_list() == [1, 2, 3, 4, 5, 6, 7]
 
 
-def test_counts_are_those_that_are_promised(learning: pl.DataFrame, traffic: pl.DataFrame) -> None:
-    arrived = learning.filter(pl.col(flights.LABEL).is_not_null())
-    before = arrived[flights.ORDER] < flights.HELD_OUT_FROM
-    assert (int(before.sum()), int((~before).sum())) == (flights.TRAINED, flights.HELD_OUT)
-    assert traffic.height == flights.SERVED
+def test_an_outcome_is_told_when_the_flight_has_landed_and_not_before(schedule: pl.DataFrame) -> None:
+    known = flights.flown(schedule, NOW)
+    assert known.height == schedule.filter(pl.col(flights.DEPARTS) < NOW).height
+    due = schedule.head(known.height)
+    in_the_air = due[flights.LANDS] > NOW
+    assert in_the_air.sum() > 10
+    assert known.filter(in_the_air).select(pl.all_horizontal(pl.col(OUTCOMES).is_null())).to_series().all()
+    landed = (due[flights.LANDS] <= NOW).fill_null(value=False)
+    assert_frame_equal(known.filter(landed), due.filter(landed))
+    assert_frame_equal(known.drop(OUTCOMES), due.drop(OUTCOMES))
 
 
-def test_everything_learnt_from_had_landed_before_what_it_is_judged_on_departed(
-    learning: pl.DataFrame, traffic: pl.DataFrame
-) -> None:
-    trained = learning.filter(pl.col(flights.ORDER) < flights.HELD_OUT_FROM)
-    assert (trained["arrived_at"].drop_nulls() < flights.HELD_OUT_FROM).all()
-    assert (learning["arrived_at"].drop_nulls() < traffic[flights.ORDER][0]).all()
+def test_landings_are_those_who_have_landed_in_that_order(schedule: pl.DataFrame) -> None:
+    landed = flights.landings(schedule, NOW)
+    assert landed.height == schedule.filter(pl.col(flights.LANDS) <= NOW).height
+    assert landed[flights.LANDS].is_sorted()
+    assert (landed[flights.LANDS] <= NOW).all()
 
 
-def test_flights_are_consecutive(learning: pl.DataFrame, traffic: pl.DataFrame) -> None:
-    schedule, order = flights.read("flights"), pl.col(flights.ORDER)
-    in_the_air = (order < flights.HELD_OUT_FROM) & (pl.col("arrived_at") >= flights.HELD_OUT_FROM)
-    for rows, left_out in ((learning, in_the_air), (traffic, pl.lit(value=False))):
-        between = (order > rows[flights.ORDER][0]) & (order < rows[flights.ORDER][-1])
-        assert schedule.filter(between & ~left_out.fill_null(value=False)).height == rows.filter(between).height
+def test_weather_is_published_an_hour_after_it_was_observed() -> None:
+    seen = flights.observed(flights.weather(), NOW)["observed_at"]
+    assert seen.max() == NOW - timedelta(hours=1)
+    assert seen.is_sorted()
 
 
-def test_weather_is_the_newest_that_was_an_hour_old(traffic: pl.DataFrame) -> None:
-    weather = flights.read("weather")
-    for place in np.random.default_rng(7).choice(traffic.height, 40, replace=False):
-        row = traffic.row(int(place), named=True)
-        seen = weather.filter(
-            (pl.col("origin") == row["origin"]) & (pl.col("observed_at") <= row[flights.ORDER] - timedelta(hours=1))
-        ).sort("observed_at")
-        newest = seen.row(-1, named=True)
-        names = [name for name in flights.FEATURES if name in newest and name != "origin"]
-        assert len(names) == 6
-        assert {name: row[name] for name in names} == {name: newest[name] for name in names}
+def test_a_changed_unit_touches_one_column_of_some_weeks() -> None:
+    miles = flights.weather()
+    since, until = FULL.broken
+    told = flights.in_kilometres(miles, since, until)
+    assert_frame_equal(told.drop("visibility_miles"), miles.drop("visibility_miles"))
+    changed = told["visibility_miles"] != miles["visibility_miles"]
+    weeks = miles["observed_at"].is_between(since, until, closed="left")
+    assert (changed == (weeks & (miles["visibility_miles"] > 0))).all()
+    ratio = (told["visibility_miles"] / miles["visibility_miles"]).filter(changed)
+    assert ratio.min() == pytest.approx(1.609344)
+    assert ratio.max() == pytest.approx(1.609344)
 
 
-def test_no_feature_is_known_only_afterwards() -> None:
-    told_later = {"departed_at", "arrived_at", "departure_delay_minutes", "arrival_delay_minutes", "air_time_minutes"}
-    assert not told_later & set(flights.FEATURES)
-    assert flights.LABEL not in flights.FEATURES
+def test_a_damaged_copy_is_damaged_in_four_ways(schedule: pl.DataFrame) -> None:
+    sound = flights.flown(schedule, NOW)
+    broken = flights.damaged(sound)
+    assert broken.height == sound.height
+    head = {
+        name: (sound[name].head(1000).ne_missing(broken[name].head(1000))).arg_true().to_list()
+        for name in sound.columns
+    }
+    assert {name: rows for name, rows in head.items() if rows} == {
+        "air_time_minutes": [17, 18, 19],
+        "origin": [23, 24],
+        "carrier": [41],
+    }
+    assert not broken[flights.DEPARTS].is_sorted()
 
 
-def test_a_damaged_copy_differs_in_four_cells(learning: pl.DataFrame) -> None:
-    broken = flights.damaged(learning)
-    differing = [(learning[name] != broken[name]).arg_true().to_list() for name in ("carrier", "distance_miles")]
-    assert differing == [[41], [17, 18, 19]]
+def test_a_request_brings_what_the_service_and_its_views_ask_for() -> None:
+    service = inputs()
+    keys = {name for view in service.views for name in view.entity}
+    assert set(service.request) | keys == set(ASKED)
+    assert not set(service.request) & set(OUTCOMES)
+    leaky = inputs(leaky=True)
+    assert [view.event_time for view in leaky.views] == ["observed_at", flights.DEPARTS, flights.DEPARTS, None]
+    assert [view.event_time for view in service.views] == ["observed_at", flights.LANDS, flights.LANDS, None]
+
+
+@pytest.mark.parametrize("plan", [FULL, FAST], ids=["full", "fast"])
+def test_a_plan_is_in_order_and_never_of_fewer_rows_a_day(plan: Plan, schedule: pl.DataFrame) -> None:
+    kills, broken = plan.kills, plan.broken
+    assert plan.since < kills[0] < kills[1] < plan.leaky < broken[0] < broken[1] < plan.until
+    days = schedule.filter(pl.col(flights.DEPARTS).is_between(plan.since, plan.until, closed="left"))
+    assert days[flights.DEPARTS].dt.date().n_unique() == plan.days

@@ -10,22 +10,13 @@ from typing import NamedTuple, Self
 
 from tidegate.kernel.errors import Internal, Invalid
 from tidegate.kernel.objects import ObjectPlane
-from tidegate.storage.journal.frames import HEADER_BYTES, Header, read_frames, read_header
+from tidegate.storage.journal.bookmarks import APART, Bookmark, Bookmarks
+from tidegate.storage.journal.frames import HEADER_BYTES, Frame, Header, read_frames, read_header
 from tidegate.storage.journal.index import SegmentIndex
 from tidegate.storage.journal.records import Cursor, Position, SealedSegment, SegmentInfo
 from tidegate.storage.journal.segment import SUFFIX
 
 _log = logging.getLogger(__name__)
-
-
-class _Bookmark(NamedTuple):
-    """How far a topic was read in a growing file, so that the next reading starts there."""
-
-    latest: int
-    """The number of the topic's last record up to here."""
-    number: int
-    offset: int
-    topics: dict[int, str]
 
 
 class _OpenFile(NamedTuple):
@@ -43,7 +34,7 @@ class JournalReader:
         self._folder = folder
         self._index = index
         self._objects = objects
-        self._bookmarks: dict[tuple[str, str], _Bookmark] = {}
+        self._bookmarks = Bookmarks()
 
     def snapshot(self) -> "JournalSnapshot":
         """Files and sealed segments such that each record is in exactly one of them. Close it (``with``)."""
@@ -59,9 +50,12 @@ class JournalReader:
             for file in files.values():
                 os.close(file.fd)
             raise
-        for key in [key for key in list(self._bookmarks) if key[0] not in files]:
-            self._bookmarks.pop(key, None)
+        self._bookmarks.forget_all_but(files)
         return JournalSnapshot(files, head, self._index, self._bookmarks)
+
+    def extent(self) -> object:
+        """A value that changes whenever anything is appended or sealed: one query and a look at each file."""
+        return self._index.head().sequence, sorted(self._sizes())
 
     def segments(self) -> list[SegmentInfo]:
         """The segments that are still files, oldest first."""
@@ -91,6 +85,21 @@ class JournalReader:
         """What Polars reads a sealed part from: a file where there is one, else its bytes."""
         return self._objects.local_path(part.digest) or self._objects.get(part.digest)
 
+    def _sizes(self) -> Iterator[tuple[str, int, int]]:
+        try:
+            entries = os.scandir(self._folder)
+        except FileNotFoundError:
+            return
+        with entries:
+            for entry in entries:
+                if entry.name.endswith(SUFFIX):
+                    try:
+                        found = entry.stat()
+                    except FileNotFoundError:
+                        continue  # sealed since it was listed: the head has moved, or will
+                    # The time too: what a failed append has left may be replaced by as many bytes.
+                    yield entry.name, found.st_size, found.st_mtime_ns
+
     def _open_files(self) -> dict[str, _OpenFile]:
         files: dict[str, _OpenFile] = {}
         if not self._folder.is_dir():
@@ -114,9 +123,7 @@ class JournalSnapshot:
     What is appended to its files meanwhile is read too; what is sealed meanwhile is still read from its file.
     """
 
-    def __init__(
-        self, files: dict[str, _OpenFile], head: int, index: SegmentIndex, bookmarks: dict[tuple[str, str], _Bookmark]
-    ) -> None:
+    def __init__(self, files: dict[str, _OpenFile], head: int, index: SegmentIndex, bookmarks: Bookmarks) -> None:
         self._files = files
         self._head = head
         self._index = index
@@ -186,29 +193,33 @@ class JournalSnapshot:
 
     def _scan_file(self, segment: str, file: _OpenFile, topic: str, after: int) -> Iterator[tuple[Position, bytes]]:
         self._check()
-        offset, topics, latest = self._start((segment, topic), file, after)
-        last: tuple[int, int] | None = None
+        key = segment, topic
+        offset, topics, latest = self._start(key, file, after)
+        frame: Frame | None = None
+        kept = offset
         try:
             for frame in read_frames(file.fd, file.header.seed, topics, offset):
-                last = frame.number, frame.start
                 if frame.topic == topic:
                     latest = frame.number
-                    if frame.number > after:
-                        yield Position(segment, frame.number), frame.payload
-                        self._check()
+                if frame.start - kept >= APART:
+                    kept = frame.start
+                    self._bookmarks.keep(key, Bookmark(latest, frame.number, frame.start, topics))
+                if frame.topic == topic and frame.number > after:
+                    yield Position(segment, frame.number), frame.payload
+                    self._check()
         finally:
-            known = self._bookmarks.get((segment, topic))
-            if last is not None and (known is None or known.number < last[0]):
-                self._bookmarks[segment, topic] = _Bookmark(latest, *last, topics)
+            if frame is not None:
+                self._bookmarks.keep(key, Bookmark(latest, frame.number, frame.start, topics))
 
     def _start(self, key: tuple[str, str], file: _OpenFile, after: int) -> tuple[int, dict[int, str], int]:
-        """Where to begin: at the bookmark, if its record is still what it was, else at the first record."""
-        mark = self._bookmarks.get(key)
-        if mark is not None and mark.latest <= after:
+        """Where to begin: at a bookmark, if its record is still what it was, else at the first record."""
+        mark = self._bookmarks.before(key, after)
+        if mark is not None:
             topics = dict(mark.topics)
             frame = next(read_frames(file.fd, file.header.seed, topics, mark.offset), None)
             if frame is not None and frame.number == mark.number:
                 return mark.offset, topics, mark.latest
+            self._bookmarks.forget(key)
         return HEADER_BYTES, {}, -1
 
     def _check(self) -> None:

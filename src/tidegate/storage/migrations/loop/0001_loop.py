@@ -13,6 +13,7 @@ def upgrade() -> None:
     """Take the step."""
     _retraining_decision()
     _retraining_policy()
+    _tick()
 
 
 def _retraining_decision() -> None:
@@ -45,6 +46,17 @@ def _retraining_policy() -> None:
         sa.Column("set_by", sa.String(length=128), nullable=False),
         sa.Column("set_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("endpoint", name=op.f("pk_retraining_policy")),
+        info={"room": "loop"},
+        sqlite_autoincrement=True,
+    )
+
+
+def _tick() -> None:
+    op.create_table(
+        "tick",
+        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("answer", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_tick")),
         info={"room": "loop"},
         sqlite_autoincrement=True,
     )
