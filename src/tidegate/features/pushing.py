@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tidegate.features.cells import read_column, wrong
 from tidegate.features.expressions import ColumnOf, compute_row
@@ -110,8 +109,8 @@ class Pusher:
             if isinstance(expression, ColumnOf):
                 columns.append(cells[expression.name])
             else:
-                rows = (dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True))
-                columns.append(list(map(compute, rows)))
+                rows = zip(*cells.values(), strict=True)
+                columns.append([compute(dict(zip(cells, row, strict=True))) for row in rows])
         event, known = times
         return Rows(event, known, self._identity(cells) if self._windowed else [0] * len(event), columns)
 
@@ -122,12 +121,9 @@ class Pusher:
                 words.append(words_of_texts(cells[name]))
             else:
                 present = np.array([cell is not None for cell in cells[name]], np.bool_)
-                data: NDArray[Any] = np.array(
-                    [0 if cell is None else cell for cell in cells[name]], _NUMBERS.get(kind, np.int64)
-                )
+                data = np.array([0 if cell is None else cell for cell in cells[name]], _NUMBERS.get(kind, np.int64))
                 words.append(words_of_numbers(data, present))
-        named: list[int] = identify(words).tolist()
-        return named
+        return identify(words).tolist()
 
 
 _NUMBERS: Final[Mapping[str, type]] = {"Float64": np.float64, "Boolean": np.bool_}
