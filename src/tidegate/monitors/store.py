@@ -142,6 +142,13 @@ _OPEN = (
     .where(episodes.c.endpoint == _endpoint, episodes.c.closed.is_(None))
     .order_by(episodes.c.id)
 )
+_PAGE = (
+    sa.select(episodes.c.body)
+    .where(episodes.c.endpoint == _endpoint)
+    .order_by(episodes.c.id.desc())
+    .limit(sa.bindparam("limit"))
+)
+_OPEN_PAGE = _PAGE.where(episodes.c.closed.is_(None))
 _MOVING = sa.select(windows.c.start).where(windows.c.endpoint == _endpoint, windows.c.seconds != _seconds).limit(1)
 _SERVED = windows.c.endpoint == _endpoint, windows.c.seconds == _seconds, windows.c.variant != SHADOW
 _STARTS = (
@@ -152,7 +159,13 @@ _STARTS = (
     .limit(sa.bindparam("limit"))
 )
 _AT = sa.select(windows).where(*_SERVED, windows.c.start == _start).order_by(*_KEYS)
-_ENDLESS = 2**63 - 1
+_LABELLED = sa.select(sa.func.coalesce(sa.func.sum(windows.c.labels), 0)).where(
+    windows.c.endpoint == _endpoint,
+    windows.c.variant != SHADOW,
+    windows.c.start >= sa.bindparam("since"),
+    windows.c.start + windows.c.seconds * 1_000_000 <= sa.bindparam("until", type_=sa.BigInteger),
+)
+_BEGINNING, _ENDLESS = -(2**63), 2**63 - 1
 
 
 class SqlMonitors:
@@ -214,13 +227,9 @@ class SqlMonitors:
 
     def labelled(self, endpoint: str, since: int | None, until: int) -> int:
         """Labelled rows of the windows that began from `since` on and ended by `until` (microseconds), shadows apart."""
-        ended = windows.c.start + windows.c.seconds * 1_000_000 <= until
-        query = sa.select(sa.func.coalesce(sa.func.sum(windows.c.labels), 0))
-        query = query.where(windows.c.endpoint == endpoint, windows.c.variant != SHADOW, ended)
-        if since is not None:
-            query = query.where(windows.c.start >= since)
+        bounds = {"endpoint": endpoint, "since": _BEGINNING if since is None else since, "until": until}
         with self._catalog.connect() as connection:
-            return int(connection.execute(query).scalar_one())
+            return int(connection.execute(_LABELLED, bounds).scalar_one())
 
     def latest(self, endpoint: str) -> EndpointQuality:
         """How an endpoint stands."""
@@ -412,13 +421,11 @@ class SqlDrift:
 
     def episodes(self, endpoint: str, open_only: bool, limit: int, before: str) -> list[Episode]:
         """Episodes, newest first, those with a smaller id."""
-        query = sa.select(episodes.c.body).where(episodes.c.endpoint == endpoint)
-        if open_only:
-            query = query.where(episodes.c.closed.is_(None))
+        query = _OPEN_PAGE if open_only else _PAGE
         if before:
             query = query.where(episodes.c.id < before)
         with self._catalog.connect() as connection:
-            found = connection.execute(query.order_by(episodes.c.id.desc()).limit(limit)).scalars()
+            found = connection.execute(query, {"endpoint": endpoint, "limit": limit}).scalars()
             return [_episode(body) for body in found]
 
     def _save(self, watched: Watched, outcome: Outcome, tell: Callable[[], None]) -> None:
