@@ -63,7 +63,7 @@ class SqlEndpoints:
 
     def find(self, name: str) -> Endpoint | None:
         """The endpoint of this name."""
-        return next(iter(self._select(_joined().where(endpoints.c.name == name))), None)
+        return next(iter(self._select(_NAMED, name=name)), None)
 
     def claim(self, name: str) -> Endpoint | None:
         """The endpoint of this name, which nobody else changes until the ambient transaction ends."""
@@ -116,7 +116,7 @@ class SqlEndpoints:
     def canaries(self) -> list[Deployment]:
         """Every canary that is live, oldest first."""
         with self._catalog.connect() as connection:
-            return _beside(connection, deployments.c.variant == "canary")
+            return _read(connection, _CANARIES)
 
     def deployments(self, endpoint: str, before: tuple[int, str] | None, limit: int) -> list[Deployment]:
         """Deployments of an endpoint, newest first, those older than this instant (in microseconds) and id."""
@@ -131,22 +131,19 @@ class SqlEndpoints:
         with self._catalog.connect() as connection:
             return [_deployment(row._mapping) for row in connection.execute(query)]
 
-    def _select(self, query: Any) -> list[Endpoint]:
+    def _select(self, query: Any, **values: object) -> list[Endpoint]:
         with self._catalog.connect() as connection:
-            found = [_endpoint(row) for row in connection.execute(query)]
+            found = [_endpoint(row) for row in connection.execute(query, values)]
             names = [endpoint.name for endpoint in found if endpoint.live is not None]
-            beside = _beside(connection, deployments.c.endpoint.in_(names)) if names else []
+            beside = _read(connection, _BESIDE, names=names) if names else []
         return [_with_variants(endpoint, beside) for endpoint in found] if beside else found
 
 
 _PLAIN = ("id", "endpoint", "model", "number", "digest", "variant", "state", "share", "task")
 
 
-def _beside(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> list[Deployment]:
-    """Live deployments other than the stable ones."""
-    live = (deployments.c.state == "live") & deployments.c.variant.in_(("canary", "shadow"))
-    query = sa.select(deployments).where(live, condition).order_by(deployments.c.created_at, deployments.c.id)
-    return [_deployment(row._mapping) for row in connection.execute(query)]
+def _read(connection: sa.Connection, query: Any, **values: object) -> list[Deployment]:
+    return [_deployment(row._mapping) for row in connection.execute(query, values)]
 
 
 def _with_variants(endpoint: Endpoint, beside: list[Deployment]) -> Endpoint:
@@ -161,6 +158,16 @@ def _joined() -> Any:
     names = ("name", "state", "task", "classes", "created_at", "created_by", "outcome_independent")
     mine = [endpoints.c[name] for name in names]
     return sa.select(*mine, *(column.label(f"live_{column.name}") for column in deployments.c)).select_from(both)
+
+
+# Asked at every step of a controller, so built once.
+_NAMED = _joined().where(endpoints.c.name == sa.bindparam("name"))
+_LIVE = sa.select(deployments).where(deployments.c.state == "live")
+_LIVE = _LIVE.order_by(deployments.c.created_at, deployments.c.id)
+_CANARIES = _LIVE.where(deployments.c.variant == "canary")
+_BESIDE = _LIVE.where(
+    deployments.c.variant.in_(("canary", "shadow")), deployments.c.endpoint.in_(sa.bindparam("names", expanding=True))
+)
 
 
 def _endpoint(row: Any) -> Endpoint:

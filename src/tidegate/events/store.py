@@ -30,6 +30,16 @@ cursors = table(
 )
 
 
+# Asked at every step of every consumer, so built once.
+_AFTER = (
+    sa.select(events)
+    .where(events.c.position > sa.bindparam("read"))
+    .order_by(events.c.position)
+    .limit(sa.bindparam("limit"))
+)
+_CURSOR = sa.select(cursors.c.position).where(cursors.c.consumer == sa.bindparam("consumer"))
+
+
 class EventLog:
     """Appends facts within the transaction that makes them true; reads them in the order of commits."""
 
@@ -54,11 +64,11 @@ class EventLog:
 
     def after(self, position: int, limit: int = 500, type_prefix: str = "") -> list[Event]:
         """Events after a position, in order."""
-        query = sa.select(events).where(events.c.position > position).order_by(events.c.position).limit(limit)
+        query = _AFTER
         if type_prefix:
             query = query.where(events.c.type.startswith(type_prefix, autoescape=True))
         with self._catalog.connect() as connection:
-            return [_event(row) for row in connection.execute(query)]
+            return [_event(row) for row in connection.execute(query, {"read": position, "limit": limit})]
 
     def last_position(self) -> int:
         """The position of the newest event, 0 where there is none."""
@@ -67,9 +77,8 @@ class EventLog:
 
     def cursor(self, consumer: str) -> int:
         """How far a consumer has read."""
-        query = sa.select(cursors.c.position).where(cursors.c.consumer == consumer)
         with self._catalog.connect() as connection:
-            return connection.execute(query).scalar_one_or_none() or 0
+            return connection.execute(_CURSOR, {"consumer": consumer}).scalar_one_or_none() or 0
 
     def advance(self, consumer: str, position: int) -> None:
         """Note how far a consumer has read, inside the ambient transaction; never backwards."""

@@ -1,5 +1,7 @@
 """The catalog's part of the loop: retraining policies and the decisions made by them; requests for a tick."""
 
+from typing import Any
+
 import msgspec
 import sqlalchemy as sa
 
@@ -46,6 +48,15 @@ ticks = table(
 _KEPT_ANSWERS = 100
 """So many answers are kept for those who asked and have gone away."""
 
+# Questions that are asked at every step, built once.
+_ACTIVE = sa.select(policies).where(policies.c.active).order_by(policies.c.endpoint)
+_FIRED = (
+    sa.select(decisions)
+    .where(decisions.c.endpoint == sa.bindparam("endpoint"), decisions.c.fired)
+    .order_by(decisions.c.at.desc(), decisions.c.id.desc())
+    .limit(sa.bindparam("limit"))
+)
+
 _COLUMNS = ("id", "endpoint", "fired", "proposal", "reason", "summary", "policy", "run")
 
 
@@ -61,11 +72,11 @@ class SqlRetraining:
 
     def policy(self, endpoint: str) -> KeptPolicy | None:
         """The policy of an endpoint."""
-        return next(iter(self._policies(policies.c.endpoint == endpoint)), None)
+        return next(iter(self._policies(sa.select(policies).where(policies.c.endpoint == endpoint))), None)
 
     def active(self) -> list[KeptPolicy]:
         """Every policy that is in force, by endpoint."""
-        return self._policies(policies.c.active)
+        return self._policies(_ACTIVE)
 
     def keep(self, kept: KeptPolicy) -> None:
         """Set the policy of an endpoint, new or known."""
@@ -89,7 +100,7 @@ class SqlRetraining:
 
     def fired(self, endpoint: str) -> list[RetrainingDecision]:
         """The retrainings of an endpoint, newest first, as many as a budget may allow."""
-        return self._decisions([decisions.c.endpoint == endpoint, decisions.c.fired], LARGEST_BUDGET)
+        return self._decisions(_FIRED, endpoint=endpoint, limit=LARGEST_BUDGET)
 
     def page(self, endpoint: str, before: tuple[int, str] | None, limit: int) -> list[RetrainingDecision]:
         """Decisions of an endpoint, newest first, those older than this instant (in microseconds) and id."""
@@ -98,11 +109,12 @@ class SqlRetraining:
             moment, decision_id = before
             older = (decisions.c.at < moment) | ((decisions.c.at == moment) & (decisions.c.id < decision_id))
             conditions.append(older)
-        return self._decisions(conditions, limit)
+        query = sa.select(decisions).where(*conditions)
+        return self._decisions(query.order_by(decisions.c.at.desc(), decisions.c.id.desc()).limit(limit))
 
-    def _policies(self, condition: sa.ColumnElement[bool]) -> list[KeptPolicy]:
+    def _policies(self, query: sa.Select[Any]) -> list[KeptPolicy]:
         with self._catalog.connect() as connection:
-            rows = connection.execute(sa.select(policies).where(condition).order_by(policies.c.endpoint)).all()
+            rows = connection.execute(query).all()
         return [
             KeptPolicy(
                 endpoint=row.endpoint,
@@ -115,11 +127,9 @@ class SqlRetraining:
             for row in rows
         ]
 
-    def _decisions(self, conditions: list[sa.ColumnElement[bool]], limit: int) -> list[RetrainingDecision]:
-        query = sa.select(decisions).where(*conditions)
-        query = query.order_by(decisions.c.at.desc(), decisions.c.id.desc()).limit(limit)
+    def _decisions(self, query: sa.Select[Any], **values: object) -> list[RetrainingDecision]:
         with self._catalog.connect() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(query, values).all()
         return [
             RetrainingDecision(
                 **{name: getattr(row, name) for name in _COLUMNS}, at=from_micros(row.at), by=row.decided_by

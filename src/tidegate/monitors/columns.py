@@ -30,6 +30,7 @@ _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _SAMPLE = 100
 _NEAR = 1e-6
 NAN = float("nan")
+_NOWHERE = distances.Distances(NAN, NAN, NAN)
 
 
 class ColumnReference(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,6 +210,7 @@ def _numbers(reference: ColumnReference, values: pl.Series) -> Measured:
     streams, noise = number_streams(reference, numbers, len(values))
     there = len(numbers) > 0
     mean = float(numbers.mean()) if there else NAN
+    far = distances.between(reference.bins, bins) if there else _NOWHERE
     window = ColumnWindow(
         column=reference.column,
         type="number",
@@ -220,9 +222,9 @@ def _numbers(reference: ColumnReference, values: pl.Series) -> Measured:
         quantiles=_quantiles(numbers),
         bins=bins.tolist(),
         unseen=float(np.sin(streams[-1]) ** 2) if reference.seen else NAN,
-        psi=distances.psi(reference.bins, bins) if there else NAN,
-        jsd=distances.jsd(reference.bins, bins) if there else NAN,
-        ks=distances.ks_of_counts(reference.bins, bins) if there else NAN,
+        psi=far.psi,
+        jsd=far.jsd,
+        ks=far.ks,
     )
     return Measured(window, streams, noise)
 
@@ -236,6 +238,7 @@ def _texts(reference: ColumnReference, values: pl.Series) -> Measured:
     first = [*known.values(), reference.others]
     second = [*(counts.get(name, 0) for name in known), strangers]
     shown = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST_VALUES])
+    far = distances.between(first, second) if counts else _NOWHERE
     window = ColumnWindow(
         column=reference.column,
         type="text",
@@ -247,8 +250,8 @@ def _texts(reference: ColumnReference, values: pl.Series) -> Measured:
         categories=shown,
         others=len(there) - sum(shown.values()),
         unseen=unseen,
-        psi=distances.psi(first, second) if counts else NAN,
-        jsd=distances.jsd(first, second) if counts else NAN,
+        psi=far.psi,
+        jsd=far.jsd,
         ks=NAN,
     )
     shares = [_share(counts.get(name, 0), rows) for name in _tracked(reference)]

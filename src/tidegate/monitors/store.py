@@ -23,7 +23,7 @@ from tidegate.monitors.records import (
     WindowKey,
 )
 from tidegate.predictions.records import Mark
-from tidegate.storage.catalog import Catalog
+from tidegate.storage.catalog import Catalog, Prepared
 from tidegate.storage.schema import Micros, table
 
 windows = table(
@@ -113,25 +113,80 @@ _KEYS = (
 _PAGE_KEYS = (windows.c.start, windows.c.seconds, windows.c.model, windows.c.number, windows.c.variant)
 _REVISION = 1
 
+# Questions that are asked at every step. Built once: that is half of what SQLAlchemy would take for each.
+_endpoint, _seconds, _start = (sa.bindparam(name) for name in ("endpoint", "seconds", "start"))
+_LENGTH = sa.func.coalesce(endpoints.c.seconds, sa.bindparam("default", type_=sa.BigInteger))
+_NOW = sa.select(revisions.c.revision)
+_NUMBERS = sa.select(numbers)
+_MARKS = sa.select(marks)
+_ENDPOINTS = sa.select(endpoints)
+_MISFITS = (
+    sa.select(windows)
+    .join(endpoints, endpoints.c.endpoint == windows.c.endpoint)  # where none is, it always was the default
+    .where(windows.c.seconds != _LENGTH)
+    .order_by(*_KEYS)
+    .limit(sa.bindparam("limit"))
+)
+_THIS = sa.select(windows).where(*(column == sa.bindparam(column.name) for column in _KEYS))
+_SPANNING = (
+    sa.select(windows)
+    .where(windows.c.endpoint == _endpoint)
+    .where(windows.c.first_id <= sa.bindparam("last"), windows.c.last_id >= sa.bindparam("first"))
+    .order_by(*_KEYS)
+)
+_WATCHED = sa.select(windows.c.endpoint).distinct().order_by(windows.c.endpoint)
+_OWN_SECONDS = sa.select(endpoints.c.seconds).where(endpoints.c.endpoint == _endpoint)
+_DRIFT = sa.select(drift).where(drift.c.endpoint == _endpoint)
+_OPEN = (
+    sa.select(episodes.c.body)
+    .where(episodes.c.endpoint == _endpoint, episodes.c.closed.is_(None))
+    .order_by(episodes.c.id)
+)
+_PAGE = (
+    sa.select(episodes.c.body)
+    .where(episodes.c.endpoint == _endpoint)
+    .order_by(episodes.c.id.desc())
+    .limit(sa.bindparam("limit"))
+)
+_OPEN_PAGE = _PAGE.where(episodes.c.closed.is_(None))
+_MOVING = sa.select(windows.c.start).where(windows.c.endpoint == _endpoint, windows.c.seconds != _seconds).limit(1)
+_SERVED = windows.c.endpoint == _endpoint, windows.c.seconds == _seconds, windows.c.variant != SHADOW
+_STARTS = (
+    sa.select(windows.c.start)
+    .where(*_SERVED, windows.c.start >= sa.bindparam("since"), windows.c.start < sa.bindparam("before"))
+    .distinct()
+    .order_by(windows.c.start)
+    .limit(sa.bindparam("limit"))
+)
+_AT = sa.select(windows).where(*_SERVED, windows.c.start == _start).order_by(*_KEYS)
+_LABELLED = sa.select(sa.func.coalesce(sa.func.sum(windows.c.labels), 0)).where(
+    windows.c.endpoint == _endpoint,
+    windows.c.variant != SHADOW,
+    windows.c.start >= sa.bindparam("since"),
+    windows.c.start + windows.c.seconds * 1_000_000 <= sa.bindparam("until", type_=sa.BigInteger),
+)
+_BEGINNING, _ENDLESS = -(2**63), 2**63 - 1
+
 
 class SqlMonitors:
     """Windows and marks in a catalog."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._upsert = _Upserts(catalog)
 
     def state(self) -> State:
         """Everything but the windows, as of one moment."""
         with self._catalog.connect() as connection:
-            revision = connection.execute(sa.select(revisions.c.revision)).scalar() or 0
+            revision = connection.execute(_NOW).scalar() or 0
             read: dict[str, dict[str, int]] = {}
-            for row in connection.execute(sa.select(numbers)):
+            for row in connection.execute(_NUMBERS):
                 read.setdefault(row.topic, {})[row.segment] = row.number
             found = {
                 row.topic: Mark(sequence=row.sequence, numbers=read.get(row.topic, {}))
-                for row in connection.execute(sa.select(marks))
+                for row in connection.execute(_MARKS)
             }
-            rows = connection.execute(sa.select(endpoints)).all()
+            rows = connection.execute(_ENDPOINTS).all()
         return State(
             revision=revision,
             marks=found,
@@ -148,20 +203,16 @@ class SqlMonitors:
 
     def misfits(self, default: int, limit: int) -> list[StoredWindow]:
         """Windows of another length than their endpoint's."""
-        wanted = sa.func.coalesce(endpoints.c.seconds, default)
-        joined = windows.outerjoin(endpoints, endpoints.c.endpoint == windows.c.endpoint)
-        query = sa.select(windows).select_from(joined).where(windows.c.seconds != wanted)
-        return self._stored(query.order_by(*_KEYS).limit(limit))
+        return self._stored(_MISFITS, default=default, limit=limit)
 
     def find(self, key: WindowKey) -> StoredWindow | None:
         """The window of this key."""
-        found = self._stored(sa.select(windows).where(*_is(key)))
+        found = self._stored(_THIS, **key._asdict())
         return found[0] if found else None
 
     def spanning(self, endpoint: str, first_id: str, last_id: str) -> list[StoredWindow]:
         """The windows of an endpoint that may hold predictions with ids from the first to the last."""
-        overlap = windows.c.first_id <= last_id, windows.c.last_id >= first_id
-        return self._stored(sa.select(windows).where(windows.c.endpoint == endpoint, *overlap).order_by(*_KEYS))
+        return self._stored(_SPANNING, endpoint=endpoint, first=first_id, last=last_id)
 
     def windows(
         self, endpoint: str, since: int | None, limit: int, before: tuple[int, int, str, int, str] | None
@@ -176,13 +227,9 @@ class SqlMonitors:
 
     def labelled(self, endpoint: str, since: int | None, until: int) -> int:
         """Labelled rows of windows that began from `since` on and ended by `until` (microseconds), shadows apart."""
-        ended = windows.c.start + windows.c.seconds * 1_000_000 <= until
-        query = sa.select(sa.func.coalesce(sa.func.sum(windows.c.labels), 0))
-        query = query.where(windows.c.endpoint == endpoint, windows.c.variant != SHADOW, ended)
-        if since is not None:
-            query = query.where(windows.c.start >= since)
+        bounds = {"endpoint": endpoint, "since": _BEGINNING if since is None else since, "until": until}
         with self._catalog.connect() as connection:
-            return int(connection.execute(query).scalar_one())
+            return int(connection.execute(_LABELLED, bounds).scalar_one())
 
     def latest(self, endpoint: str) -> EndpointQuality:
         """How an endpoint stands."""
@@ -208,7 +255,7 @@ class SqlMonitors:
     def _save(self, changes: Changes, revision: int) -> None:
         self._catalog.serialise()
         with self._catalog.connect() as connection:
-            current = connection.execute(sa.select(revisions.c.revision)).scalar() or 0
+            current = connection.execute(_NOW).scalar() or 0
             if current != revision:
                 raise Conflict(f"another controller followed the predictions meanwhile (revision {current}); run again")
             for key in changes.removed:
@@ -226,10 +273,7 @@ class SqlMonitors:
                 self._upsert(numbers, {"topic": topic, "segment": segment, "number": number}, ("topic", "segment"))
         self._upsert(revisions, {"id": _REVISION, "revision": revision + 1}, ("id",))
 
-    def _upsert(self, into: sa.Table, values: dict[str, Any], key: tuple[str, ...]) -> None:
-        upsert(self._catalog, into, values, key)
-
-    def _stored(self, query: sa.Select[Any]) -> list[StoredWindow]:
+    def _stored(self, query: sa.Select[Any], **values: object) -> list[StoredWindow]:
         with self._catalog.connect() as connection:
             return [
                 StoredWindow(
@@ -239,16 +283,26 @@ class SqlMonitors:
                     profile=row.profile,
                     window=_window(row.figures),
                 )
-                for row in connection.execute(query)
+                for row in connection.execute(query, values)
             ]
 
 
-def upsert(catalog: Catalog, into: sa.Table, values: dict[str, Any], key: tuple[str, ...]) -> None:
-    """Write a row, or these columns of the row with this key."""
-    rest = {name: value for name, value in values.items() if name not in key}
-    insert = catalog.insert(into).values(values)
-    with catalog.connect() as connection:
-        connection.execute(insert.on_conflict_do_update(index_elements=list(key), set_=rest))
+class _Upserts:
+    """Writes rows inside a transaction: new, or these columns of the row with this key."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._known: dict[tuple[str, ...], Prepared] = {}
+
+    def __call__(self, into: sa.Table, values: dict[str, Any], key: tuple[str, ...]) -> None:
+        shape = (into.name, *values)
+        prepared = self._known.get(shape)
+        if prepared is None:
+            insert = self._catalog.insert(into)
+            rest = {name: insert.excluded[name] for name in values if name not in key}
+            upsert = insert.on_conflict_do_update(index_elements=list(key), set_=rest)
+            prepared = self._known[shape] = self._catalog.prepared(upsert)
+        prepared(**values)
 
 
 def _is(key: WindowKey) -> list[sa.ColumnElement[bool]]:
@@ -287,6 +341,7 @@ class SqlDrift:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._upsert = _Upserts(catalog)
 
     def settings(self, endpoint: str) -> DriftSettings:
         """How an endpoint is watched."""
@@ -301,15 +356,15 @@ class SqlDrift:
     def endpoints(self) -> list[str]:
         """Endpoints that have windows."""
         with self._catalog.connect() as connection:
-            return list(connection.execute(sa.select(windows.c.endpoint).distinct().order_by("endpoint")).scalars())
+            return list(connection.execute(_WATCHED).scalars())
 
     def watched(self, endpoint: str) -> Watched:
         """An endpoint with all that is known of it, as of one moment."""
         with self._catalog.connect() as connection:
-            own = connection.execute(sa.select(endpoints.c.seconds).where(endpoints.c.endpoint == endpoint)).scalar()
-            row = connection.execute(sa.select(drift).where(drift.c.endpoint == endpoint)).one_or_none()
-            query = sa.select(episodes.c.body).where(episodes.c.endpoint == endpoint, episodes.c.closed.is_(None))
-            open_ = connection.execute(query.order_by(episodes.c.id)).scalars().all()
+            mine = {"endpoint": endpoint}
+            own = connection.execute(_OWN_SECONDS, mine).scalar()
+            row = connection.execute(_DRIFT, mine).one_or_none()
+            open_ = connection.execute(_OPEN, mine).scalars().all()
         return Watched(
             endpoint=endpoint,
             seconds=own or DAY,
@@ -321,23 +376,19 @@ class SqlDrift:
 
     def moving(self, watched: Watched) -> bool:
         """Whether windows of another length than the endpoint's are still there."""
-        other = (windows.c.endpoint == watched.endpoint) & (windows.c.seconds != watched.seconds)
         with self._catalog.connect() as connection:
-            return connection.execute(sa.select(windows.c.start).where(other).limit(1)).scalar() is not None
+            return connection.execute(_MOVING, _of(watched)).scalar() is not None
 
     def starts(self, watched: Watched, since: int, before: int | None, limit: int) -> list[int]:
         """The first starts of windows from `since` to before `before`, microseconds, in order."""
-        query = sa.select(windows.c.start).where(*self._served(watched), windows.c.start >= since)
-        if before is not None:
-            query = query.where(windows.c.start < before)
+        bounds = {"since": since, "before": _ENDLESS if before is None else before, "limit": limit}
         with self._catalog.connect() as connection:
-            return list(connection.execute(query.distinct().order_by(windows.c.start).limit(limit)).scalars())
+            return list(connection.execute(_STARTS, _of(watched) | bounds).scalars())
 
     def at(self, watched: Watched, start: int) -> list[tuple[str, QualityWindow]]:
         """The windows with this start whose answers were given: digest of the rows, and figures."""
-        query = sa.select(windows).where(*self._served(watched), windows.c.start == start)
         with self._catalog.connect() as connection:
-            found = connection.execute(query.order_by(*_KEYS))
+            found = connection.execute(_AT, _of(watched) | {"start": start})
             return [(row.profile, _window(row.figures)) for row in found]
 
     def save(
@@ -370,27 +421,18 @@ class SqlDrift:
 
     def episodes(self, endpoint: str, open_only: bool, limit: int, before: str) -> list[Episode]:
         """Episodes, newest first, those with a smaller id."""
-        query = sa.select(episodes.c.body).where(episodes.c.endpoint == endpoint)
-        if open_only:
-            query = query.where(episodes.c.closed.is_(None))
+        query = _OPEN_PAGE if open_only else _PAGE
         if before:
             query = query.where(episodes.c.id < before)
         with self._catalog.connect() as connection:
-            found = connection.execute(query.order_by(episodes.c.id.desc()).limit(limit)).scalars()
+            found = connection.execute(query, {"endpoint": endpoint, "limit": limit}).scalars()
             return [_episode(body) for body in found]
-
-    def _served(self, watched: Watched) -> list[sa.ColumnElement[bool]]:
-        return [
-            windows.c.endpoint == watched.endpoint,
-            windows.c.seconds == watched.seconds,
-            windows.c.variant != SHADOW,
-        ]
 
     def _save(self, watched: Watched, outcome: Outcome, tell: Callable[[], None]) -> None:
         self._catalog.serialise()
         endpoint = watched.endpoint
         with self._catalog.connect() as connection:
-            row = connection.execute(sa.select(drift).where(drift.c.endpoint == endpoint)).one_or_none()
+            row = connection.execute(_DRIFT, {"endpoint": endpoint}).one_or_none()
             current = row.revision if row is not None and row.revision is not None else 0
             if current != watched.revision or _settings(row.settings if row is not None else None) != watched.settings:
                 raise Conflict(f"{endpoint} was judged by another controller, or its settings changed; run again")
@@ -406,8 +448,9 @@ class SqlDrift:
             self._upsert(episodes, values, ("id",))
         tell()
 
-    def _upsert(self, into: sa.Table, values: dict[str, Any], key: tuple[str, ...]) -> None:
-        upsert(self._catalog, into, values, key)
+
+def _of(watched: Watched) -> dict[str, Any]:
+    return {"endpoint": watched.endpoint, "seconds": watched.seconds}
 
 
 def _settings(raw: bytes | None) -> DriftSettings:

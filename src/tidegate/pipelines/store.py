@@ -38,6 +38,9 @@ runs = table(
 )
 
 
+_ACTIVE = sa.select(runs).where(runs.c.ended_at.is_(None)).order_by(runs.c.id)  # asked at every step: built once
+
+
 class SqlPipelines:
     """Pipelines and their runs in the catalog."""
 
@@ -102,7 +105,7 @@ class SqlPipelines:
 
     def active(self) -> list[Journaled]:
         """Every run that has not ended, the oldest first."""
-        return self._runs(sa.select(runs).where(runs.c.ended_at.is_(None)).order_by(runs.c.id))
+        return self._runs(_ACTIVE)
 
     def page(self, pipeline: str, state: str, before: str, limit: int) -> list[PipelineRun]:
         """Runs of a pipeline, the newest first: in a state where one is given, with a smaller id than `before`."""

@@ -6,7 +6,8 @@ it, since one file holds the answers of all endpoints: classes, booleans and flo
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,7 +15,6 @@ import msgspec
 from tidegate.kernel.clock import to_micros
 from tidegate.predictions.records import LABELS, PREDICTIONS, LabelRow, PredictionRow, Shadow, Source, Value
 from tidegate.predictions.rules import value_number, value_text
-from tidegate.storage.journal import TopicCodec
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 decode_prediction = msgspec.msgpack.Decoder(PredictionRow).decode
 decode_label = msgspec.msgpack.Decoder(LabelRow).decode
 _json = msgspec.json.Encoder().encode
+
+_OF_SOURCE = frozenset({"endpoint", "deployment", "model", "number", "variant"})
 
 _CHUNK = 10_000
 """So many decoded rows live at a time: the garbage collector walks over all of them."""
@@ -43,12 +45,13 @@ class PredictionCodec:
     time_column: str | None = "at"
     id_column: str | None = "id"
 
-    def to_frame(self, payloads: list[bytes]) -> "pl.DataFrame":
-        """One row a record."""
+    def to_frame(self, payloads: list[bytes], columns: Sequence[str] | None = None) -> "pl.DataFrame":
+        """One row a record; of the columns those that are wanted, all by default."""
         import polars as pl
 
-        chunks = [_columns(payloads[at : at + _CHUNK]) for at in range(0, len(payloads), _CHUNK)]
-        schema = prediction_schema()
+        full = prediction_schema()
+        schema = {name: full[name] for name in columns or full}
+        chunks = [_columns(payloads[at : at + _CHUNK], schema) for at in range(0, len(payloads), _CHUNK)]
         frames = [pl.DataFrame(chunk, schema_overrides=schema) for chunk in chunks]
         return pl.concat([pl.DataFrame(schema=schema), *frames]).rechunk()
 
@@ -61,12 +64,12 @@ class LabelCodec:
     time_column: str | None = "received_at"
     id_column: str | None = "prediction_id"
 
-    def to_frame(self, payloads: list[bytes]) -> "pl.DataFrame":
-        """One row a record."""
+    def to_frame(self, payloads: list[bytes], columns: Sequence[str] | None = None) -> "pl.DataFrame":
+        """One row a record; of the columns those that are wanted, all by default."""
         import polars as pl
 
         rows = [decode_label(payload) for payload in payloads]
-        return pl.DataFrame(
+        frame = pl.DataFrame(
             {
                 "prediction_id": [row.prediction_id for row in rows],
                 "endpoint": [row.endpoint for row in rows],
@@ -77,9 +80,10 @@ class LabelCodec:
             },
             schema=label_schema(),
         )
+        return frame if columns is None else frame.select(list(columns))
 
 
-CODECS: list[TopicCodec] = [PredictionCodec(), LabelCodec()]
+CODECS: list[PredictionCodec | LabelCodec] = [PredictionCodec(), LabelCodec()]
 """For sealing."""
 
 
@@ -191,29 +195,25 @@ def label_schema() -> dict[str, "pl.DataType"]:
     }
 
 
-def _columns(payloads: list[bytes]) -> dict[str, object]:
+def _columns(payloads: list[bytes], wanted: Iterable[str]) -> dict[str, object]:
     rows = [decode_prediction(payload) for payload in payloads]
     sources = [row.source for row in rows]
-    return {
-        "id": [row.id for row in rows],
-        "at": [row.at for row in rows],
-        "endpoint": [source.endpoint for source in sources],
-        "deployment": [source.deployment for source in sources],
-        "model": [source.model for source in sources],
-        "number": [source.number for source in sources],
-        "variant": [source.variant for source in sources],
-        "inputs": [row.inputs.decode("utf-8", "replace") for row in rows],
-        "value": [value_text(row.value) for row in rows],
-        "value_number": [value_number(row.value) for row in rows],
-        "classes": [_json(source.classes).decode() for source in sources],
-        "probabilities": _lists([row.probabilities for row in rows]),
-        "latency": [row.latency for row in rows],
-        "status": [row.status for row in rows],
-        "unknown": [_tally(row.unknown) for row in rows],
-        "missing": [_tally(row.missing) for row in rows],
-        "weight": [row.weight for row in rows],
-        "shadows": _shadows(rows),
+    made: dict[str, Callable[[], object]] = {
+        "inputs": lambda: [row.inputs.decode("utf-8", "replace") for row in rows],
+        "value": lambda: [value_text(row.value) for row in rows],
+        "value_number": lambda: [value_number(row.value) for row in rows],
+        "classes": lambda: [_json(source.classes).decode() for source in sources],
+        "probabilities": lambda: _lists([row.probabilities for row in rows]),
+        "unknown": lambda: [_tally(row.unknown) for row in rows],
+        "missing": lambda: [_tally(row.missing) for row in rows],
+        "shadows": lambda: _shadows(rows),
     }
+    return {name: made[name]() if name in made else _plain(name, rows, sources) for name in wanted}
+
+
+def _plain(name: str, rows: list[PredictionRow], sources: list[Source]) -> list[object]:
+    """A column whose values are as they were logged."""
+    return list(map(attrgetter(name), sources if name in _OF_SOURCE else rows))
 
 
 def _shadows(rows: list[PredictionRow]) -> "pl.Series":
@@ -222,6 +222,8 @@ def _shadows(rows: list[PredictionRow]) -> "pl.Series":
     import polars as pl
 
     flat = [shadow for row in rows for shadow in row.shadows or ()]
+    if not flat:
+        return pl.repeat(None, len(rows), dtype=pl.List(pl.Struct(shadow_schema())), eager=True)
     counts = np.fromiter((len(row.shadows or ()) for row in rows), np.int64, len(rows))
     sources = [shadow.source for shadow in flat]
     columns = {

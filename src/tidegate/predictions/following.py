@@ -53,8 +53,8 @@ class Follower:
         with self._reader.snapshot() as snapshot:
             frames = self._sealed(snapshot, progress)
             payloads = self._files(snapshot, progress)
-        frames.append(self._codec.to_frame(payloads))
-        news = pl.concat([frame.select(nothing.columns) for frame in frames])
+        wanted = nothing.columns
+        news = pl.concat([*(frame.select(wanted) for frame in frames), self._codec.to_frame(payloads, wanted)])
         exhausted, reached = progress.left > 0, progress.mark()
         if exhausted:
             self._read = reached, extent

@@ -33,6 +33,8 @@ following = table(
 )
 
 _ONLY = 1
+_FOLLOWING = sa.select(following)
+_RUNNING = sa.select(rollouts.c.kept).where(rollouts.c.state == "running").order_by(rollouts.c.id)
 _KEPT = msgspec.json.Decoder(KeptRollout)
 _MARKS = msgspec.json.Decoder(dict[str, Mark])
 
@@ -45,10 +47,9 @@ class SqlRollouts:
 
     def following(self) -> Following:
         """The rollouts that are running, and how far the log has been followed, as of one moment."""
-        running = sa.select(rollouts.c.kept).where(rollouts.c.state == "running").order_by(rollouts.c.id)
         with self._catalog.connect() as connection:
-            marked = connection.execute(sa.select(following)).one_or_none()
-            kept = tuple(_KEPT.decode(raw) for raw in connection.execute(running).scalars())
+            marked = connection.execute(_FOLLOWING).one_or_none()
+            kept = tuple(_KEPT.decode(raw) for raw in connection.execute(_RUNNING).scalars())
         if marked is None:
             return Following(revision=0, marks={}, running=kept)
         return Following(revision=marked.revision, marks=_MARKS.decode(marked.marks), running=kept)

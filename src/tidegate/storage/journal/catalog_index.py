@@ -58,6 +58,7 @@ writers = table(
 _HEAD_ID = 1
 _TIMES = ("opened_at", "sealed_at", "first_time", "last_time")
 _BATCH = 500
+_HEAD = sa.select(chain_head).where(chain_head.c.id == _HEAD_ID)  # built once: it is asked for very often
 
 
 class CatalogSegmentIndex:
@@ -112,7 +113,7 @@ class CatalogSegmentIndex:
     def head(self) -> ChainHead:
         """The last link."""
         with self._catalog.connect() as connection:
-            row = connection.execute(sa.select(chain_head).where(chain_head.c.id == _HEAD_ID)).first()
+            row = connection.execute(_HEAD).first()
         return ChainHead(0, GENESIS) if row is None else ChainHead(row.sequence, row.hash)
 
     def allocate_writer(self, holder: str = "") -> int:
