@@ -115,6 +115,9 @@ class QualityController:
         # Labels come after their predictions: read them only once no prediction is waiting.
         labels = self._news_of_labels(state) if predictions.exhausted else None
         self._observe("read")
+        marks = state.marks | {PREDICTIONS: predictions.mark} | ({} if labels is None else {LABELS: labels.mark})
+        if labels is not None and not moved and marks == state.marks:
+            return self._every
         touched = TouchedWindows(self._store, self._objects, state.seconds)
         for window in moved:
             touched.move(window)
@@ -124,16 +127,15 @@ class QualityController:
         self._observe("computed")
         kept = self._keep_orphans(orphans)
         changes = Changes(
-            marks=state.marks | {PREDICTIONS: predictions.mark} | ({} if labels is None else {LABELS: labels.mark}),
+            marks=marks,
             windows=tuple(self._stored(key, rows) for key, rows in changed),
             removed=tuple(touched.removed),
             orphans=kept,
         )
         self._observe("stored")
-        if changes != Changes(marks=state.marks):
-            self._store.save(changes, state.revision, fence)
-            self._observe("saved")
-            self._clean(touched, state, changes)
+        self._store.save(changes, state.revision, fence)
+        self._observe("saved")
+        self._clean(touched, state, changes)
         self._observe("cleaned")
         if labels is None or not labels.exhausted or len(moved) == MOVED:
             return 0.0

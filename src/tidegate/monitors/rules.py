@@ -39,6 +39,17 @@ class Sample(NamedTuple):
     """Microseconds."""
 
 
+class Worth(NamedTuple):
+    """What answers were worth; the fields mean what those of `Figures` do."""
+
+    unusable: int
+    accuracy: Estimate | None
+    auc: Estimate | None
+    brier: Estimate | None
+    mae: Estimate | None
+    score: Estimate | None
+
+
 def check_seconds(seconds: int) -> int:
     """The length of a window, if it is one. Raises `Invalid` outside a minute to 366 days."""
     if not SHORTEST <= seconds <= LONGEST:
@@ -60,30 +71,24 @@ def figures_of(
     missing: dict[str, int] | None = None,
 ) -> Figures:
     """The figures of one window; `sample` has at least one row, in any order."""
-    judged = sample.labelled & sample.answered
-    accuracy = mae = auc = log_loss = brier = None
+    worth, log_loss = worth_of(sample, classification=classification), None
     if classification:
-        accuracy = _share(sample.same[judged])
-        scored = judged & np.isfinite(sample.score) & np.isfinite(sample.outcome)
-        auc, log_loss, brier = _of_scores(sample.outcome[scored], sample.score[scored])
-    else:
-        judged &= np.isfinite(sample.number) & np.isfinite(sample.target)
-        mae = _mean(metrics.absolute_errors(sample.target[judged], sample.number[judged]))
+        outcome, score = _scored(sample)
+        log_loss = _mean(metrics.log_losses(outcome.astype(np.intp), np.column_stack((1 - score, score))))
     felt = sample.latency[np.isfinite(sample.latency)]
     median, slow = np.percentile(felt, [50, 95]) if len(felt) else (np.nan, np.nan)
-    answers = sample.score if classification else sample.number
     given = sample.positive[np.isfinite(sample.positive)]
     return Figures(
         predictions=len(sample.labelled),
         failed=int((~sample.answered).sum()),
         labels=int(sample.labelled.sum()),
-        unusable=int((sample.labelled & ~judged).sum()),
-        accuracy=accuracy,
-        auc=auc,
+        unusable=worth.unusable,
+        accuracy=worth.accuracy,
+        auc=worth.auc,
         log_loss=log_loss,
-        brier=brier,
-        mae=mae,
-        score=_mean(answers[sample.answered & np.isfinite(answers)]),
+        brier=worth.brier,
+        mae=worth.mae,
+        score=worth.score,
         positives=_share(given == 1.0),
         latency_p50=float(median),
         latency_p95=float(slow),
@@ -92,22 +97,45 @@ def figures_of(
     )
 
 
+def worth_of(sample: Sample, *, classification: bool) -> Worth:
+    """The part of the figures that segments have too."""
+    judged = sample.labelled & sample.answered
+    accuracy = auc = brier = mae = None
+    if classification:
+        accuracy = _share(sample.same[judged])
+        outcome, score = _scored(sample)
+        auc, brier = _area(outcome == 1.0, score), _mean((score - outcome) ** 2)
+    else:
+        judged &= np.isfinite(sample.number) & np.isfinite(sample.target)
+        mae = _mean(metrics.absolute_errors(sample.target[judged], sample.number[judged]))
+    answers = sample.score if classification else sample.number
+    return Worth(
+        unusable=int((sample.labelled & ~judged).sum()),
+        accuracy=accuracy,
+        auc=auc,
+        brier=brier,
+        mae=mae,
+        score=_mean(answers[sample.answered & np.isfinite(answers)]),
+    )
+
+
+def _scored(sample: Sample) -> tuple[Floats, Floats]:
+    """Outcome and score of the rows that have both."""
+    both = sample.labelled & sample.answered & np.isfinite(sample.score) & np.isfinite(sample.outcome)
+    return sample.outcome[both], sample.score[both]
+
+
+def _area(positive: Flags, score: Floats) -> Estimate | None:
+    if not positive.any() or positive.all():
+        return None
+    bounds = intervals.auc_interval(positive, score)
+    # With one row of a class there is an area, and no interval.
+    area = metrics.auc(positive, score) if np.isnan(bounds.estimate) else bounds.estimate
+    return Estimate(area, bounds.low, bounds.high, len(score))
+
+
 def _share(hits: Flags) -> Estimate | None:
     return _estimate(intervals.wilson(int(hits.sum()), len(hits)), len(hits)) if len(hits) else None
-
-
-def _of_scores(outcome: Floats, score: Floats) -> tuple[Estimate | None, Estimate | None, Estimate | None]:
-    """AUC, log loss and Brier score."""
-    if not len(outcome):
-        return None, None, None
-    classes = outcome.astype(np.intp)
-    area = metrics.auc(classes, score)
-    auc = None
-    if not np.isnan(area):
-        bounds = intervals.auc_interval(classes, score)
-        auc = Estimate(area, bounds.low, bounds.high, len(score))
-    losses = metrics.log_losses(classes, np.column_stack((1 - score, score)))
-    return auc, _mean(losses), _mean((score - outcome) ** 2)
 
 
 def _mean(values: Floats) -> Estimate | None:

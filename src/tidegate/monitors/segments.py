@@ -7,7 +7,7 @@ import polars as pl
 
 from tidegate.monitors import columns, profile
 from tidegate.monitors.drift_records import Segment
-from tidegate.monitors.rules import Flags, Sample, figures_of
+from tidegate.monitors.rules import Flags, Sample, worth_of
 
 MOST_COLUMNS = 8
 MOST_VALUES = 50
@@ -41,16 +41,16 @@ def _rows_in(sample: Sample, mask: Flags) -> Sample:
 
 
 def _segment(name: str, value: str | None, sample: Sample, classification: bool, *, overflow: bool = False) -> Segment:
-    figures = figures_of(sample, classification=classification)
+    worth = worth_of(sample, classification=classification)
     return Segment(
         column=name,
         value=value,
         overflow=overflow,
-        predictions=figures.predictions,
-        labels=figures.labels,
-        score=figures.score,
-        accuracy=figures.accuracy,
-        auc=figures.auc,
-        brier=figures.brier,
-        mae=figures.mae,
+        predictions=len(sample.labelled),
+        labels=int(sample.labelled.sum()),
+        score=worth.score,
+        accuracy=worth.accuracy,
+        auc=worth.auc,
+        brier=worth.brier,
+        mae=worth.mae,
     )

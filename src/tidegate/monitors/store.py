@@ -174,6 +174,16 @@ class SqlMonitors:
             query = query.where(sa.tuple_(*_PAGE_KEYS) < sa.tuple_(*map(sa.literal, before)))
         return self._stored(query.order_by(*(key.desc() for key in _PAGE_KEYS)))
 
+    def labelled(self, endpoint: str, since: int | None, until: int) -> int:
+        """Labelled rows of windows that began from `since` on and ended by `until` (microseconds), shadows apart."""
+        ended = windows.c.start + windows.c.seconds * 1_000_000 <= until
+        query = sa.select(sa.func.coalesce(sa.func.sum(windows.c.labels), 0))
+        query = query.where(windows.c.endpoint == endpoint, windows.c.variant != SHADOW, ended)
+        if since is not None:
+            query = query.where(windows.c.start >= since)
+        with self._catalog.connect() as connection:
+            return int(connection.execute(query).scalar_one())
+
     def latest(self, endpoint: str) -> EndpointQuality:
         """How an endpoint stands."""
         with self._catalog.connect() as connection:

@@ -1,14 +1,13 @@
 """Following the prediction log: what is new since a mark, so that the cost grows with the news and not with history."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tidegate.kernel.objects import ObjectPlane
 from tidegate.predictions.codecs import CODECS, label_schema, prediction_schema
 from tidegate.predictions.reading import open_parquet
-from tidegate.predictions.records import Mark
+from tidegate.predictions.records import PREDICTIONS, Mark
 from tidegate.storage.journal import JournalReader, JournalSnapshot, SealedSegment
 from tidegate.storage.journal.index import SegmentIndex
 from tidegate.storage.journal.parquet import NUMBER
@@ -40,26 +39,37 @@ class Follower:
         self._topic = topic
         self._codec = next(codec for codec in CODECS if codec.topic == topic)
         self._read: tuple[Mark, object] | None = None
+        self._nothing: dict[tuple[str, ...] | None, pl.DataFrame] = {}
 
-    def after(self, mark: Mark, limit: int, columns: Sequence[str] | None = None) -> News:
+    def after(self, mark: Mark, limit: int, columns: tuple[str, ...] | None = None) -> News:
         """Up to about `limit` new records as the columns named, all of them by default."""
         import polars as pl
 
         extent = self._reader.extent()  # before the look, so that what was seen is as new as that, or newer
-        schema = prediction_schema() if self._codec.topic == CODECS[0].topic else label_schema()
-        wanted = list(schema) if columns is None else list(columns)
+        nothing = self._none(columns)
         if self._read == (mark, extent):
-            return News(pl.DataFrame(schema={name: schema[name] for name in wanted}), mark, True)
+            return News(nothing, mark, True)
         progress = _Progress(mark, limit)
         with self._reader.snapshot() as snapshot:
             frames = self._sealed(snapshot, progress)
             payloads = self._files(snapshot, progress)
         frames.append(self._codec.to_frame(payloads))
-        news = pl.concat([frame.select(wanted) for frame in frames])
+        news = pl.concat([frame.select(nothing.columns) for frame in frames])
         exhausted, reached = progress.left > 0, progress.mark()
         if exhausted:
             self._read = reached, extent
         return News(news, reached, exhausted)
+
+    def _none(self, columns: tuple[str, ...] | None) -> "pl.DataFrame":
+        """No records, as these columns."""
+        known = self._nothing.get(columns)
+        if known is None:
+            import polars as pl
+
+            schema = prediction_schema() if self._topic == PREDICTIONS else label_schema()
+            known = pl.DataFrame(schema={name: schema[name] for name in columns or schema})
+            self._nothing[columns] = known
+        return known
 
     def skip(self, mark: Mark) -> Mark:
         """The mark behind everything that there is now, without decoding any of it."""

@@ -167,9 +167,13 @@ class RolloutController:
         if kept.canary.id not in live:
             ended = rules.decided(kept.rollout, "cancelled", "its canary was withdrawn", now)
             return msgspec.structs.replace(kept, rollout=ended, pending="")
+        guards = rules.guards_of(kept.tests, paired=kept.rollout.paired)
+        if predictions.is_empty() and labels.is_empty():  # only time has passed
+            rollout = rules.advance(kept.rollout, rules.outlook(guards), now)
+            pending = kept.pending if rollout.state == "running" else ""
+            return msgspec.structs.replace(kept, rollout=rollout, pending=pending)
         waiting = unpacked(self._objects.get(kept.pending)) if kept.pending else pairs.nothing_pending()
         taken = pairs.take(kept, predictions, labels, waiting)
-        guards = rules.guards_of(kept.tests, paired=kept.rollout.paired)
         rules.observe(guards, taken.news)
         seen = msgspec.structs.replace(rules.counted(kept.rollout, taken.news), evidence=rules.evidence_of(guards))
         rollout = rules.advance(seen, rules.outlook(guards), now)

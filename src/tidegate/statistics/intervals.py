@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tidegate.statistics.metrics import auc, midranks
+from tidegate.statistics.metrics import area_of, midranks, two_classes
 
 Floats = NDArray[np.float64]
 
@@ -118,12 +118,12 @@ def auc_difference(positive: ArrayLike, first: ArrayLike, second: ArrayLike, con
 
 def _components(positive: ArrayLike, scores: ArrayLike) -> tuple[float, Floats, Floats] | None:
     """AUC, and each row's share of the other class that it is ordered rightly against, by midranks in n log n."""
-    area = auc(positive, scores)
+    flags, values = two_classes(positive, scores)
+    joint = midranks(values)
+    area = area_of(flags, joint)
     if np.isnan(area):
         return None
-    flags, values = np.asarray(positive).astype(np.bool_), np.asarray(scores, dtype=np.float64)
     above, below = values[flags], values[~flags]
-    joint = midranks(values)
     of_positives = (joint[flags] - midranks(above)) / len(below)
     of_negatives = 1 - (joint[~flags] - midranks(below)) / len(above)
     return area, of_positives, of_negatives

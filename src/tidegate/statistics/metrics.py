@@ -32,14 +32,24 @@ def auc(positive: ArrayLike, scores: ArrayLike) -> float:
 
     NaN where one of the classes is absent.
     """
+    flags, values = two_classes(positive, scores)
+    return area_of(flags, midranks(values))
+
+
+def two_classes(positive: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], Floats]:
+    """The rows as arrays, checked."""
     flags, values = _binary(positive), _numbers(scores)
     _same_length(flags, values)
-    positives = int(flags.sum())
+    return flags, values
+
+
+def area_of(flags: NDArray[np.bool_], ranks: Floats) -> float:
+    """`auc` of rows whose scores have these midranks."""
+    positives = int(np.count_nonzero(flags))
     negatives = len(flags) - positives
     if not positives or not negatives:
         return float("nan")
-    ranks = midranks(values)[flags].sum()
-    return float((ranks - positives * (positives + 1) / 2) / (positives * negatives))
+    return float((ranks[flags].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
 def log_loss(classes: ArrayLike, probabilities: ArrayLike) -> float:

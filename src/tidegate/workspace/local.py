@@ -112,7 +112,12 @@ class LocalWorkspace(Workspace):
         pipelines = self._pipelines()
         endpoints, monitors, rollouts = self._answering(models, graph)
         self._witness = Witness(
-            endpoints=endpoints, monitors=monitors, rollouts=rollouts, pipelines=pipelines, clock=clock
+            endpoints=endpoints,
+            windows=SqlMonitors(catalog),
+            episodes=SqlDrift(catalog),
+            runs=SqlPipelines(catalog),
+            canaries=SqlRollouts(catalog),
+            clock=clock,
         )
         services: list[Service] = [
             Data(store=SqlData(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),

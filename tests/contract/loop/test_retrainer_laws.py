@@ -17,6 +17,9 @@ from tidegate.loop.retrainer import Retrainer
 from tidegate.loop.retraining import Retraining
 from tidegate.loop.situation import Witness
 from tidegate.loop.store import SqlRetraining
+from tidegate.monitors.store import SqlDrift, SqlMonitors
+from tidegate.pipelines.store import SqlPipelines
+from tidegate.rollouts.store import SqlRollouts
 from tidegate.testing.workspaces import Home
 
 on_both_catalogs = pytest.mark.parametrize("learning", ["local-sqlite", "local-postgres"], indirect=True)
@@ -162,9 +165,10 @@ def controller(home: Home, *, facts: Any = None, audit: Any = None, store: Any =
     inside, storage = home.inside, home.inside.storage
     witness = Witness(
         endpoints=inside.endpoints,
-        monitors=inside.monitors,
-        rollouts=inside.rollouts,
-        pipelines=inside.pipelines,
+        windows=SqlMonitors(storage.catalog),
+        episodes=SqlDrift(storage.catalog),
+        runs=SqlPipelines(storage.catalog),
+        canaries=SqlRollouts(storage.catalog),
         clock=storage.clock,
     )
     log = facts or EventLog(storage.catalog, storage.clock, storage.ids)
