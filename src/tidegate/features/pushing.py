@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tidegate.features.cells import read_column, wrong
 from tidegate.features.expressions import ColumnOf, compute_row
@@ -121,9 +122,12 @@ class Pusher:
                 words.append(words_of_texts(cells[name]))
             else:
                 present = np.array([cell is not None for cell in cells[name]], np.bool_)
-                data = np.array([0 if cell is None else cell for cell in cells[name]], _NUMBERS.get(kind, np.int64))
+                data: NDArray[Any] = np.array(
+                    [0 if cell is None else cell for cell in cells[name]], _NUMBERS.get(kind, np.int64)
+                )
                 words.append(words_of_numbers(data, present))
-        return identify(words).tolist()
+        named: list[int] = identify(words).tolist()
+        return named
 
 
 _NUMBERS: Final[Mapping[str, type]] = {"Float64": np.float64, "Boolean": np.bool_}

@@ -114,7 +114,9 @@ _PAGE_KEYS = (windows.c.start, windows.c.seconds, windows.c.model, windows.c.num
 _REVISION = 1
 
 # Questions that are asked at every step. Built once: that is half of what SQLAlchemy would take for each.
-_endpoint, _seconds, _start = (sa.bindparam(name) for name in ("endpoint", "seconds", "start"))
+_endpoint: sa.BindParameter[Any] = sa.bindparam("endpoint")
+_seconds: sa.BindParameter[Any] = sa.bindparam("seconds")
+_start: sa.BindParameter[Any] = sa.bindparam("start")
 _LENGTH = sa.func.coalesce(endpoints.c.seconds, sa.bindparam("default", type_=sa.BigInteger))
 _NOW = sa.select(revisions.c.revision)
 _NUMBERS = sa.select(numbers)
