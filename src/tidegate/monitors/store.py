@@ -113,8 +113,12 @@ _KEYS = (
 _PAGE_KEYS = (windows.c.start, windows.c.seconds, windows.c.model, windows.c.number, windows.c.variant)
 _REVISION = 1
 
+Bound = sa.BindParameter[Any]
+
 # Questions that are asked at every step. Built once: that is half of what SQLAlchemy would take for each.
-_endpoint, _seconds, _start = (sa.bindparam(name) for name in ("endpoint", "seconds", "start"))
+_endpoint: Bound = sa.bindparam("endpoint")
+_seconds: Bound = sa.bindparam("seconds")
+_start: Bound = sa.bindparam("start")
 _LENGTH = sa.func.coalesce(endpoints.c.seconds, sa.bindparam("default", type_=sa.BigInteger))
 _NOW = sa.select(revisions.c.revision)
 _NUMBERS = sa.select(numbers)
@@ -226,7 +230,7 @@ class SqlMonitors:
         return self._stored(query.order_by(*(key.desc() for key in _PAGE_KEYS)))
 
     def labelled(self, endpoint: str, since: int | None, until: int) -> int:
-        """Labelled rows of the windows that began from `since` on and ended by `until` (microseconds), shadows apart."""
+        """Labelled rows of the windows that began from `since` on and ended by `until`, shadows apart. Microseconds."""
         bounds = {"endpoint": endpoint, "since": _BEGINNING if since is None else since, "until": until}
         with self._catalog.connect() as connection:
             return int(connection.execute(_LABELLED, bounds).scalar_one())

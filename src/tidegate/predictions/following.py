@@ -1,7 +1,6 @@
 """Following the prediction log: what is new since a mark, so that the cost grows with the news and not with history."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
