@@ -4,12 +4,18 @@ import os
 from collections.abc import Callable
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.peers.peer import Peer, find_peer
 
 # A developer's own home or server must not be found by a test.
 for name in [name for name in os.environ if name.startswith("TIDEGATE_")]:
     del os.environ[name]
+
+
+# How long anything takes decides no test, on a busy machine least of all.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")

@@ -1,22 +1,25 @@
-"""Serves a home in which two months of real flights were answered, and takes the pictures of its page for docs/."""
+"""Replays some weeks of real flights as the demo does, and takes the pictures of the page at `/` for docs/."""
 
 import sys
 import tempfile
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 from playwright.sync_api import Browser, sync_playwright
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from tidegate.demo import flights
-from tidegate.endpoints.records import OutcomeIn
-from tidegate.gates.records import QualityPolicy
-from tidegate.http.thread import serving
-from tidegate.kernel.settings import Settings
-from tidegate.models.records import StagePolicy
-from tidegate.workspace import LocalWorkspace, open_local
+from tidegate.demo.flights import midnight
+from tidegate.demo.journey import Journey
+from tidegate.demo.learning import begin
+from tidegate.demo.plan import AUTHOR, Plan
+from tidegate.demo.server import DemoServer
+from tidegate.endpoints.records import OutcomeIn, Strategy
+from tidegate.models.records import ModelVersion, StagePolicy
+from tidegate.workspace import Workspace, open_workspace
 
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 CHROMIUM = "/usr/bin/chromium"
@@ -30,137 +33,119 @@ QUIET = [
     "--disable-sync",
 ]
 SIZES = {"wide": (1100, 800), "narrow": (390, 844)}
-FIRST = datetime(2013, 4, 1, tzinfo=UTC)
-DAYS = 61
-LEARNT = timedelta(days=45)
+DAY = timedelta(days=1)
+NEVER = midnight(2015, 1, 1)
+PLAN = Plan(
+    since=midnight(2013, 5, 1),
+    until=midnight(2013, 5, 23),
+    schedule_days=19,
+    kills=(NEVER, NEVER),
+    leaky=midnight(2013, 5, 7),
+    broken=(midnight(2013, 5, 21), NEVER),
+)
+"""A leaky model is let out and rolled back; the calendar asks for a canary, and then the weather feed breaks."""
+
+ASKED = ["carrier", "origin", "distance_miles", "scheduled_hour", "weekday"]
 EVERY = 4
-"""One flight in so many is asked about."""
-
-
-AT_ONCE = 3
-"""So many rows a request."""
-
-
-class Endpoint(NamedTuple):
-    """What is trained and asked."""
-
-    name: str
-    label: str
-    model: Any
-    policy: QualityPolicy | None = None
-    days: int = DAYS
-    """It is deployed so many days before the end."""
-    told: bool = True
-    """Whether labels arrive."""
-
-
-def boosted(rounds: int = 80) -> Any:
-    """A classifier."""
-    return HistGradientBoostingClassifier(max_iter=rounds, random_state=0)
-
-
-MINUTES = HistGradientBoostingRegressor(loss="absolute_error", max_iter=80, random_state=0)
-
-ENDPOINTS = [
-    Endpoint("late-arrival", "late", boosted(), QualityPolicy(metric="auc", must_beat=0.05)),
-    Endpoint("arrival-delay", "arrival_delay_minutes", MINUTES),
-    Endpoint("punctuality", "on_time", boosted(), days=38),
-    Endpoint("cancellation", "cancelled", boosted(40), days=2, told=False),
-]
+"""Of the endpoints that are not the demo's, one flight in so many is asked about."""
 
 
 def main() -> int:
     """Make docs/pictures/status-{wide,narrow}-{light,dark}.png."""
     PICTURES.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(home=str(Path(folder) / "flights" / ".tidegate"))
-        with open_local(settings, simulated_clock=True) as workspace:
-            live(workspace)
-            with serving(workspace) as address, sync_playwright() as playwright:
+        home = Path(folder) / "flights" / ".tidegate"
+        home.mkdir(parents=True)
+        server = DemoServer(home)
+        try:
+            with open_workspace(home, simulated_clock=True, catalog="", objects="", actor=AUTHOR) as workspace:
+                live(workspace, home, server)
+            with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-                take(browser, address)
+                take(browser, f"{server.url}/")
                 browser.close()
+        finally:
+            server.stop()
+    sys.stdout.write(f"{PICTURES}: {time.perf_counter() - started:.0f} s\n")
     return 0
 
 
-def live(workspace: LocalWorkspace) -> None:
-    """Two months in the life of a home: what was learnt in spring is asked day by day, and labels follow."""
-    rows = departures()
-    workspace.loop.tick(until=FIRST)
-    workspace.people.add("reviewer", role="approver")
-    pending: dict[str, list[OutcomeIn]] = {each.name: [] for each in ENDPOINTS}
-    for left in range(DAYS, 0, -1):
-        now = FIRST + timedelta(days=DAYS - left)
-        for each in ENDPOINTS:
-            if left == each.days:
-                deploy(workspace, each, between(rows, now - LEARNT, now))
-        now += timedelta(days=1)
-        workspace.loop.tick(until=now)
-        asked = between(rows, now - timedelta(days=1), now)
-        for each in ENDPOINTS:
-            if left <= each.days:
-                pending[each.name] += serve(workspace, each, asked.gather_every(EVERY, each.days % EVERY))
-                pending[each.name] = tell(workspace, each.name, pending[each.name], now)
-    workspace.loop.tick()
+def live(workspace: Workspace, home: Path, server: DemoServer) -> None:
+    """Some weeks in the life of a home: the demo's endpoint, and two others beside it."""
+    tables = flights.schedule(), flights.weather()
+    workspace.loop.tick(until=PLAN.since)
+    server.launch()
+    begin(workspace, home, PLAN, tables, say)
+    server.wait()
+    journey = Journey(workspace, home, server=server, plan=PLAN, tables=tables, say=say)
+    others = Others(workspace, tables[0])
+    journey.run(others.day)
 
 
-def between(rows: pl.DataFrame, start: datetime, end: datetime) -> pl.DataFrame:
-    """The flights that were to leave then."""
-    return rows.filter(pl.col(flights.ORDER).is_between(start, end, closed="left"))
+def say(_mark: str, text: str) -> None:
+    """What the demo tells, on one line each."""
+    sys.stdout.write(f"{text.splitlines()[0][:160]}\n")
 
 
-def departures() -> pl.DataFrame:
-    """The flights of spring with everything that is asked for or told of them."""
-    raw = flights.read("flights").sort(flights.ORDER, maintain_order=True)
-    joined = flights.departures(raw, flights.read("weather"))
-    return joined.with_columns(
-        arrival_delay_minutes=raw["arrival_delay_minutes"].cast(pl.Float64),
-        on_time=~pl.col("late"),
-        cancelled=pl.col("late").is_null(),
-    ).filter(pl.col(flights.ORDER).is_between(FIRST - LEARNT, FIRST + timedelta(days=DAYS + 1)))
+class Others:
+    """Endpoints beside the demo's: one that foretells minutes, with a shadow, and one that nobody tells a label."""
 
+    def __init__(self, workspace: Workspace, schedule: pl.DataFrame) -> None:
+        self._workspace = workspace
+        minutes = pl.col(flights.DELAY).cast(pl.Float64).alias("minutes")
+        self._rows = schedule.with_columns(minutes, cancelled=pl.col(flights.LANDS).is_null())
+        self._pending: list[OutcomeIn] = []
 
-def deploy(workspace: LocalWorkspace, what: Endpoint, learnt: pl.DataFrame) -> None:
-    """From rows to a version that answers. `punctuality` learns `on_time` and will be told `late`: a real mistake."""
-    dataset = workspace.data.commit(f"{what.name}-inputs", learnt.select(*flights.FEATURES, what.label, flights.ORDER))
-    chosen = workspace.data.rows(dataset, features=flights.FEATURES, label=what.label, order_by=flights.ORDER)
-    train, held_out = chosen.split(at=int(len(chosen) * 0.8))
-    with workspace.runs.start(what.name, inputs=[train]) as run:
-        version = workspace.models.log(what.name, what.model.fit(train.X, train.y), run=run, inputs=train)
-    if what.policy is None:
-        workspace.models.set_policy(what.name, "production", policy=StagePolicy())
-    else:
-        workspace.gates.check(version, on=held_out, policy=what.policy).require()
-        with open_local(Settings(home=workspace.settings.home, actor="reviewer")) as theirs:
-            theirs.approvals.approve(version, reason="clearly better than chance")
-    workspace.endpoints.deploy(what.name, workspace.models.promote(what.name, version.number, to="production"))
+    def day(self, done: int, days: int) -> None:
+        """A day is over: what was due on it is asked about, and labels follow."""
+        now = PLAN.since + done * DAY
+        for each in self._workspace.incidents.list(state="open").items:
+            if each.severity == "warning":
+                self._workspace.incidents.acknowledge(each.id, note="it was a trial")
+        if done == 1:
+            slow = HistGradientBoostingRegressor(loss="absolute_error", max_iter=60, random_state=0)
+            self._deploy("arrival-delay", "minutes", slow, now)
+        if done == days // 2:
+            other = HistGradientBoostingRegressor(loss="absolute_error", max_iter=15, random_state=0)
+            self._deploy("arrival-delay", "minutes", other, now, Strategy(kind="shadow"))
+        if done == days - 2:
+            self._deploy("cancellation", "cancelled", HistGradientBoostingClassifier(max_iter=20), now)
+        if done > 1:
+            self._serve("arrival-delay", now, self._pending)
+            landed = [each for each in self._pending if each.observed_at <= now]
+            self._workspace.endpoints.labels("arrival-delay", landed)
+            self._pending = [each for each in self._pending if each.observed_at > now]
+        if done > days - 2:
+            self._serve("cancellation", now, [])
 
+    def _deploy(self, name: str, label: str, model: Any, now: datetime, strategy: Strategy | None = None) -> None:
+        """From rows to a version that answers."""
+        known = self._rows.filter(pl.col(flights.DEPARTS).is_between(now - 45 * DAY, now, closed="left"))
+        learnt = known.select(*ASKED, label, flights.DEPARTS).drop_nulls(label)
+        dataset = self._workspace.data.commit(f"{name}-inputs", learnt)
+        chosen = self._workspace.data.rows(dataset, features=ASKED, label=label, order_by=flights.DEPARTS)
+        with self._workspace.runs.start(name, inputs=[chosen]) as run:
+            version: ModelVersion = self._workspace.models.log(
+                name, model.fit(chosen.X, chosen.y), run=run, inputs=chosen
+            )
+        if version.number == 1:
+            self._workspace.models.set_policy(name, "production", policy=StagePolicy())
+        promoted = self._workspace.models.promote(name, version.number, to="production")
+        self._workspace.endpoints.deploy(name, promoted, strategy=strategy or Strategy())
 
-def serve(workspace: LocalWorkspace, what: Endpoint, asked: pl.DataFrame) -> list[OutcomeIn]:
-    """A day's questions; what will become of them is the answer."""
-    at = asked[flights.ORDER].to_list()
-    rows = asked.select(flights.FEATURES).to_dicts()
-    answers = [
-        answer
-        for first in range(0, len(rows), AT_ONCE)
-        for answer in workspace.endpoints.predict(
-            what.name, rows[first : first + AT_ONCE], at=at[first : first + AT_ONCE]
+    def _serve(self, name: str, now: datetime, pending: list[OutcomeIn]) -> None:
+        """A day's questions; what will become of them is added to what is pending."""
+        due = pl.col(flights.DEPARTS).is_between(now - DAY, now, closed="left")
+        asked = self._rows.filter(due).gather_every(EVERY)
+        answers = self._workspace.endpoints.predict(
+            name, asked.select(ASKED).to_dicts(), at=asked[flights.DEPARTS].to_list()
         ).predictions
-    ]
-    if not what.told:
-        return []
-    truth = asked["late" if what.label == "on_time" else what.label].to_list()
-    seen = asked["arrived_at"].to_list()
-    told = zip(answers, truth, seen, strict=True)
-    return [OutcomeIn(answer.id, value, when) for answer, value, when in told if value is not None and when is not None]
-
-
-def tell(workspace: LocalWorkspace, name: str, pending: list[OutcomeIn], now: datetime) -> list[OutcomeIn]:
-    """Send the labels of what has landed; what is left are those of what still flies."""
-    landed = [outcome for outcome in pending if outcome.observed_at <= now]
-    if landed:
-        workspace.endpoints.labels(name, landed)
-    return [outcome for outcome in pending if outcome.observed_at > now]
+        for answer, minutes, seen in zip(
+            answers, asked["minutes"].to_list(), asked[flights.LANDS].to_list(), strict=True
+        ):
+            if minutes is not None and seen is not None:
+                pending.append(OutcomeIn(answer.id, minutes, seen))
 
 
 def take(browser: Browser, address: str) -> None:

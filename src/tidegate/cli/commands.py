@@ -15,6 +15,7 @@ TOP: dict[str, tuple[str, str]] = {
     "predict": ("tidegate.cli.top:predict", "Ask an endpoint for a prediction."),
     "why": ("tidegate.cli.top:why", "Walk back from a prediction to the data behind it."),
     "tick": ("tidegate.cli.tick:tick", "Do at once what is due by itself, where no server runs."),
+    "retrain": ("tidegate.cli.retrain:retrain", "Train the model behind an endpoint anew, now."),
     "demo": ("tidegate.cli.demo:demo", "From raw data to a monitored answer, on real flights."),
     "config": ("tidegate.cli.top:config", "Every setting, its value, and where it came from."),
     "doctor": ("tidegate.cli.doctor:doctor", "Check that this home and this installation are sound."),

@@ -53,7 +53,9 @@ def _params(operation: Operation) -> list[click.Parameter]:
         else:
             flag = "--" + name.replace("_", "-")
             declared = [f"{flag}/--no-{flag[2:]}", name] if kind is click.BOOL else [flag, name]
-            params.append(click.Option(declared, type=kind, required=required, default=None))
+            # a default, even None, would do for what is required
+            absent: dict[str, Any] = {} if required else {"default": None}
+            params.append(click.Option(declared, type=kind, required=required, **absent))
     return params
 
 

@@ -1,6 +1,5 @@
 """Deploying model versions behind endpoints, and asking them."""
 
-from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
@@ -17,7 +16,7 @@ from tidegate.endpoints.records import (
     Strategy,
 )
 from tidegate.events.records import Facts
-from tidegate.kernel.clock import BusinessClock, Instant, from_micros, to_micros
+from tidegate.kernel.clock import BusinessClock, Instant, to_micros
 from tidegate.kernel.context import actor
 from tidegate.kernel.errors import Conflict, NotFound, Refused
 from tidegate.kernel.ids import IdFactory
@@ -56,8 +55,8 @@ class EndpointStore(Protocol):
         """Note that a deployment answers no more, and why."""
         ...
 
-    def deployments(self, endpoint: str, before: tuple[datetime, str] | None, limit: int) -> list[Deployment]:
-        """Deployments of an endpoint, newest first, those older than this one."""
+    def deployments(self, endpoint: str, before: tuple[int, str] | None, limit: int) -> list[Deployment]:
+        """Deployments of an endpoint, newest first, those older than this instant (in microseconds) and id."""
         ...
 
 
@@ -176,10 +175,9 @@ class Endpoints(Service):
     @operation("GET /endpoints/{name}/deployments", role="viewer", audit="none")
     def deployments(self, name: str, *, limit: int = 100, cursor: str = "") -> Page[Deployment]:
         """Deployments of an endpoint, newest first."""
-        key = decode_cursor(cursor, (int, str))
-        before = (from_micros(key[0]), key[1]) if key else None
+        before = decode_cursor(cursor, (int, str))
         found = self._store.deployments(name, before, page_size(limit) + 1)
-        if not found and key is None and self._store.find(name) is None:
+        if not found and before is None and self._store.find(name) is None:
             raise _unknown(name)
         last = found[limit - 1] if len(found) > limit else None
         return Page(found[:limit], encode_cursor(to_micros(last.created_at), last.id) if last else None)

@@ -1,6 +1,5 @@
 """The tables of endpoints and deployments."""
 
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -119,11 +118,11 @@ class SqlEndpoints:
         with self._catalog.connect() as connection:
             return _read(connection, _CANARIES)
 
-    def deployments(self, endpoint: str, before: tuple[datetime, str] | None, limit: int) -> list[Deployment]:
-        """Deployments of an endpoint, newest first, those older than this one."""
+    def deployments(self, endpoint: str, before: tuple[int, str] | None, limit: int) -> list[Deployment]:
+        """Deployments of an endpoint, newest first, those older than this instant (in microseconds) and id."""
         query = sa.select(deployments).where(deployments.c.endpoint == endpoint)
         if before is not None:
-            moment, deployment_id = to_micros(before[0]), before[1]
+            moment, deployment_id = before
             query = query.where(
                 (deployments.c.created_at < moment)
                 | ((deployments.c.created_at == moment) & (deployments.c.id < deployment_id))

@@ -1,8 +1,8 @@
 """Values as a request or a pushed row brings them: which fit their type, and what is said of those that do not."""
 
 import math
-from collections.abc import Mapping
-from datetime import date, datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from tidegate.features.expressions import SourceType
@@ -10,6 +10,7 @@ from tidegate.kernel.clock import parse_instant, to_micros
 from tidegate.kernel.errors import Invalid
 
 _EPOCH: Final = date(1970, 1, 1)
+_LONGEST_INSTANT: Final = 64
 _EXPECTED: Final[Mapping[SourceType, str]] = {
     "Int64": "an integer of 64 bits",
     "Float64": "a finite number",
@@ -34,6 +35,21 @@ def read_cell(value: Any, kind: SourceType, row: int, field: str) -> Any:
     if read is None:
         raise wrong(row, field, f"expected {_EXPECTED[kind]} or null, got {shown(value)}")
     return read
+
+
+def read_column(values: list[Any], kind: SourceType, field: str) -> list[Any]:
+    """The values of a field, one a row, each as `read_cell` reads it: at once where all are plain."""
+    kinds = set(map(type, values))
+    holes = type(None) in kinds
+    kinds.discard(type(None))
+    plain = _PLAIN.get((kind, kinds.pop())) if len(kinds) == 1 else None
+    read = plain([value for value in values if value is not None] if holes else values) if plain else None
+    if read is None:
+        return [read_cell(value, kind, row, field) for row, value in enumerate(values)]
+    if not holes:
+        return read
+    following = iter(read)
+    return [None if value is None else next(following) for value in values]
 
 
 def wrong(row: int, field: str, what: str) -> Invalid:
@@ -81,7 +97,7 @@ def _text(value: Any, row: int, field: str) -> str | None:
 def _instant(value: Any, row: int, field: str) -> int | None:
     what = f"rows[{row}].{field}"
     if isinstance(value, str):
-        return to_micros(parse_instant(value if len(value) <= 64 else value[:64], what), what)
+        return to_micros(parse_instant(value[:_LONGEST_INSTANT], what), what)
     return to_micros(value, what) if isinstance(value, datetime) else None
 
 
@@ -102,3 +118,37 @@ _READERS: Final = {
     "Instant": _instant,
     "Date": _day,
 }
+
+
+def _plain_integers(values: list[int]) -> list[int] | None:
+    return values if min(values) >= -(2**63) and max(values) < 2**63 else None
+
+
+def _plain_numbers(values: list[float]) -> list[float] | None:
+    fits = math.isfinite(sum(values)) and min(values) > -(2**1023) and max(values) < 2**1023
+    return values if fits else None
+
+
+def _plain_texts(values: list[str]) -> list[str] | None:
+    return values if "".join(values).isascii() else None
+
+
+def _plain_instants(values: list[str]) -> list[int] | None:
+    """Of UTC."""
+    if max(map(len, values)) > _LONGEST_INSTANT:
+        return None
+    try:
+        instants = list(map(datetime.fromisoformat, values))
+    except ValueError:
+        return None
+    return list(map(to_micros, instants)) if all(one.tzinfo is UTC for one in instants) else None
+
+
+_PLAIN: Final[Mapping[tuple[SourceType, type], Callable[[list[Any]], list[Any] | None]]] = {
+    ("Int64", int): _plain_integers,
+    ("Float64", float): _plain_numbers,
+    ("Boolean", bool): lambda values: values,
+    ("Text", str): _plain_texts,
+    ("Instant", str): _plain_instants,
+}
+"""Columns of a kind whose values are all of one type: what they read as, or None where each must be looked at."""

@@ -43,8 +43,10 @@ class Values(NamedTuple):
 
     def cells(self) -> list[object]:
         """The values as Python has them, None where they are null."""
-        pairs = zip(self.data.tolist(), self.present.tolist(), strict=True)
-        return [value if there else None for value, there in pairs]
+        values: list[object] = self.data.tolist()
+        if self.present.all():
+            return values
+        return [value if there else None for value, there in zip(values, self.present.tolist(), strict=True)]
 
 
 class History(NamedTuple):
@@ -137,7 +139,7 @@ class Extents:
             return self.low.copy()
         if keys.joint is None:
             return self._one_by_one(keys.plain, targets, side)
-        sought = self._place * keys.span + np.clip(targets - keys.least + 1, 0, keys.span - 1)
+        sought = self._place * keys.span + np.minimum(np.maximum(targets - keys.least + 1, 0), keys.span - 1)
         return np.where(self._there, np.searchsorted(keys.joint, sought, side=side), self.low)
 
     def _one_by_one(self, keys: Integers, targets: Integers, side: Literal["left", "right"]) -> Integers:

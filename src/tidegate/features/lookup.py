@@ -1,24 +1,19 @@
 """Looking features up for requests, from the online store: numpy, no frames, nothing read twice."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from tidegate.features.cells import read_cell, wrong
+from tidegate.features.cells import read_column, wrong
+from tidegate.features.entities import Entities
 from tidegate.features.expressions import SourceType
-from tidegate.features.history import NOBODY, UNKNOWN, Moments, Values, read_history
-from tidegate.features.online import Key, OnlineStore, entity_key
+from tidegate.features.history import NOBODY, UNKNOWN, Integers, Moments, read_history
+from tidegate.features.online import entity_key
 from tidegate.features.packed import Entity, Layout
-from tidegate.features.records import AppliedService, Output
+from tidegate.features.records import AppliedService
 from tidegate.features.rules import key_types
 from tidegate.kernel.clock import from_micros
-
-MOST_CACHED: Final = 200_000
-"""Entities that a process keeps unpacked."""
-
-_ABSENT: Final = object()
 
 
 class OnlineLookup:
@@ -27,9 +22,9 @@ class OnlineLookup:
     What was pushed is seen by the next request, in every process. Thread-safe.
     """
 
-    def __init__(self, find: Callable[[str], AppliedService], store: OnlineStore) -> None:
+    def __init__(self, find: Callable[[str], AppliedService], entities: Entities) -> None:
         self._find = find
-        self._entities = EntityCache(store)
+        self._entities = entities
         self._plans: dict[str, _Plan] = {}
 
     def complete(self, service: str, rows: Sequence[Mapping[str, Any]], moments: Sequence[int]) -> list[dict[str, Any]]:
@@ -41,40 +36,7 @@ class OnlineLookup:
         plan = self._plans.get(service)
         if plan is None:
             plan = self._plans[service] = _Plan(self._find(service))
-        answers, keys = plan.read(rows)
-        at = np.fromiter(moments, np.int64, len(rows))
-        for view in plan.views:
-            view.fill(answers, keys, at, self._entities)
-        return answers
-
-
-class EntityCache:
-    """The unpacked rows of entities that were asked for, as fresh as the store."""
-
-    def __init__(self, store: OnlineStore) -> None:
-        self._store = store
-        self._lock = threading.Lock()
-        self._mark = 0
-        self._kept: dict[Key, Entity | None] = {}
-
-    def get(self, layout: Layout, digest: str, names: Sequence[str]) -> list[Entity | None]:
-        """The rows of these entities of a view, None for those of which nothing is known."""
-        with self._lock:
-            news = self._store.news(self._mark)
-            if news is not None:
-                self._mark = news.mark
-                for key in news.keys:
-                    self._kept.pop(key, None)
-            keys = [(digest, name) for name in names]
-            missing = [key for key in keys if key not in self._kept]
-            if missing:
-                if len(self._kept) + len(missing) > MOST_CACHED:
-                    self._kept.clear()
-                    missing = keys
-                found = self._store.read(missing)
-                for key in missing:
-                    self._kept[key] = layout.unpack(found[key]) if key in found else None
-            return [self._kept[key] for key in keys]
+        return plan.complete(rows, np.fromiter(moments, np.int64, len(rows)), self._entities)
 
 
 class _Plan:
@@ -85,58 +47,63 @@ class _Plan:
         self._keys: dict[str, SourceType] = key_types(service.views)
         self._request = service.service.request
         self._fields: dict[str, SourceType] = {**self._keys, **self._request}
-        self.views = [
-            _View(service.view_digests[place], Layout(view), [one for one in service.inputs if one.view == place])
-            for place, view in enumerate(service.views)
+        self._names = [one.name for one in service.inputs]
+        self._views = [
+            _View(digest, Layout(view)) for digest, view in zip(service.view_digests, service.views, strict=True)
         ]
 
-    def read(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """For each row its request features, and its checked fields."""
-        answers, checked = [], []
-        fields, request, keys = self._fields, self._request, self._keys
-        for index, row in enumerate(rows):
-            if not isinstance(row, dict):
-                raise wrong(index, "", "expected an object of named values")
-            known: dict[str, Any] = {}
-            for name, value in row.items():
-                kind = fields.get(name)
-                if kind is None:
-                    raise wrong(index, str(name), f"{self._service} takes no such field; it takes {', '.join(fields)}")
-                plain = kind == "Text" and type(value) is str and value.isascii()
-                known[name] = value if plain else read_cell(value, kind, index, name)
-            for name in keys:
-                if name not in known:
-                    raise wrong(index, name, "it is missing, and names an entity: give null where there is none")
-            answers.append({name: known[name] for name in request if name in known})
-            checked.append(known)
-        return answers, checked
+    def complete(self, rows: Sequence[Mapping[str, Any]], at: Integers, entities: Entities) -> list[dict[str, Any]]:
+        """The rows as a model takes them: each request feature that it has, and all features of the views."""
+        whole = self._fields.keys()
+        partial = [index for index, row in enumerate(rows) if type(row) is not dict or row.keys() != whole]
+        for index in partial:
+            self._check_fields(index, rows[index])
+        cells = {name: read_column([row.get(name) for row in rows], kind, name) for name, kind in self._fields.items()}
+        columns: list[Sequence[object]] = [cells[name] for name in self._request]
+        for view in self._views:
+            columns += view.columns(cells, at, entities)
+        answers = [dict(zip(self._names, values, strict=True)) for values in zip(*columns, strict=True)]
+        for index in partial:
+            for name in self._request:
+                if name not in rows[index]:
+                    del answers[index][name]
+        return answers
+
+    def _check_fields(self, index: int, row: Mapping[str, Any]) -> None:
+        if not isinstance(row, dict):
+            raise wrong(index, "", "expected an object of named values")
+        for name in row:
+            if name not in self._fields:
+                known = ", ".join(self._fields)
+                raise wrong(index, str(name), f"{self._service} takes no such field; it takes {known}")
+        for name in self._keys:
+            if name not in row:
+                raise wrong(index, name, "it is missing, and names an entity: give null where there is none")
 
 
 class _View:
     """One view's part of a plan."""
 
-    def __init__(self, digest: str, layout: Layout, outputs: list[Output]) -> None:
+    def __init__(self, digest: str, layout: Layout) -> None:
         self._digest = digest
         self._layout = layout
-        self._outputs = outputs
         self._entity = layout.view.view.entity
 
-    def fill(self, answers: list[dict[str, Any]], rows: list[dict[str, Any]], at: Any, entities: EntityCache) -> None:
-        """Add the view's features to each answer, every distinct question answered once."""
-        names: dict[tuple[Any, ...], int] = {}
-        one_by_one = zip(*[[row[name] for row in rows] for name in self._entity], strict=True)
-        places = [NOBODY if None in key else names.setdefault(key, len(names)) for key in one_by_one]
-        codes = np.array(places, np.int64)
-        found = entities.get(self._layout, self._digest, [entity_key(name) for name in names])
-        present = [place for place, one in enumerate(found) if one is not None]
-        code_of = np.full(len(names) + 1, UNKNOWN, np.int64)
-        code_of[present] = np.arange(len(present))
-        there = [one for one in found if one is not None]
-        asked = np.where(codes == NOBODY, NOBODY, code_of[np.maximum(codes, 0)])
+    def columns(self, cells: Mapping[str, list[Any]], at: Integers, entities: Entities) -> list[list[object]]:
+        """The view's features, one value a row; every entity is looked up once."""
+        keys = list(zip(*[cells[name] for name in self._entity], strict=True))
+        names = [key for key in dict.fromkeys(keys) if None not in key]
+        there: list[Entity] = []
+        codes: dict[tuple[Any, ...], int] = {}
+        found_each = entities.get(self._layout, self._digest, list(map(entity_key, names)))
+        for name, found in zip(names, found_each, strict=True):
+            codes[name] = UNKNOWN if found is None else len(there)
+            if found is not None:
+                there.append(found)
+        asked = np.array([codes.get(key, NOBODY) for key in keys], np.int64)
         self._refuse_forgotten(there, asked, at)
         values = read_history(self._layout.view, self._layout.history(there), Moments(asked, at, at))
-        for output, column in zip(self._outputs, values, strict=True):
-            _add(answers, output.name, column)
+        return [column.cells() for column in values]
 
     def _refuse_forgotten(self, entities: list[Entity], codes: Any, at: Any) -> None:
         """Raises `Invalid` where a moment lies before what is remembered of its entity."""
@@ -153,8 +120,3 @@ class _View:
                 f"in view {self._layout.view.view.name!r} ({from_micros(int(floors[row])).isoformat()}): "
                 "a training set answers for the past",
             )
-
-
-def _add(answers: list[dict[str, Any]], name: str, column: Values) -> None:
-    for answer, value in zip(answers, column.cells(), strict=True):
-        answer[name] = value

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from tidegate.features.online import Key, News
 from tidegate.kernel.errors import Unavailable
@@ -18,6 +18,10 @@ CREATE TABLE IF NOT EXISTS entity (
     view TEXT NOT NULL, entity TEXT NOT NULL, sequence INTEGER NOT NULL, rows BLOB NOT NULL, PRIMARY KEY (view, entity)
 );
 CREATE INDEX IF NOT EXISTS ix_entity_sequence ON entity (sequence);
+"""
+_UPSERT: Final = """
+INSERT INTO entity VALUES (?, ?, ?, ?)
+ON CONFLICT (view, entity) DO UPDATE SET sequence = excluded.sequence, rows = excluded.rows
 """
 
 
@@ -33,48 +37,34 @@ class SqliteOnlineStore:
         self._writing = threading.Lock()
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
+        self._queue: BinaryIO | None = None
         self._version = self._newest = -1
 
     def update(self, keys: Iterable[Key], change: Callable[[Key, bytes | None], bytes]) -> list[Key]:
         """Replace what is kept under each key by what `change` makes of it, in one transaction."""
-        changed: list[Key] = []
-        with self._writing, _available(self._path), self._turn():
+        with _available(self._path), self._turn():
             writer = self._writer = self._writer or self._open()
             writer.execute("BEGIN IMMEDIATE")
             try:
                 (newest,) = writer.execute("SELECT coalesce(max(sequence), 0) FROM entity").fetchone()
-                for key in keys:
-                    found = writer.execute("SELECT rows FROM entity WHERE view = ? AND entity = ?", key).fetchone()
-                    old = None if found is None else found[0]
+                changed = []
+                for key, old in _select(writer, keys):
                     new = change(key, old)
                     if new != old:
-                        row = (*key, newest + 1, new)
-                        writer.execute("INSERT OR REPLACE INTO entity VALUES (?, ?, ?, ?)", row)
-                        changed.append(key)
+                        changed.append((*key, newest + 1, new))
+                writer.executemany(_UPSERT, changed)
                 writer.execute("COMMIT")
             except BaseException:
                 if writer.in_transaction:
                     writer.execute("ROLLBACK")
                 raise
-        return changed
+        return [(view, entity) for view, entity, _, _ in changed]
 
     def read(self, keys: Sequence[Key]) -> Mapping[Key, bytes]:
         """What is kept under these keys."""
-        found: dict[Key, bytes] = {}
-        entities: dict[str, list[str]] = {}
-        for view, entity in keys:
-            entities.setdefault(view, []).append(entity)
         with self._lock, _available(self._path):
             reader = self._reading()
-            if reader is None:
-                return found
-            for view, names in entities.items():
-                for start in range(0, len(names), _AT_ONCE):
-                    some = names[start : start + _AT_ONCE]
-                    marks = ", ".join("?" * len(some))
-                    query = f"SELECT entity, rows FROM entity WHERE view = ? AND entity IN ({marks})"  # noqa: S608
-                    found |= {(view, entity): rows for entity, rows in reader.execute(query, (view, *some))}
-        return found
+            return {} if reader is None else {key: rows for key, rows in _select(reader, keys) if rows is not None}
 
     def news(self, mark: int) -> News | None:
         """What changed since a mark; asks SQLite whether anybody wrote before it looks."""
@@ -96,10 +86,10 @@ class SqliteOnlineStore:
 
     def close(self) -> None:
         """Release files."""
-        for connection in (self._reader, self._writer):
-            if connection is not None:
-                connection.close()
-        self._reader = self._writer = None
+        for file in (self._reader, self._writer, self._queue):
+            if file is not None:
+                file.close()
+        self._reader = self._writer = self._queue = None
 
     def _reading(self) -> sqlite3.Connection | None:
         if self._reader is None and self._path.exists():
@@ -118,9 +108,30 @@ class SqliteOnlineStore:
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
-        with self._path.with_name(self._path.stem + ".lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # released with the file
-            yield
+        """Alone among the threads and processes that write."""
+        with self._writing:
+            if self._queue is None:
+                self._queue = self._path.with_name(self._path.stem + ".lock").open("ab")
+            fcntl.flock(self._queue, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._queue, fcntl.LOCK_UN)
+
+
+def _select(connection: sqlite3.Connection, keys: Iterable[Key]) -> Iterator[tuple[Key, bytes | None]]:
+    """What is kept under each key, of one view after the other."""
+    entities: dict[str, list[str]] = {}
+    for view, entity in keys:
+        entities.setdefault(view, []).append(entity)
+    for view, names in entities.items():
+        for start in range(0, len(names), _AT_ONCE):
+            some = names[start : start + _AT_ONCE]
+            marks = ", ".join("?" * len(some))
+            query = f"SELECT entity, rows FROM entity WHERE view = ? AND entity IN ({marks})"  # noqa: S608
+            found = dict(connection.execute(query, (view, *some)))
+            for entity in some:
+                yield (view, entity), found.get(entity)
 
 
 @contextlib.contextmanager

@@ -1,14 +1,22 @@
-"""What the online store keeps of one entity: its rows of late, packed into bytes."""
+"""What the online store keeps of one entity: its rows of late, packed into bytes.
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Self
+An entity is pushed to and asked for with a few rows at a time. So it stays in bytes, which are joined and cut as they
+are: numpy only looks at the rows of all entities of a request together, where `Layout.history` has joined them.
+"""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, islice, pairwise
+from operator import lt
+from sys import byteorder
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from tidegate.features.expressions import ColumnType
-from tidegate.features.history import ALWAYS, DTYPES, History, Integers, Values, arguments_of
+from tidegate.features.history import ALWAYS, DTYPES, History, Values, arguments_of
 from tidegate.features.records import Aggregate, AppliedView
 from tidegate.features.rules import REMEMBERED
 from tidegate.kernel.errors import Conflict, Invalid
@@ -16,51 +24,74 @@ from tidegate.kernel.errors import Conflict, Invalid
 BEGINNING = -(2**63)
 """The floor of an entity of which nothing was forgotten."""
 
+_CODES: Final[Mapping[ColumnType, str]] = {"Int64": "q", "Float64": "d", "Boolean": "b"}
+"""The types as `array` spells them; their items are as wide as those of `DTYPES`."""
 
-class _Column(msgspec.Struct, frozen=True, array_like=True):
+
+class Rows(NamedTuple):
+    """Rows of one entity, in any order."""
+
+    event: list[int]
+    known: list[int]
+    identity: list[int]
+    columns: list[list[Any]]
+    """As the columns of a `History`; null is None."""
+
+    def take(self, places: Sequence[int]) -> "Rows":
+        """Some of the rows."""
+        event, known, identity = ([one[place] for place in places] for one in self[:3])
+        return Rows(event, known, identity, [[column[place] for place in places] for column in self.columns])
+
+
+class Column(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A packed column."""
+
     data: bytes | list[str]
+    """Of any value where it is null."""
     present: bytes
 
 
-class _Stored(msgspec.Struct, frozen=True, array_like=True):
-    floor: int
-    event: bytes
-    known: bytes
-    identity: bytes
-    columns: list[_Column]
-
-
-_ENCODE = msgspec.msgpack.Encoder().encode
-_DECODE = msgspec.msgpack.Decoder(_Stored).decode
-
-
-class Entity(NamedTuple):
-    """The rows of one entity, sorted as those of a `History` are."""
+class Entity(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The packed rows of one entity, sorted as those of a `History` are."""
 
     floor: int
     """Microseconds; rows that matter before it were forgotten."""
-    event: Integers
-    known: Integers
-    identity: NDArray[np.uint64]
-    columns: tuple[Values, ...]
+    event: bytes
+    known: bytes
+    identity: bytes
+    columns: list[Column]
+
+    def __len__(self) -> int:
+        return len(self.event) // _WORD
 
     def pack(self) -> bytes:
-        """The rows as bytes."""
-        columns = [
-            _Column(one.data.tolist() if one.data.dtype == object else one.data.tobytes(), one.present.tobytes())
-            for one in self.columns
-        ]
-        stored = _Stored(self.floor, self.event.tobytes(), self.known.tobytes(), self.identity.tobytes(), columns)
-        return _ENCODE(stored)
+        """All of it as bytes."""
+        return _ENCODE(self)
 
-    def take(self, rows: NDArray[Any]) -> Self:
-        """Some of the rows."""
-        return self._replace(
-            event=self.event[rows],
-            known=self.known[rows],
-            identity=self.identity[rows],
-            columns=tuple(Values(one.data[rows], one.present[rows]) for one in self.columns),
+    def followed_by(self, other: "Entity") -> "Entity":
+        """The rows of both, these first."""
+        columns = [
+            Column(one.data + two.data, one.present + two.present)  # type: ignore[operator]
+            for one, two in zip(self.columns, other.columns, strict=True)
+        ]
+        return Entity(
+            max(self.floor, other.floor),
+            self.event + other.event,
+            self.known + other.known,
+            self.identity + other.identity,
+            columns,
         )
+
+    def since(self, first: int, floor: int) -> "Entity":
+        """The rows from one on."""
+        rows, start = len(self), first * _WORD
+        columns = [Column(one.data[first * len(one.data) // rows :], one.present[first:]) for one in self.columns]
+        return Entity(floor, self.event[start:], self.known[start:], self.identity[start:], columns)
+
+
+_WORD: Final = 8
+_ENCODE = msgspec.msgpack.Encoder().encode
+_DECODE = msgspec.msgpack.Decoder(Entity).decode
 
 
 class Layout:
@@ -75,26 +106,34 @@ class Layout:
         self._longest = max(windows, default=0)
 
     def unpack(self, raw: bytes) -> Entity:
-        """The rows in the bytes. Raises `Invalid` where they are none of this view."""
+        """The entity in the bytes. Raises `Invalid` where they are none of this view."""
         try:
-            stored = _DECODE(raw)
-            event, known = np.frombuffer(stored.event, np.int64), np.frombuffer(stored.known, np.int64)
-            identity = np.frombuffer(stored.identity, np.uint64)
-            columns = tuple(map(_values, stored.columns, self.types))
-        except (msgspec.DecodeError, ValueError, UnicodeEncodeError) as error:
-            raise Invalid(f"these are no packed rows of view {self.view.view.name!r}: {error}") from error
-        lengths = {len(event), len(known), len(identity)}
-        lengths |= {length for one in columns for length in (len(one.data), len(one.present))}
-        if len(lengths) != 1 or len(columns) != len(self.types):
-            raise Invalid(f"these are no packed rows of view {self.view.view.name!r}: they differ in length")
-        times = np.concatenate([event, known])
-        if len(times) and (times.min() < ALWAYS or times.max() > -ALWAYS or stored.floor > known.max()):
-            raise Invalid(f"these are no packed rows of view {self.view.view.name!r}: their times lie beyond all years")
-        if not BEGINNING <= stored.floor <= -ALWAYS:
-            raise Invalid(
-                f"these are no packed rows of view {self.view.view.name!r}: they forget what is not known yet"
-            )
-        return Entity(stored.floor, event, known, identity, columns)
+            entity = _DECODE(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise self._unlike(str(error)) from error
+        rows = len(entity)
+        lengths = {len(entity.event), len(entity.known), len(entity.identity)}
+        if lengths != {rows * _WORD} or len(entity.columns) != len(self.types):
+            raise self._unlike("they differ in length")
+        for column, kind in zip(entity.columns, self.types, strict=True):
+            self._check_column(column, kind, rows)
+        times = np.frombuffer(entity.event + entity.known, np.int64)
+        if rows and (times.min() < ALWAYS or times.max() > -ALWAYS or entity.floor > times[rows:].max()):
+            raise self._unlike("their times lie beyond all years")
+        if not BEGINNING <= entity.floor <= -ALWAYS:
+            raise self._unlike("they forget what is not known yet")
+        return entity
+
+    def pack(self, rows: Rows) -> Entity:
+        """Sorted rows as an entity."""
+        event, known, identity = (array(code, one).tobytes() for code, one in zip("qqQ", rows[:3], strict=True))
+        return Entity(BEGINNING, event, known, identity, list(map(_packed, rows.columns, self.types)))
+
+    def rows(self, entity: Entity) -> Rows:
+        """The rows of an entity."""
+        event, known = (memoryview(one).cast("q").tolist() for one in (entity.event, entity.known))
+        identity = memoryview(entity.identity).cast("Q").tolist()
+        return Rows(event, known, identity, list(map(_cells, entity.columns, self.types)))
 
     def merge(self, old: Entity | None, new: Entity, *, replace: bool) -> Entity:
         """The rows of both, without those that nobody will ask for.
@@ -104,73 +143,53 @@ class Layout:
         """
         if old is None or self.kind == "static":
             return self.trim(new)
-        joined = Entity(
-            max(old.floor, new.floor),
-            np.concatenate([old.event, new.event]),
-            np.concatenate([old.known, new.known]),
-            np.concatenate([old.identity, new.identity]),
-            tuple(
-                Values(np.concatenate([one.data, two.data]), np.concatenate([one.present, two.present]))
-                for one, two in zip(old.columns, new.columns, strict=True)
-            ),
-        )
-        return self.trim(self.order(joined, replace=replace))
+        joined = old.followed_by(new)
+        if len(old) and len(new) and _last(old.event) >= _first(new.event):
+            joined = self.ordered(joined, replace=replace)
+        return self.trim(joined)
 
-    def order(self, rows: Entity, *, replace: bool) -> Entity:
+    def ordered(self, entity: Entity, *, replace: bool) -> Entity:
+        """The entity with its rows as `order` has them."""
+        ordered = self.pack(self.order(self.rows(entity), replace=replace))
+        return msgspec.structs.replace(ordered, floor=entity.floor)
+
+    def order(self, rows: Rows, *, replace: bool) -> Rows:
         """Sorted, each event once; of several states of one time the last one given holds if `replace`."""
-        ordered = rows.take(np.lexsort((rows.identity, rows.known, rows.event)))
-        again = np.zeros(len(ordered.event), np.bool_)
-        again[1:] = (
-            (ordered.event[1:] == ordered.event[:-1])
-            & (ordered.known[1:] == ordered.known[:-1])
-            & (ordered.identity[1:] == ordered.identity[:-1])
-        )
-        if not again.any():
-            return ordered
-        if self.kind != "windowed" and not replace:
-            self._refuse_ties(ordered, np.flatnonzero(again))
-        # a stable sort leaves what was given last at the end
-        kept = ~again if self.kind == "windowed" or not replace else np.append(~again[1:], True)
-        return ordered.take(kept)
-
-    def trim(self, rows: Entity) -> Entity:
-        """Without what nobody asks for who asks at most `REMEMBERED` before the newest that is known."""
-        if self.kind == "static" or not len(rows.known):
+        keys = list(zip(rows.event, rows.known, rows.identity, strict=True))
+        if all(map(lt, keys, islice(keys, 1, None))):
             return rows
-        since = int(rows.known.max()) - REMEMBERED
-        if self.kind == "windowed":
-            kept = rows.event >= since - self._longest
+        places = sorted(range(len(keys)), key=keys.__getitem__)  # stable: what was given last is the last of its equals
+        equal = [(one, two) for one, two in pairwise(places) if keys[one] == keys[two]]
+        if self.kind == "windowed" or not replace:
+            if self.kind != "windowed":
+                self._refuse_ties(rows, equal)
+            passed_over = {two for _, two in equal}
         else:
-            holding = np.flatnonzero((rows.event <= since) & (rows.known <= since))
-            kept = np.arange(len(rows.event)) >= (holding[-1] if len(holding) else 0)
-        if kept.all():
-            return rows
-        return rows.take(kept)._replace(floor=max(rows.floor, since))
+            passed_over = {one for one, _ in equal}
+        return rows.take([place for place in places if place not in passed_over])
+
+    def trim(self, entity: Entity) -> Entity:
+        """Without what nobody asks for who asks at most `REMEMBERED` before the newest that is known."""
+        if self.kind == "static" or not len(entity):
+            return entity
+        event = memoryview(entity.event).cast("q")
+        known = event if self._at_once else memoryview(entity.known).cast("q")
+        since = (event[-1] if self._at_once else max(known)) - REMEMBERED
+        if self.kind == "windowed":
+            first = bisect_left(event, since - self._longest)
+        else:
+            holding = range(bisect_right(event, since) - 1, 0, -1)
+            first = next((place for place in holding if known[place] <= since), 0)
+        return entity.since(first, max(entity.floor, since)) if first else entity
 
     def history(self, entities: Sequence[Entity]) -> History:
         """One history of several entities: their codes are their places."""
-        lengths = [len(one.event) for one in entities]
-        columns = []
-        for place, kind in enumerate(self.types):
-            data = [one.columns[place].data for one in entities]
-            present = [one.columns[place].present for one in entities]
-            columns.append(
-                Values(
-                    np.concatenate(data) if data else np.zeros(0, DTYPES[kind]),
-                    np.concatenate(present) if present else np.zeros(0, np.bool_),
-                )
-            )
-        starts = np.zeros(len(lengths) + 1, np.int64)
-        np.cumsum(lengths, out=starts[1:])
-        event = np.concatenate([one.event for one in entities]) if entities else np.zeros(0, np.int64)
-        known = event if self._at_once or not entities else np.concatenate([one.known for one in entities])
-        return History(
-            starts=starts,
-            event=event,
-            known=known,
-            identity=np.zeros(0, np.uint64),
-            columns=tuple(columns),
-        )
+        starts = np.zeros(len(entities) + 1, np.int64)
+        np.cumsum(list(map(len, entities)), out=starts[1:])
+        event = np.frombuffer(b"".join([one.event for one in entities]), np.int64)
+        known = event if self._at_once else np.frombuffer(b"".join([one.known for one in entities]), np.int64)
+        columns = [_joined([one.columns[place] for one in entities], kind) for place, kind in enumerate(self.types)]
+        return History(starts, event, known, np.zeros(0, np.uint64), tuple(columns))
 
     def entity_of(self, history: History, code: int, until: int) -> Entity | None:
         """What may be known by `until` of one entity of a history."""
@@ -178,15 +197,26 @@ class Layout:
         rows = rows[history.known[rows] <= until]
         if not len(rows):
             return None
-        whole = Entity(BEGINNING, history.event, history.known, history.identity, history.columns)
-        return self.trim(whole.take(rows))
+        event, known, identity = (one[rows].tolist() for one in (history.event, history.known, history.identity))
+        columns = [column.take(rows).cells() for column in history.columns]
+        return self.trim(self.pack(Rows(event, known, identity, columns)))
 
-    def _refuse_ties(self, rows: Entity, places: NDArray[np.intp]) -> None:
-        for one in rows.columns:
-            there = one.present[places]
-            unlike = (there != one.present[places - 1]) | (there & (one.data[places] != one.data[places - 1]))
-            if unlike.any():
-                what = "holds one row an entity" if rows.event[places[0]] == ALWAYS else "has a row of that event time"
+    def _check_column(self, column: Column, kind: ColumnType, rows: int) -> None:
+        if isinstance(column.data, list) != (kind == "Text"):
+            raise self._unlike(f"a column of {kind} is none")
+        width = 1 if kind == "Text" else np.dtype(DTYPES[kind]).itemsize
+        if len(column.data) != rows * width or len(column.present) != rows:
+            raise self._unlike("they differ in length")
+        if kind == "Float64" and not np.isfinite(np.frombuffer(column.data, np.float64)).all():  # type: ignore[arg-type]
+            raise self._unlike("a number is not finite")
+
+    def _unlike(self, why: str) -> Invalid:
+        return Invalid(f"these are no packed rows of view {self.view.view.name!r}: {why}")
+
+    def _refuse_ties(self, rows: Rows, equal: Iterable[tuple[int, int]]) -> None:
+        for one, two in equal:
+            if any(column[one] != column[two] for column in rows.columns):
+                what = "holds one row an entity" if rows.event[one] == ALWAYS else "has a row of that event time"
                 raise Conflict(
                     f"view {self.view.view.name!r} {what} with other values already: nothing says which holds. "
                     "Give known_at where a later row corrects an earlier one",
@@ -194,17 +224,28 @@ class Layout:
                 )
 
 
-def _values(column: _Column, kind: ColumnType) -> Values:
-    present = np.frombuffer(column.present, np.bool_)
+def _packed(cells: list[Any], kind: ColumnType) -> Column:
+    present = bytes([cell is not None for cell in cells])
     if kind == "Text":
-        if not isinstance(column.data, list):
-            raise ValueError("a column of text is not one")
-        data = np.empty(len(column.data), object)
-        data[:] = column.data
-        return Values(data, present)
-    if not isinstance(column.data, bytes):
-        raise ValueError("a column of numbers is not one")
-    data = np.frombuffer(column.data, DTYPES[kind])
-    if kind == "Float64" and not np.isfinite(data).all():
-        raise ValueError("a number is not finite")
-    return Values(data, present)
+        return Column(["" if cell is None else cell for cell in cells], present)
+    return Column(array(_CODES[kind], [0 if cell is None else cell for cell in cells]).tobytes(), present)
+
+
+def _cells(column: Column, kind: ColumnType) -> list[Any]:
+    return _joined([column], kind).cells()
+
+
+def _joined(columns: Sequence[Column], kind: ColumnType) -> Values:
+    present = np.frombuffer(b"".join([one.present for one in columns]), np.bool_)
+    data: Any = [one.data for one in columns]
+    if kind == "Text":
+        return Values(np.array(list(chain(*data)), object), present)
+    return Values(np.frombuffer(b"".join(data), DTYPES[kind]), present)
+
+
+def _first(event: bytes) -> int:
+    return int.from_bytes(event[:_WORD], byteorder, signed=True)
+
+
+def _last(event: bytes) -> int:
+    return int.from_bytes(event[-_WORD:], byteorder, signed=True)

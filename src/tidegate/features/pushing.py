@@ -1,16 +1,16 @@
 """Rows of a source, one by one, as the histories of the entities that they belong to."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from tidegate.features.cells import read_cell, wrong
-from tidegate.features.expressions import ColumnType, compute_row
-from tidegate.features.history import ALWAYS, DTYPES, Values, arguments_of
-from tidegate.features.identity import Words, identify, words_of_numbers, words_of_texts
+from tidegate.features.cells import read_column, wrong
+from tidegate.features.expressions import ColumnOf, compute_row
+from tidegate.features.history import ALWAYS, arguments_of
+from tidegate.features.identity import identify, words_of_numbers, words_of_texts
 from tidegate.features.online import entity_key
-from tidegate.features.packed import BEGINNING, Entity, Layout
+from tidegate.features.packed import Entity, Layout, Rows
 from tidegate.features.records import AppliedView
 from tidegate.features.rules import needed_columns
 from tidegate.kernel.clock import from_micros
@@ -26,7 +26,7 @@ class Batch(NamedTuple):
 
 
 class Pusher:
-    """Reads pushed rows for one version of a view."""
+    """Reads pushed rows for one version of a view. Thread-safe."""
 
     def __init__(self, view: AppliedView) -> None:
         self.layout = Layout(view)
@@ -34,33 +34,41 @@ class Pusher:
         self._windowed = view.view.kind == "windowed"
         self._needed = tuple(view.columns) if self._windowed else needed_columns(view)
         self._arguments = [
-            (compute_row(expression, view.columns), kind) for expression, kind in arguments_of(view).values()
+            (expression, compute_row(expression, view.columns)) for expression, _ in arguments_of(view).values()
         ]
 
     def read(self, rows: Sequence[Mapping[str, Any]], now: int) -> Batch:
         """The rows by entity; all of them, or `Invalid` naming the row and the field."""
-        kept: list[dict[str, Any]] = []
-        keys: list[str] = []
-        times: list[tuple[int, int]] = []
-        for index, row in enumerate(rows):
-            cells = self._cells(index, row)
-            time = self._time(index, cells, now)
-            names = [cells[name] for name in self._view.view.entity]
-            if time is None or None in names:
-                continue
-            kept.append(cells)
-            keys.append(entity_key(names))
-            times.append(time)
-        whole = self._whole(kept, times)
-        places: dict[str, list[int]] = {}
-        for place, key in enumerate(keys):
-            places.setdefault(key, []).append(place)
-        entities = {key: self.layout.order(whole.take(np.array(some)), replace=False) for key, some in places.items()}
+        cells = self._cells(rows)
+        times = self._times(cells, len(rows))
+        names = list(zip(*[cells[name] for name in self._view.view.entity], strict=True))
+        kept = self._kept(times, names, now)
+        if len(kept) < len(rows):
+            cells = {name: [column[row] for row in kept] for name, column in cells.items()}
+            times = [[column[row] for row in kept] for column in times]
+            names = [names[row] for row in kept]
+        whole = self._whole(cells, times)
+        places: dict[tuple[Any, ...], list[int]] = {}
+        for place, name in enumerate(names):
+            places.setdefault(name, []).append(place)
+        entities = {
+            entity_key(name): self.layout.pack(self.layout.order(whole.take(some), replace=False))
+            for name, some in places.items()
+        }
         return Batch(entities, len(rows) - len(kept))
 
-    def _cells(self, index: int, row: Mapping[str, Any]) -> dict[str, Any]:
-        if not isinstance(row, Mapping):
-            raise Invalid(f"rows[{index}]: expected an object of named values", row=index)
+    def _cells(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+        """The values by column; null where a row does not give a column that the view does not read."""
+        columns = self._view.columns
+        whole = columns.keys()
+        for index, row in enumerate(rows):
+            if not isinstance(row, Mapping):
+                raise Invalid(f"rows[{index}]: expected an object of named values", row=index)
+            if row.keys() != whole:
+                self._check_fields(index, row)
+        return {name: read_column([row.get(name) for row in rows], kind, name) for name, kind in columns.items()}
+
+    def _check_fields(self, index: int, row: Mapping[str, Any]) -> None:
         for name in row:
             if name not in self._view.columns:
                 known = ", ".join(list(self._view.columns)[:20])
@@ -69,52 +77,56 @@ class Pusher:
             if name not in row:
                 why = "a windowed view takes whole rows" if self._windowed else "the view reads it"
                 raise wrong(index, name, f"it is missing, and {why}: give null where it has no value")
-        return {name: read_cell(value, self._view.columns[name], index, name) for name, value in row.items()}
 
-    def _time(self, index: int, cells: Mapping[str, Any], now: int) -> tuple[int, int] | None:
-        """Event time and moment of knowledge; None for a row that is never known."""
+    def _times(self, cells: Mapping[str, list[Any]], rows: int) -> list[list[Any]]:
+        """Event times and moments of knowledge."""
         view = self._view.view
         if view.event_time is None:
-            return ALWAYS, ALWAYS
+            return [[ALWAYS] * rows] * 2
         event = cells[view.event_time]
-        known = cells[view.known_at] if view.known_at is not None else event
-        if event is None or known is None:
-            return None
-        known += view.delay or 0
-        if known > now:
-            field = view.known_at or view.event_time
-            raise wrong(
-                index, field, f"the row is known only from {_told(known)} on, and it is {_told(now)}: push it then"
-            )
-        return event, known
+        if view.known_at is not None:
+            return [event, cells[view.known_at]]
+        return [event, [None if one is None else one + view.delay for one in event] if view.delay else event]
 
-    def _whole(self, rows: list[dict[str, Any]], times: list[tuple[int, int]]) -> Entity:
-        columns = tuple(_values([compute(row) for row in rows], kind) for compute, kind in self._arguments)
-        event, known = (np.array([time[place] for time in times], np.int64) for place in (0, 1))
-        identity = self._identity(rows) if self._windowed else np.zeros(len(rows), np.uint64)
-        return Entity(BEGINNING, event, known, identity, columns)
+    def _kept(self, times: list[list[Any]], names: list[tuple[Any, ...]], now: int) -> list[int]:
+        """The rows that are known by now. Raises `Invalid` for one that is known later."""
+        kept = []
+        for row, (event, known, name) in enumerate(zip(*times, names, strict=True)):
+            if event is None or known is None:
+                continue
+            if known > now:
+                field = self._view.view.known_at or self._view.view.event_time or ""
+                raise wrong(
+                    row, field, f"the row is known only from {_told(known)} on, and it is {_told(now)}: push it then"
+                )
+            if None not in name:
+                kept.append(row)
+        return kept
 
-    def _identity(self, rows: list[dict[str, Any]]) -> Words:
+    def _whole(self, cells: dict[str, list[Any]], times: list[list[Any]]) -> Rows:
+        columns = []
+        for expression, compute in self._arguments:
+            if isinstance(expression, ColumnOf):
+                columns.append(cells[expression.name])
+            else:
+                rows = zip(*cells.values(), strict=True)
+                columns.append([compute(dict(zip(cells, row, strict=True))) for row in rows])
+        event, known = times
+        return Rows(event, known, self._identity(cells) if self._windowed else [0] * len(event), columns)
+
+    def _identity(self, cells: dict[str, list[Any]]) -> list[int]:
         words = []
         for name, kind in self._view.columns.items():
-            cells = [row[name] for row in rows]
             if kind == "Text":
-                words.append(words_of_texts(cells))
+                words.append(words_of_texts(cells[name]))
             else:
-                words.append(words_of_numbers(*_values(cells, _PLAIN.get(kind, kind))))
-        return identify(words)
+                present = np.array([cell is not None for cell in cells[name]], np.bool_)
+                data = np.array([0 if cell is None else cell for cell in cells[name]], _NUMBERS.get(kind, np.int64))
+                words.append(words_of_numbers(data, present))
+        return identify(words).tolist()
 
 
-_PLAIN: dict[str, Any] = {"Instant": "Int64", "Date": "Int64"}
-
-
-def _values(cells: list[Any], kind: ColumnType) -> Values:
-    present = np.array([cell is not None for cell in cells], np.bool_)
-    if kind == "Text":
-        data = np.empty(len(cells), object)
-        data[:] = [cell or "" for cell in cells]
-        return Values(data, present)
-    return Values(np.array([0 if cell is None else cell for cell in cells], DTYPES[kind]), present)
+_NUMBERS: Final[Mapping[str, type]] = {"Float64": np.float64, "Boolean": np.bool_}
 
 
 def _told(micros: int) -> str:

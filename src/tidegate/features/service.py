@@ -12,7 +12,6 @@ from tidegate.events.records import Facts
 from tidegate.features import rules
 from tidegate.features.expressions import AnyExpression, col
 from tidegate.features.lookup import OnlineLookup
-from tidegate.features.online import OnlineStore
 from tidegate.features.records import (
     AppliedService,
     AppliedView,
@@ -24,7 +23,7 @@ from tidegate.features.records import (
     ViewVersion,
 )
 from tidegate.features.training import TrainingSet
-from tidegate.features.writing import load_entities, push_rows
+from tidegate.features.writing import OnlineWriter
 from tidegate.kernel.clock import BusinessClock, Instant, to_micros
 from tidegate.kernel.context import actor
 from tidegate.kernel.errors import Invalid, NotFound
@@ -93,7 +92,7 @@ class Features(Service):
         self,
         *,
         store: FeatureStore,
-        online: OnlineStore,
+        online: OnlineWriter,
         lookup: OnlineLookup,
         objects: ObjectPlane,
         clock: BusinessClock,
@@ -183,7 +182,7 @@ class Features(Service):
             raise NotFound(f"there is no feature view {view!r}: features.apply makes one, features.views shows them")
         _check_count(len(rows))
         same = [one for one in versions if one.applied.columns == versions[0].applied.columns]
-        return push_rows(self._online, same, rows, to_micros(self._clock.now()))
+        return self._online.push(same, rows, to_micros(self._clock.now()))
 
     @operation("POST /features/views/{digest}/entities", role="contributor", audit="summary", transaction=False)
     def load(self, digest: str, *, entities: str) -> Pushed:
@@ -192,7 +191,7 @@ class Features(Service):
         if found is None:
             raise NotFound(f"there is no version of a feature view with the digest {digest}")
         raw = self._objects.get(parse_digest(entities, "entities"))
-        return load_entities(self._online, found, raw)
+        return self._online.load(found, raw)
 
     @operation("POST /features/online", role="viewer", audit="none", transaction=False)
     def online(

@@ -1,6 +1,6 @@
 """The tables of features: immutable versions of views and services."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -32,12 +32,24 @@ views = table(
 
 _LAST = 2**31 - 1
 
+_VERSIONS = sa.select(views.c.record).where(views.c.name == sa.bindparam("asked")).order_by(views.c.number.desc())
+_COUNT = sa.select(sa.func.count()).select_from(views)
+
+
+class _Seen(NamedTuple):
+    """The versions of views that were read while so many had been inserted in all."""
+
+    pulse: object
+    inserted: int
+    versions: dict[str, list[ViewVersion]]
+
 
 class SqlFeatures:
     """Views and services in the catalog. Keeps the laws of `FeatureStore`."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._seen = _Seen(None, 0, {})
 
     def hold(self) -> None:
         """Keep other writers out until the transaction ends."""
@@ -88,9 +100,24 @@ class SqlFeatures:
         return found[0] if found else None
 
     def view_versions(self, name: str) -> list[ViewVersion]:
-        """Every version of a view, newest first."""
-        query = sa.select(views.c.record).where(views.c.name == name)
-        return self._records(query.order_by(views.c.number.desc()), ViewVersion)
+        """Every version of a view, newest first.
+
+        Every push asks. What never changes is read once: while there are as many versions as before, they are the same.
+        """
+        pulse = self._catalog.quick_pulse()  # before the look, so that what was seen is as new as that, or newer
+        if pulse is None:
+            return self._records(_VERSIONS, ViewVersion, asked=name)
+        seen = self._seen
+        if seen.pulse != pulse:
+            with self._catalog.connect() as connection:
+                inserted = connection.execute(_COUNT).scalar_one()
+            seen = self._seen = _Seen(pulse, inserted, seen.versions if inserted == seen.inserted else {})
+        found = seen.versions.get(name)
+        if found is None:
+            found = self._records(_VERSIONS, ViewVersion, asked=name)
+            if found:
+                seen.versions[name] = found
+        return found
 
     def views(self, after: tuple[str, int], limit: int) -> list[ViewVersion]:
         """Versions of views by name and number, after these."""
@@ -123,6 +150,7 @@ class SqlFeatures:
         with self._catalog.connect() as connection:
             connection.execute(into.insert().values(**values))
 
-    def _records(self, query: sa.Select[Any], kind: Any) -> list[Any]:
+    def _records(self, query: sa.Select[Any], kind: Any, **values: object) -> list[Any]:
         with self._catalog.connect() as connection:
-            return [wire.decode(raw, kind, "row of the catalog") for raw in connection.execute(query).scalars()]
+            found = connection.execute(query, values).scalars()
+            return [wire.decode(raw, kind, "row of the catalog") for raw in found]

@@ -16,6 +16,7 @@ Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """A point in time. Always aware; stored as integer microseconds UTC."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class BusinessClock(Protocol):
@@ -69,8 +70,7 @@ def utc(instant: datetime, what: str = "instant") -> datetime:
 
 def to_micros(instant: datetime, what: str = "instant") -> int:
     """Microseconds since 1970-01-01 UTC, exactly. Raises `Invalid`, naming `what`, for an instant that has no such."""
-    since = utc(instant, what) - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return (utc(instant, what) - _EPOCH) // _MICROSECOND
 
 
 def from_micros(micros: int) -> datetime:

@@ -36,6 +36,8 @@ def decode_cursor(cursor: str, kinds: tuple[type, ...]) -> tuple[Any, ...] | Non
         raise Invalid("the cursor is not one that Tidegate returned; start again without it", field="cursor") from error
     if len(key) != len(kinds) or not all(type(part) is kind for part, kind in zip(key, kinds, strict=True)):
         raise Invalid("the cursor belongs to another list; start again without it", field="cursor")
+    if not all(abs(part) < 2**63 for part in key if isinstance(part, int)):
+        raise Invalid("the cursor is not one that Tidegate returned; start again without it", field="cursor")
     return tuple(key)
 
 

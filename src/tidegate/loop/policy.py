@@ -3,8 +3,6 @@
 A decision *not* to train is a decision too: it is recorded with its reason, each time that the reason changes.
 """
 
-import math
-import re
 from datetime import timedelta
 from typing import Final, Literal
 
@@ -12,6 +10,8 @@ import msgspec
 
 from tidegate.kernel.clock import Instant
 from tidegate.kernel.errors import Invalid
+from tidegate.kernel.names import check_name
+from tidegate.pipelines import rules as pipeline_rules
 
 Proposal = Literal["asked", "drift", "schedule"]
 """What proposed a retraining: a person, drift of inputs or of quality, or the calendar."""
@@ -26,13 +26,21 @@ Reason = Literal[
     "cooling_down",
     "over_budget",
     "few_labels",
+    "not_permitted",
 ]
 """Why it was fired (the first three) or suppressed."""
 
 SHOWN: Final = 5
 """So many columns are named in a sentence."""
 
-_PIPELINE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,127}")
+LARGEST_BUDGET: Final = 1_000
+
+OWN_PARAMS: Final = ("endpoint", "reason")
+"""Parameters that every run is given beside those of the policy."""
+
+LARGEST_PARAMS: Final = 32_768
+"""Bytes of JSON."""
+
 _LONGEST_DAYS: Final = 3660.0
 
 
@@ -43,7 +51,8 @@ class RetrainingPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     ``drift``: whether open episodes propose one; it is fired only where measured performance does not hold, unless
     ``confirm`` is False. ``cool_down_days``: never sooner than that after the last one. ``budget``: at most so many in
     ``budget_days``. ``minimum_labels``: so many labelled rows must have come since the last one, counting only windows
-    that ended ``maturity_days`` ago or longer, whose labels are all due. ``params`` go to the pipeline.
+    that ended ``maturity_days`` ago or longer, whose labels are all due. ``params`` go to the pipeline, beside
+    `endpoint` and `reason`.
     """
 
     pipeline: str
@@ -76,6 +85,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     """What is under way already: a run of the pipeline, or a canary; empty when nothing is."""
     labels: int = 0
     """Mature labelled rows since the last retraining."""
+    forbidden: str = ""
+    """Why whoever set the policy may not start its pipeline; empty where that is permitted."""
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -89,40 +100,52 @@ class Decision(msgspec.Struct, frozen=True):
 
 def check_policy(policy: RetrainingPolicy) -> None:
     """Raise `Invalid` naming the field that makes no sense."""
-    if not _PIPELINE.fullmatch(policy.pipeline):
-        raise Invalid(f"{policy.pipeline[:64]!r} is no pipeline's name", field="policy.pipeline")
+    check_name(policy.pipeline, "policy.pipeline")
     for name in ("schedule_days", "cool_down_days", "budget_days", "maturity_days"):
         days = getattr(policy, name)
         if days is not None and not 0 <= days <= _LONGEST_DAYS:  # NaN is refused, too
             raise Invalid(f"{name} must be from 0 to {_LONGEST_DAYS:,.0f} days", field=f"policy.{name}")
     if policy.schedule_days is not None and policy.schedule_days < 1:
         raise Invalid("schedule_days must be 1 or more; leave it out for no schedule", field="policy.schedule_days")
-    if not 1 <= policy.budget <= 1_000:
-        raise Invalid("budget must be from 1 to 1,000 retrainings", field="policy.budget")
+    if not 1 <= policy.budget <= LARGEST_BUDGET:
+        raise Invalid(f"budget must be from 1 to {LARGEST_BUDGET:,} retrainings", field="policy.budget")
     if policy.minimum_labels < 1:
         raise Invalid("minimum_labels must be 1 or more", field="policy.minimum_labels")
-    for name, value in policy.params.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise Invalid(f"params.{name[:64]} must be finite", field="policy.params")
+    _check_params(policy.params)
 
 
-def decide(policy: RetrainingPolicy, situation: Situation, *, asked: bool = False) -> Decision | None:
-    """The decision, or None while nothing proposes a retraining, or the last one is not over.
+def _check_params(params: dict[str, str | int | float | bool]) -> None:
+    """What would fail the start of every run is refused with the policy."""
+    for name in OWN_PARAMS:
+        if name in params:
+            raise Invalid(f"every run gets a {name!r} of its own: call the parameter otherwise", field="policy.params")
+    kept = pipeline_rules.check_json(params, "params", "policy.params")
+    size = len(msgspec.json.encode(kept))
+    if size > LARGEST_PARAMS:
+        raise Invalid(f"params take {size:,} bytes of JSON, at most {LARGEST_PARAMS:,}", field="policy.params")
 
-    A person who asks is refused nothing but a broken input and a second run beside the first.
-    """
-    proposal = _proposal(policy, situation, asked)
-    if proposal is None or (situation.under_way and not asked and not situation.broken):
+
+def decide(policy: RetrainingPolicy, situation: Situation) -> Decision | None:
+    """The decision, or None while nothing proposes a retraining, or the last one is not over."""
+    proposal = _proposal(policy, situation)
+    if proposal is None or (situation.under_way and not situation.broken):
         return None
+    return _decide(policy, situation, proposal)
+
+
+def answer(policy: RetrainingPolicy, situation: Situation) -> Decision:
+    """The decision for a person who asks, and is refused nothing but a broken input and a second run."""
+    return _decide(policy, situation, "asked")
+
+
+def _decide(policy: RetrainingPolicy, situation: Situation, proposal: Proposal) -> Decision:
     blocked = _block(policy, situation, proposal)
     if blocked is not None:
         return Decision(False, proposal, *blocked)
     return Decision(True, proposal, *_grounds(situation, proposal))
 
 
-def _proposal(policy: RetrainingPolicy, situation: Situation, asked: bool) -> Proposal | None:
-    if asked:
-        return "asked"
+def _proposal(policy: RetrainingPolicy, situation: Situation) -> Proposal | None:
     if policy.drift and (situation.lost or situation.drifted or situation.broken):
         # The calendar has the word where performance holds: drift alone would only be suppressed once more.
         if _due(policy, situation) and not situation.lost and not situation.broken:
@@ -158,7 +181,7 @@ def _hold_back(policy: RetrainingPolicy, situation: Situation) -> tuple[Reason, 
         return "over_budget", f"{recent} retrainings in {policy.budget_days:g} days are all that the policy allows"
     if situation.labels < policy.minimum_labels:
         return "few_labels", f"fewer than {policy.minimum_labels:,} labelled rows have matured since the last one"
-    return None
+    return ("not_permitted", situation.forbidden) if situation.forbidden else None
 
 
 def _grounds(situation: Situation, proposal: Proposal) -> tuple[Reason, str]:
@@ -171,4 +194,4 @@ def _grounds(situation: Situation, proposal: Proposal) -> tuple[Reason, str]:
 
 def _named(columns: tuple[str, ...]) -> str:
     more = f" and {len(columns) - SHOWN} more" if len(columns) > SHOWN else ""
-    return ", ".join(columns[:SHOWN]) + more
+    return ", ".join(column[:64] for column in columns[:SHOWN]) + more

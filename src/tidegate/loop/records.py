@@ -4,10 +4,13 @@ from typing import Literal
 
 import msgspec
 
+from tidegate.incidents.records import Incident
 from tidegate.kernel.clock import Instant
 from tidegate.kernel.errors import WireError
 from tidegate.kernel.real import Real
 from tidegate.loop.policy import Proposal, Reason, RetrainingPolicy
+from tidegate.monitors.drift_records import Episode
+from tidegate.rollouts.records import RolloutState
 
 Health = Literal["good", "attention", "waiting"]
 
@@ -24,12 +27,58 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     end: Instant
 
 
+class RetrainingDecision(msgspec.Struct, frozen=True, kw_only=True):
+    """That a model was trained anew, or that it was not, and why. A suppression is written once a reason."""
+
+    id: str
+    endpoint: str
+    at: Instant
+    fired: bool
+    proposal: Proposal
+    reason: Reason
+    summary: str
+    policy: str
+    """The digest of the policy by which it was decided."""
+    run: str = ""
+    """The id of the pipeline's run that was started."""
+    by: str
+
+
+class CanaryStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A canary on its way: ``share`` is its percentage of the traffic, 0 until its rollout has begun.
+
+    ``rows`` are those that it scored, ``labels`` those of them whose labels are known.
+    """
+
+    version: str
+    share: float
+    steps: tuple[float, ...]
+    rows: int = 0
+    labels: int = 0
+    waits_for: str
+    since: Instant
+    by: str
+
+
+class RolloutOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a rollout was decided, and why. ``days`` are of business time, from its start."""
+
+    rollout: str
+    version: str
+    state: RolloutState
+    rows: int
+    days: float | None
+    reason: str
+    decided_at: Instant | None
+
+
 class EndpointStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One endpoint: what is live, how much it answers, how fast and how well.
 
-    ``health`` is `attention` when something ought to be looked at (``reason`` says what), `waiting` while there is
-    nothing to judge by. Latencies are milliseconds, of the newest window. ``volume`` is the predictions of each window,
-    ``windows`` when each began, oldest first, and ``window_seconds`` how long the newest one is.
+    ``health`` is `attention` when something ought to be looked at (``incidents`` and ``reason`` say what), `waiting`
+    while there is nothing to judge by. Latencies are milliseconds, of the newest window. ``volume`` is the predictions
+    of each window, ``windows`` when each began, oldest first, and ``window_seconds`` how long the newest one is.
+    ``incidents`` are those that nobody has resolved, ``episodes`` the newest hundred that are open, both newest first.
     """
 
     endpoint: str
@@ -50,6 +99,15 @@ class EndpointStatus(msgspec.Struct, frozen=True, kw_only=True):
     missing_features: int = 0
     health: Health
     reason: str = ""
+    incidents: tuple[Incident, ...] = ()
+    canary: CanaryStatus | None = None
+    shadows: tuple[str, ...] = ()
+    """The versions that only look on."""
+    last_rollout: RolloutOutcome | None = None
+    """The newest that is decided."""
+    episodes: tuple[Episode, ...] = ()
+    retraining: RetrainingDecision | None = None
+    """The last decision to train anew, or not to."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +116,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     now: Instant
     simulated_clock: bool
     endpoints: tuple[EndpointStatus, ...]
+    incidents: tuple[Incident, ...] = ()
+    """Those that nobody has resolved, and that are of no live endpoint, such as a pipeline's."""
 
 
 class PredictionStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,20 +219,3 @@ class KeptPolicy(msgspec.Struct, frozen=True, kw_only=True):
     active: bool = True
     set_by: str
     set_at: Instant
-
-
-class RetrainingDecision(msgspec.Struct, frozen=True, kw_only=True):
-    """That a model was trained anew, or that it was not, and why. A suppression is written once a reason."""
-
-    id: str
-    endpoint: str
-    at: Instant
-    fired: bool
-    proposal: Proposal
-    reason: Reason
-    summary: str
-    policy: str
-    """The digest of the policy by which it was decided."""
-    run: str = ""
-    """The id of the pipeline's run that was started."""
-    by: str

@@ -1,6 +1,5 @@
 """Training anew: the policy of each endpoint, what was decided by it, and whoever asks for it by hand."""
 
-from datetime import datetime
 from typing import Final, Protocol
 
 import blake3
@@ -8,16 +7,16 @@ import msgspec
 
 from tidegate.endpoints.service import Endpoints
 from tidegate.events.records import Facts
-from tidegate.kernel.clock import BusinessClock, from_micros, to_micros
+from tidegate.kernel.clock import BusinessClock, to_micros
 from tidegate.kernel.context import actor
-from tidegate.kernel.errors import NotFound, Refused
+from tidegate.kernel.errors import Invalid, NotFound, Refused
 from tidegate.kernel.ids import IdFactory
 from tidegate.kernel.names import check_name
 from tidegate.kernel.operation import Service, operation
 from tidegate.kernel.pages import Page, decode_cursor, encode_cursor, page_size
-from tidegate.loop.policy import Decision, RetrainingPolicy, check_policy, decide
+from tidegate.loop.policy import Decision, RetrainingPolicy, answer, check_policy
 from tidegate.loop.records import KeptPolicy, RetrainingDecision
-from tidegate.loop.situation import REMEMBERED, Witness
+from tidegate.loop.situation import Witness
 from tidegate.pipelines.service import Pipelines
 
 FIRED: Final = "tidegate.loop.retraining_fired"
@@ -47,12 +46,12 @@ class RetrainingStore(Protocol):
         """Add a decision."""
         ...
 
-    def newest(self, endpoint: str, *, fired: bool, limit: int = 1) -> list[RetrainingDecision]:
-        """The newest decisions of an endpoint: those that fired, or those that did not."""
+    def fired(self, endpoint: str) -> list[RetrainingDecision]:
+        """The retrainings of an endpoint, newest first, as many as a budget may allow."""
         ...
 
-    def page(self, endpoint: str, before: tuple[datetime, str] | None, limit: int) -> list[RetrainingDecision]:
-        """Decisions of an endpoint, newest first, those older than this one."""
+    def page(self, endpoint: str, before: tuple[int, str] | None, limit: int) -> list[RetrainingDecision]:
+        """Decisions of an endpoint, newest first, those older than this instant (in microseconds) and id."""
         ...
 
 
@@ -106,8 +105,7 @@ class Retraining(Service):
     @operation("GET /retraining/{endpoint}/decisions", role="viewer", audit="none")
     def decisions(self, endpoint: str, *, limit: int = 100, cursor: str = "") -> Page[RetrainingDecision]:
         """List what was decided, newest first: every retraining, and once a reason each that was held back."""
-        key = decode_cursor(cursor, (int, str))
-        before = (from_micros(key[0]), key[1]) if key else None
+        before = decode_cursor(cursor, (int, str))
         found = self._store.page(check_name(endpoint, "endpoint"), before, page_size(limit) + 1)
         last = found[limit - 1] if len(found) > limit else None
         return Page(found[:limit], encode_cursor(to_micros(last.at), last.id) if last else None)
@@ -118,14 +116,19 @@ class Retraining(Service):
 
         Cool-down, budget and missing labels do not hold it back; a broken input and a run under way do.
         """
-        kept = self.policy(endpoint)
+        if not reason.strip():
+            raise Invalid("say why the model is trained anew", field="reason")
         self._store.claim()
-        decision = decide(kept.policy, self._witness.testify(kept, self._fired(endpoint)), asked=True)
-        if decision is None or not decision.fired:
-            why = "nothing was decided" if decision is None else decision.summary
-            raise Refused(f"the model behind {endpoint} is not trained anew now: {why}", endpoint=endpoint)
-        given = reason.strip() or "no reason given"
-        return self.record(kept, msgspec.structs.replace(decision, summary=f"{actor()} asked for it: {given[:500]}"))
+        kept = self.policy(endpoint)
+        decision = answer(kept.policy, self._witness.testify(kept, self._store.fired(endpoint)))
+        if not decision.fired:
+            raise Refused(
+                f"the model behind {endpoint} is not trained anew now: {decision.summary}",
+                endpoint=endpoint,
+                reason=decision.reason,
+            )
+        summary = f"{actor()} asked for it: {reason.strip()[:500]}"
+        return self.record(kept, msgspec.structs.replace(decision, summary=summary))
 
     def record(self, kept: KeptPolicy, decision: Decision) -> RetrainingDecision:
         """Write a decision, and start the pipeline where it fired: inside a transaction, as the ambient actor."""
@@ -158,6 +161,3 @@ class Retraining(Service):
             run=run,
         )
         return made
-
-    def _fired(self, endpoint: str) -> list[RetrainingDecision]:
-        return self._store.newest(endpoint, fired=True, limit=REMEMBERED)

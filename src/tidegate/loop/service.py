@@ -1,16 +1,19 @@
 """Operations that cross rooms: `why`, the status of the whole, and the tick of a simulated home."""
 
 from tidegate.endpoints.service import Endpoints
+from tidegate.incidents.service import Incidents
 from tidegate.kernel.clock import BusinessClock, Instant
 from tidegate.kernel.errors import Invalid
 from tidegate.kernel.operation import Service, operation
 from tidegate.lineage.records import Graph
 from tidegate.loop import status, why
 from tidegate.loop.records import Status, Ticked, Why
+from tidegate.loop.retraining import Retraining
 from tidegate.loop.ticking import Ticker
 from tidegate.models.service import Models
 from tidegate.monitors.service import Monitors
 from tidegate.predictions.service import Predictions
+from tidegate.rollouts.service import Rollouts
 from tidegate.runs.service import Runs
 
 
@@ -18,11 +21,14 @@ class Loop(Service):
     """What crosses rooms: where a prediction came from, how all endpoints are doing, simulated time."""
 
     room = "loop"
-    uses = ("endpoints", "models", "monitors", "predictions", "runs")
+    uses = ("endpoints", "incidents", "models", "monitors", "predictions", "retraining", "rollouts", "runs")
     _endpoints: Endpoints
+    _incidents: Incidents
     _models: Models
     _monitors: Monitors
     _predictions: Predictions
+    _retraining: Retraining
+    _rollouts: Rollouts
     _runs: Runs
 
     def __init__(self, *, clock: BusinessClock, graph: Graph, ticker: Ticker) -> None:
@@ -44,10 +50,15 @@ class Loop(Service):
 
     @operation("GET /status", role="viewer", audit="none")
     def status(self) -> Status:
-        """Every endpoint: its live version, traffic, latency and quality; those that need attention first."""
-        simulated = hasattr(self._clock, "advance")
-        endpoints = status.survey(self._endpoints, self._monitors)
-        return Status(now=self._clock.now(), simulated_clock=simulated, endpoints=endpoints)
+        """Every endpoint: its live version, traffic, latency, quality, rollouts, episodes and incidents."""
+        rooms = status.Rooms(
+            endpoints=self._endpoints,
+            monitors=self._monitors,
+            rollouts=self._rollouts,
+            incidents=self._incidents,
+            retraining=self._retraining,
+        )
+        return status.survey(rooms, self._clock)
 
     @operation("POST /tick", role="maintainer", audit="summary", transaction=False)
     def tick(self, until: Instant | None = None) -> Ticked:

@@ -12,9 +12,6 @@ from tidegate.monitors.drift_records import Episode
 from tidegate.pipelines.records import Journaled
 from tidegate.rollouts.records import Following
 
-REMEMBERED: Final = 1_000
-"""So many earlier retrainings count: as many as a budget may allow."""
-
 _EPISODES: Final = 1_000
 
 
@@ -87,13 +84,15 @@ class Witness:
             drifted=_columns(each for each in episodes if each.kind in ("feature", "prediction")),
             lost=_columns(each for each in episodes if each.kind == "quality"),
             broken=tuple(sorted(broken)),
-            under_way=self._under_way(kept),
+            under_way=self._under_way(kept, fired),
             labels=self._windows.labelled(kept.endpoint, since, matured),
         )
 
-    def _under_way(self, kept: KeptPolicy) -> str:
+    def _under_way(self, kept: KeptPolicy, fired: Sequence[RetrainingDecision]) -> str:
+        last = fired[0].run if fired else ""  # maybe of a pipeline that the policy named before
         for run, *_ in reversed(self._runs.active()):
-            if run.pipeline == kept.policy.pipeline and run.params.get("endpoint") == kept.endpoint:
+            mine = run.pipeline == kept.policy.pipeline and run.params.get("endpoint") == kept.endpoint
+            if mine or run.id == last:
                 return f"run {run.id} of pipeline {run.pipeline}"
         for each in self._canaries.following().running:
             if each.rollout.endpoint == kept.endpoint:

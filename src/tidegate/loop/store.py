@@ -1,13 +1,12 @@
 """The catalog's part of the loop: retraining policies and the decisions made by them; requests for a tick."""
 
-from datetime import datetime
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from tidegate.kernel.clock import from_micros, to_micros
-from tidegate.loop.policy import RetrainingPolicy
+from tidegate.loop.policy import LARGEST_BUDGET, RetrainingPolicy
 from tidegate.loop.records import KeptPolicy, RetrainingDecision, TickAnswer
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.schema import AutoKey, Micros, table
@@ -51,9 +50,9 @@ _KEPT_ANSWERS = 100
 
 # Questions that are asked at every step, built once.
 _ACTIVE = sa.select(policies).where(policies.c.active).order_by(policies.c.endpoint)
-_NEWEST = (
+_FIRED = (
     sa.select(decisions)
-    .where(decisions.c.endpoint == sa.bindparam("endpoint"), decisions.c.fired == sa.bindparam("fired"))
+    .where(decisions.c.endpoint == sa.bindparam("endpoint"), decisions.c.fired)
     .order_by(decisions.c.at.desc(), decisions.c.id.desc())
     .limit(sa.bindparam("limit"))
 )
@@ -99,15 +98,15 @@ class SqlRetraining:
         with self._catalog.connect() as connection:
             connection.execute(row)
 
-    def newest(self, endpoint: str, *, fired: bool, limit: int = 1) -> list[RetrainingDecision]:
-        """The newest decisions of an endpoint: those that fired, or those that did not."""
-        return self._decisions(_NEWEST, endpoint=endpoint, fired=fired, limit=limit)
+    def fired(self, endpoint: str) -> list[RetrainingDecision]:
+        """The retrainings of an endpoint, newest first, as many as a budget may allow."""
+        return self._decisions(_FIRED, endpoint=endpoint, limit=LARGEST_BUDGET)
 
-    def page(self, endpoint: str, before: tuple[datetime, str] | None, limit: int) -> list[RetrainingDecision]:
-        """Decisions of an endpoint, newest first, those older than this one."""
+    def page(self, endpoint: str, before: tuple[int, str] | None, limit: int) -> list[RetrainingDecision]:
+        """Decisions of an endpoint, newest first, those older than this instant (in microseconds) and id."""
         conditions: list[sa.ColumnElement[bool]] = [decisions.c.endpoint == endpoint]
         if before is not None:
-            moment, decision_id = to_micros(before[0]), before[1]
+            moment, decision_id = before
             older = (decisions.c.at < moment) | ((decisions.c.at == moment) & (decisions.c.id < decision_id))
             conditions.append(older)
         query = sa.select(decisions).where(*conditions)

@@ -24,6 +24,7 @@ Policy = Literal["null", "refuse"]
 MOST_INTEGER_CLASSES: Final = 20
 _ABSENT: Final = object()
 _NUMBERS: Final = frozenset((float, int))
+_NONE: Final = type(None)
 _LARGEST_BYTES: Final = pack("<f", LARGEST)[:3]
 """Of `LARGEST` and of its negative: a number that is a little larger is rounded to it."""
 
@@ -86,7 +87,7 @@ class Encoder:
     types and fields that the signature does not know raise `Invalid`, which names the row, the field and the remedy.
     """
 
-    __slots__ = ("_coded", "_codes", "_columns", "_plan", "_signature", "_values_of")
+    __slots__ = ("_coded", "_codes", "_columns", "_nullable", "_plan", "_signature", "_values_of")
 
     def __init__(self, signature: Signature) -> None:
         self._signature = signature
@@ -94,6 +95,7 @@ class Encoder:
         self._codes = {column.name: column.codes() for column in signature.columns}
         self._plan: tuple[Step, ...] = tuple(map(self._step, signature.columns))
         self._coded = [(at, accepted, code) for at, (_, accepted, code, _) in enumerate(self._plan) if code is not None]
+        self._nullable = {at for at, (_, _, _, nullable) in enumerate(self._plan) if nullable}
         names = list(self._columns)
         self._values_of: Callable[[Any], Sequence[Any]] = (
             itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],)
@@ -105,7 +107,7 @@ class Encoder:
         return self._patient(rows) if matrix is None else EncodedRows(matrix, {}, {})
 
     def _plain(self, rows: Sequence[Mapping[str, object]]) -> NDArray[np.float32] | None:
-        """The matrix of rows whose every value is plainly what its column expects, by columns; None of any others."""
+        """The matrix of rows whose every value is plainly what its column expects, or null; None of any others."""
         values_of, width = self._values_of, len(self._plan)
         values: list[Any] = []
         try:
@@ -113,11 +115,16 @@ class Encoder:
                 if type(row) is not dict or len(row) != width:
                     return None
                 values += values_of(row)
+            nulls = [place for place, value in enumerate(values) if value is None] if self._nullable else []
+            if nulls and not self._nullable.issuperset(place % width for place in nulls):
+                return None
             for at, accepted, code_of in self._coded:
                 column = values[at::width]
-                if set(map(type, column)) != {accepted}:
+                if not {accepted, _NONE}.issuperset(map(type, column)):
                     return None
                 values[at::width] = map(code_of, column)
+            for place in nulls:
+                values[place] = 0.0
             if not values or not _NUMBERS.issuperset(map(type, values)):
                 return None
             packed = bytearray(pack(f"<{len(values)}f", *values))  # five times as fast as numpy takes a list
@@ -125,7 +132,10 @@ class Encoder:
             return None
         if _LARGEST_BYTES in packed or not isfinite(sum(values)):
             return None
-        return np.frombuffer(packed, "<f4").reshape(-1, width)
+        matrix = np.frombuffer(packed, "<f4")
+        if nulls:
+            matrix[nulls] = math.nan
+        return matrix.reshape(-1, width)
 
     def _patient(self, rows: Sequence[Mapping[str, object]]) -> EncodedRows:
         """Any rows, value by value."""

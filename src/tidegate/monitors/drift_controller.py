@@ -1,6 +1,7 @@
 """Judges finished windows: whether their inputs, answers and worth are what the reference's were."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Literal, NamedTuple, Protocol
 
 from msgspec.structs import replace
@@ -123,6 +124,15 @@ class DriftController:
                 self._judge(watched, due, fence)
                 return 0.0
         return self._every
+
+    def behind(self, endpoint: str) -> bool:
+        """Whether there is a window to judge, or the log holds rows of a finished one that nobody has counted."""
+        watched = self._store.watched(endpoint)
+        if self._due(watched) is not None:
+            return True
+        news = self._log.uncounted(_NEWS)
+        finished = self._clock.now() - timedelta(seconds=watched.seconds + watched.settings.inputs_after)
+        return not news.every or bool((news.predicted < finished).any())
 
     def _renewed(self, watched: Watched, fence: Fence | None) -> bool:
         """Begin anew where the reference, or the length of the windows, is another one than what we have."""

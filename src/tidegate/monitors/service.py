@@ -141,7 +141,7 @@ class Monitors(Service):
         frame: str = "",
         at: str = "",
     ) -> DriftSettings:
-        """Choose what the windows of an endpoint are compared with, in one of three ways.
+        """Choose what the windows of an endpoint are compared with, one of three.
 
         `windows`: the first so many, from `since` or, without it, from now on. Unless chosen, the first 28 there are.
         `since` and `until`: the windows that begin from the one to before the other.

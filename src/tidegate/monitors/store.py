@@ -230,7 +230,7 @@ class SqlMonitors:
         return self._stored(query.order_by(*(key.desc() for key in _PAGE_KEYS)))
 
     def labelled(self, endpoint: str, since: int | None, until: int) -> int:
-        """Labelled rows of the windows that began from `since` on and ended by `until`, shadows apart. Microseconds."""
+        """Labelled rows of windows that began from `since` on and ended by `until` (microseconds), shadows apart."""
         bounds = {"endpoint": endpoint, "since": _BEGINNING if since is None else since, "until": until}
         with self._catalog.connect() as connection:
             return int(connection.execute(_LABELLED, bounds).scalar_one())

@@ -18,6 +18,8 @@ home = table(
     room="storage",
 )
 
+_NOW = sa.select(home.c.business_now)
+
 
 class SimulatedClock:
     """Stands still until it is advanced; the maximum of all that was asked for wins."""
@@ -25,6 +27,8 @@ class SimulatedClock:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._seen: tuple[object, datetime] | None = None
+        later: sa.BindParameter[int] = sa.bindparam("later")
+        self._move = catalog.prepared(home.update().where(home.c.business_now < later).values(business_now=later))
 
     def now(self) -> datetime:
         """The home's business time. It is read again whenever anybody has committed anything."""
@@ -33,22 +37,18 @@ class SimulatedClock:
         if pulse is not None and seen is not None and seen[0] == pulse:
             return seen[1]
         with self._catalog.connect() as connection:
-            now = from_micros(connection.execute(sa.select(home.c.business_now)).scalar_one())
+            now = from_micros(connection.execute(_NOW).scalar_one())
         self._seen = (pulse, now)
         return now
 
     def advance(self, to: datetime) -> datetime:
         """Move business time forward; an earlier instant changes nothing. Returns the time now."""
-        target = to_micros(utc(to))
-        if to_micros(self.now()) >= target:
-            return self.now()
-
-        def work() -> None:
-            with self._catalog.connect() as connection:
-                connection.execute(home.update().where(home.c.business_now < target).values(business_now=target))
-
-        self._catalog.write(work, durable=False)
-        return self.now()
+        target, now = utc(to), self.now()
+        if now >= target:
+            return now
+        micros = to_micros(target)
+        moved = self._catalog.write(lambda: self._move(later=micros), durable=False)
+        return target if moved else self.now()
 
 
 def open_clock(catalog: Catalog, home_id: str, simulated: bool | None) -> BusinessClock:

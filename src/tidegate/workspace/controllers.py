@@ -78,7 +78,13 @@ def build(shared: Shared) -> list[Controller]:
         machine=machine,
     )
     retrainer = Retrainer(
-        store=SqlRetraining(catalog), transactions=catalog, witness=shared.witness, retraining=shared.retraining
+        store=SqlRetraining(catalog),
+        transactions=catalog,
+        authority=shared.dispatcher,
+        audit=storage.audit,
+        witness=shared.witness,
+        watch=drift,
+        retraining=shared.retraining,
     )
     pipelines = PipelineController(
         journal=shared.journal, command=(sys.executable, "-m", "tidegate.workspace.stepping"), message=shared.order

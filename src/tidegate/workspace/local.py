@@ -13,10 +13,12 @@ from tidegate.endpoints.moves import Moves
 from tidegate.endpoints.service import Endpoints
 from tidegate.endpoints.store import SqlEndpoints
 from tidegate.events.store import EventLog
+from tidegate.features.entities import Entities
 from tidegate.features.lookup import OnlineLookup
 from tidegate.features.online_sqlite import SqliteOnlineStore
 from tidegate.features.service import Features
 from tidegate.features.store import SqlFeatures
+from tidegate.features.writing import OnlineWriter
 from tidegate.gates.service import Gates
 from tidegate.gates.store import SqlGates
 from tidegate.governance.approvals import Approvals
@@ -37,7 +39,7 @@ from tidegate.loop.retraining import Retraining
 from tidegate.loop.service import Loop
 from tidegate.loop.situation import Witness
 from tidegate.loop.store import SqlRetraining, SqlTicks
-from tidegate.loop.ticking import DelegatedTick, TickDesk
+from tidegate.loop.ticking import DelegatedTick, TickDesk, Ticker
 from tidegate.models.service import Models
 from tidegate.models.store import SqlModels
 from tidegate.monitors.service import Monitors
@@ -92,8 +94,8 @@ class LocalWorkspace(Workspace):
         catalog, clock, ids = storage.catalog, storage.clock, storage.ids
         facts, graph = EventLog(catalog, clock, ids), LineageGraph(catalog)
         self._facts = facts
-        people_store = SqlPeople(catalog)
-        self.authority = PeopleAuthority(people_store, storage.machine)
+        register = SqlPeople(catalog)
+        self.authority = PeopleAuthority(register, storage.machine)
         self.dispatcher = Dispatcher(
             authority=self.authority,
             transactions=catalog,
@@ -102,57 +104,25 @@ class LocalWorkspace(Workspace):
             meter=meter,
             machine=storage.machine,
         )
+        self.controller_loop = ControllerLoop(self._build_controllers, storage.leases, storage.machine, random_id())
         models = Models(
             store=SqlModels(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph
         )
-        definitions = SqlFeatures(catalog)
-        self.online_store = SqliteOnlineStore(storage.home / "online.db")
-        self.lookup = OnlineLookup(definitions.by_digest, self.online_store)
-        wishes = SqlEndpoints(catalog)
-        runs_of_steps = SqlPipelines(catalog)
-        self.pipeline_journal = Journal(store=runs_of_steps, events=facts, clock=clock)
-        incidents = SqlIncidents(catalog)
-        self.incident_book = IncidentBook(store=incidents, facts=facts, clock=clock, ids=ids)
-        # opened with the first prediction: a command that predicts nothing takes no writer's number
-        self.log = PredictionLog(lambda: storage.writer(self.settings), clock)
-        self.engine = ServingEngine(
-            wishes=wishes,
-            models=models,
-            log=self.log,
-            clock=clock,
-            machine=storage.machine,
-            features=self.lookup,
-        )
-        self._moves = Moves(wishes, models, self.engine.routing.expect_change)
-        self._acts = Acts(self._moves, facts, storage.audit)
-        self.controller_loop = ControllerLoop(self._build_controllers, storage.leases, storage.machine, random_id())
-        endpoints = Endpoints(store=wishes, engine=self.engine, clock=clock, ids=ids, facts=facts, graph=graph)
-        quality, drift, canaries = SqlMonitors(catalog), SqlDrift(catalog), SqlRollouts(catalog)
-        monitors = Monitors(store=quality, drift=drift, objects=storage.objects, clock=clock, facts=facts)
-        rollouts = Rollouts(store=canaries, acts=self._acts, clock=clock)
-        pipelines = Pipelines(store=runs_of_steps, journal=self.pipeline_journal, clock=clock, ids=ids, facts=facts)
+        features = self._features()
+        pipelines = self._pipelines()
+        endpoints, monitors, rollouts = self._answering(models, graph)
         self._witness = Witness(
             endpoints=endpoints,
-            windows=quality,
-            episodes=drift,
-            runs=runs_of_steps,
-            canaries=canaries,
+            windows=SqlMonitors(catalog),
+            episodes=SqlDrift(catalog),
+            runs=SqlPipelines(catalog),
+            canaries=SqlRollouts(catalog),
             clock=clock,
         )
-        # A simulated home's server has a process for the controllers, which waits to be told.
-        delegated = self._serving and hasattr(clock, "advance")
-        ticker = DelegatedTick(SqlTicks(catalog), storage.machine) if delegated else self.controller_loop
         services: list[Service] = [
             Data(store=SqlData(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
             Runs(store=SqlRuns(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
-            Features(
-                store=definitions,
-                online=self.online_store,
-                lookup=self.lookup,
-                objects=storage.objects,
-                clock=clock,
-                facts=facts,
-            ),
+            features,
             models,
             Gates(store=SqlGates(catalog), clock=clock, ids=ids, facts=facts, graph=graph),
             pipelines,
@@ -160,23 +130,80 @@ class LocalWorkspace(Workspace):
             endpoints,
             monitors,
             rollouts,
-            Incidents(store=incidents, book=self.incident_book),
-            People(
-                store=people_store,
-                transactions=catalog,
-                audit=storage.audit,
-                clock=clock,
-                machine=storage.machine,
-                ids=ids,
-                facts=facts,
-            ),
+            self._incidents(),
+            self._people(register),
             Approvals(),
             AuditLog(source=SqlAuditSource(catalog, storage.audit)),
             Retraining(store=SqlRetraining(catalog), witness=self._witness, clock=clock, ids=ids, facts=facts),
-            Loop(clock=clock, graph=graph, ticker=ticker),
+            Loop(clock=clock, graph=graph, ticker=self._ticker()),
         ]
         super().__init__({service.room: service for service in services}, storage.objects)
         equip(self.services, LocalInvoker(self.dispatcher, self.settings.actor), self.objects)
+
+    def _features(self) -> Features:
+        storage = self.storage
+        definitions = SqlFeatures(storage.catalog)
+        self.online_store = SqliteOnlineStore(storage.home / "online.db")
+        entities = Entities(self.online_store)
+        self.lookup = OnlineLookup(definitions.by_digest, entities)
+        return Features(
+            store=definitions,
+            online=OnlineWriter(entities),
+            lookup=self.lookup,
+            objects=storage.objects,
+            clock=storage.clock,
+            facts=self._facts,
+        )
+
+    def _pipelines(self) -> Pipelines:
+        clock, store = self.storage.clock, SqlPipelines(self.storage.catalog)
+        self.pipeline_journal = Journal(store=store, events=self._facts, clock=clock)
+        return Pipelines(
+            store=store, journal=self.pipeline_journal, clock=clock, ids=self.storage.ids, facts=self._facts
+        )
+
+    def _answering(self, models: Models, graph: LineageGraph) -> tuple[Endpoints, Monitors, Rollouts]:
+        """What answers, what watches the answers, and what moves traffic from one version to the next."""
+        storage, facts = self.storage, self._facts
+        catalog, clock = storage.catalog, storage.clock
+        wishes = SqlEndpoints(catalog)
+        # opened with the first prediction: a command that predicts nothing takes no writer's number
+        self.log = PredictionLog(lambda: storage.writer(self.settings), clock)
+        self.engine = ServingEngine(
+            wishes=wishes, models=models, log=self.log, clock=clock, machine=storage.machine, features=self.lookup
+        )
+        self._moves = Moves(wishes, models, self.engine.routing.expect_change)
+        self._acts = Acts(self._moves, facts, storage.audit)
+        return (
+            Endpoints(store=wishes, engine=self.engine, clock=clock, ids=storage.ids, facts=facts, graph=graph),
+            Monitors(
+                store=SqlMonitors(catalog), drift=SqlDrift(catalog), objects=storage.objects, clock=clock, facts=facts
+            ),
+            Rollouts(store=SqlRollouts(catalog), acts=self._acts, clock=clock),
+        )
+
+    def _incidents(self) -> Incidents:
+        storage, store = self.storage, SqlIncidents(self.storage.catalog)
+        self.incident_book = IncidentBook(store=store, facts=self._facts, clock=storage.clock, ids=storage.ids)
+        return Incidents(store=store, book=self.incident_book)
+
+    def _people(self, register: SqlPeople) -> People:
+        storage = self.storage
+        return People(
+            store=register,
+            transactions=storage.catalog,
+            audit=storage.audit,
+            clock=storage.clock,
+            machine=storage.machine,
+            ids=storage.ids,
+            facts=self._facts,
+        )
+
+    def _ticker(self) -> Ticker:
+        """A simulated home's server has a process for the controllers, which waits to be told."""
+        if self._serving and hasattr(self.storage.clock, "advance"):
+            return DelegatedTick(SqlTicks(self.storage.catalog), self.storage.machine)
+        return self.controller_loop
 
     def _build_controllers(self) -> list[Controller]:
         """What happens by itself. Imported here: a process that only serves does without Polars."""

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -172,6 +173,24 @@ def test_what_was_pushed_is_seen_by_the_next_request(workspace: Workspace) -> No
         workspace.features.push("nobody", [])
     with pytest.raises(NotFound, match="no feature service"):
         workspace.features.online("nobody", [])
+
+
+def test_a_push_reaches_the_versions_that_were_made_since_the_last_one(workspace: Workspace) -> None:
+    commit_readings(workspace)
+    workspace.features.apply(SERVICE)
+    workspace.features.push("temperature", [reading(-40, 41.0)])
+    patient = msgspec.structs.replace(temperature, ttl=5 * 3600 * 10**6)
+    workspace.features.apply(tg.feature_service("patient", views=[patient]))
+    with pytest.raises(NotFound, match="no feature view 'other'"):
+        workspace.features.push("other", [reading(-20, 50.0)])
+    other = tg.feature_service("other", views=[msgspec.structs.replace(temperature, name="other")])
+    workspace.features.apply(other)
+    for view in ("temperature", "other"):
+        assert workspace.features.push(view, [reading(-20, 50.0)]).changed == 1
+    ask, late = {"place": "hall", "floor": 1}, AT + 3 * HOUR
+    assert workspace.features.online("climate", [ask], at=late)[0]["celsius"] is None
+    assert workspace.features.online("patient", [ask], at=late)[0]["celsius"] == 10.0
+    assert workspace.features.online("other", [ask], at=AT)[0]["celsius"] == 10.0
 
 
 def test_materialized_is_what_the_training_set_says(workspace: Workspace) -> None:

@@ -76,6 +76,19 @@ def test_a_unit_change_is_one_episode_that_is_broken_input_and_ends(watched: Log
     }
 
 
+def test_it_is_behind_until_everything_finished_is_counted_and_judged(watched: LoggedHome) -> None:
+    drift = watched.drift_controller()
+    assert not drift.behind("windy")
+    log_days(watched.log, range(2), rows=5)
+    assert not drift.behind("windy"), "no window has ended yet"
+    watched.clock.present = START + 2 * DAY
+    assert drift.behind("windy"), "nobody has counted the rows"
+    watched.settle()
+    assert drift.behind("windy"), "nobody has judged the windows"
+    watched.judge()
+    assert not drift.behind("windy")
+
+
 @pytest.mark.parametrize(
     ("change", "column", "reason"),
     [

@@ -34,7 +34,7 @@ def _follow(home: LoggedHome, things: list[tuple[str, int]]) -> None:
     marks = {topic: Mark() for topic in logged}
 
     def follow(topic: str, limit: int) -> bool:
-        news = followers[topic].after(marks[topic], limit, [columns[topic]])
+        news = followers[topic].after(marks[topic], limit, (columns[topic],))
         assert news.frame.height <= limit
         marks[topic] = news.mark
         seen[topic] += news.frame[columns[topic]].to_list()

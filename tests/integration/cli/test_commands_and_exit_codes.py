@@ -76,6 +76,9 @@ def test_an_answer_reads_as_text_and_as_json(run: Run, home: Path, words: tuple[
         (("tick", "--until", "yesterday"), 2, "invalid"),
         (("tick", "--until", "2013-01-01T00:00:00Z"), 1, "invalid"),
         (("endpoints", "deploy", "new", "late-arrival/1", "--strategy", "{"), 2, "invalid"),
+        (("retrain", ENDPOINT), 2, "invalid"),
+        (("retrain", ENDPOINT, "--reason", "new data"), 5, "not_found"),
+        (("retrain", "../x", "--reason", "new data"), 1, "invalid"),
     ],
     ids=lambda value: " ".join(value)[:60] if isinstance(value, tuple) else None,
 )
@@ -168,6 +171,24 @@ def test_an_endpoint_is_deployed_and_approved_by_reference(run: Run, home: Path)
     deployed = run("endpoints", "deploy", "second", "late-arrival/1", "--home", home, "--json")
     assert deployed.code == 0, deployed.err
     assert json.loads(deployed.out)["endpoint"] == "second"
+
+
+def test_a_model_is_trained_anew_because_somebody_says_so(run: Run, home: Path) -> None:
+    steps = '["tests.contract.loop.training_steps:train"]'
+    assert run("pipelines", "register", "nightly", "--steps", steps, "--home", home).code == 0
+    policy = run("retraining", "set-policy", ENDPOINT, "--policy", '{"pipeline": "nightly"}', "--home", home)
+    assert policy.code == 0, policy.err
+    asked = run("retrain", ENDPOINT, "--reason", "the airport has moved", "--home", home)
+    assert (asked.code, asked.err) == (0, "")
+    assert "local asked for it: the airport has moved" in asked.out
+    again = run("retrain", ENDPOINT, "--reason", "and again", "--home", home)
+    assert again.code == 3
+    assert "is under way" in again.err
+    assert run("tick", "--home", home).code == 0
+    told = json.loads(run("retraining", "decisions", ENDPOINT, "--home", home, "--json").out)
+    (made,) = told["items"]
+    ended = json.loads(run("pipelines", "get-run", made["run"], "--home", home, "--json").out)
+    assert (ended["state"], ended["params"]["reason"]) == ("done", made["summary"])
 
 
 def test_files_go_in_and_out(run: Run, home: Path, tmp_path: Path) -> None:

@@ -7,19 +7,20 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.contract.endpoints.serving_home import ROW
 from tests.integration.http.served_home import ServedHome, log_version
+from tests.told_status import BUSY, NOW, canary, decision, endpoint, episode, incident, measures, outcome
 from tidegate.endpoints.records import OutcomeIn
 from tidegate.http.status_chart import BAR_HEIGHT, LINE_HEIGHT, WIDTH, chart_of
 from tidegate.http.status_page import page as render
 from tidegate.http.thread import serving
 from tidegate.kernel.settings import Settings
-from tidegate.loop.records import EndpointStatus, Health, Measure, Status
+from tidegate.loop.records import EndpointStatus, Status
 from tidegate.workspace import open_local
 
 CHROMIUM = "/usr/bin/chromium"
@@ -33,7 +34,6 @@ QUIET = [
     "--disable-sync",
 ]
 WIDTHS = (390, 768, 1100, 1600)
-NOW = datetime(2013, 6, 1, tzinfo=UTC)
 Scheme = Literal["light", "dark"]
 
 
@@ -69,44 +69,6 @@ class Opened:
         self._context.close()
 
 
-def measures(days: int, value: float = 0.7, gap: int = -1, spread: float = 0.05) -> tuple[Measure, ...]:
-    return tuple(
-        Measure(
-            metric="AUC",
-            value=value + 0.03 * (day % 5),
-            low=value - spread,
-            high=value + 0.12 + spread,
-            labels=200,
-            start=NOW - timedelta(days=days - day),
-            end=NOW - timedelta(days=days - day - 1),
-        )
-        for day in range(days)
-        if day != gap
-    )
-
-
-def endpoint(name: str, health: Health, days: int = 60, **more: Any) -> EndpointStatus:
-    history = more.pop("history", measures(days) if health == "good" else ())
-    plain: dict[str, Any] = {
-        "endpoint": name,
-        "model": f"{name}/3",
-        "variant": "stable",
-        "deployed_at": NOW - timedelta(days=days),
-        "deployed_by": "local",
-        "predictions": 231 * days,
-        "labels": 200 * len(history),
-        "latency_p50_ms": 0.412,
-        "latency_p95_ms": 1.73,
-        "quality": history[-1] if history else None,
-        "history": history,
-        "volume": tuple(200 + day % 7 for day in range(days)),
-        "windows": tuple(NOW - timedelta(days=days - day) for day in range(days)),
-        "window_seconds": 86_400,
-        "health": health,
-    }
-    return EndpointStatus(**plain | more)
-
-
 LONG = "a-very-long-name-" * 7
 HOSTILE = "<script>alert(1)</script>"
 STATES: dict[str, tuple[EndpointStatus, ...]] = {
@@ -123,13 +85,35 @@ STATES: dict[str, tuple[EndpointStatus, ...]] = {
     ),
     "long": (
         endpoint(LONG[:128], "attention", deployed_by="somebody-" * 12, reason=f"because of {LONG}"),
+        endpoint(
+            "everything",
+            "attention",
+            incidents=(incident(LONG * 20, LONG * 20, acknowledged_by=LONG, state="acknowledged"),),
+            canary=canary(LONG, 7, steps=tuple(float(step) for step in range(2, 101, 2)), waits_for=LONG * 20, by=LONG),
+            shadows=(LONG, LONG),
+            last_rollout=outcome("inconclusive", LONG * 20, version=LONG),
+            episodes=tuple(episode(f"{LONG}{number}", summary=LONG * 20) for number in range(100)),
+            retraining=decision(LONG * 20),
+        ),
         endpoint("not-a-number", "good", latency_p50_ms=float("nan"), latency_p95_ms=float("inf")),
     ),
 }
 
 
-def shown(state: str, home: str = "/srv/flights/.tidegate") -> str:
-    return render(Status(now=NOW, simulated_clock=True, endpoints=STATES[state]), home)
+STATES["busy"] = (
+    BUSY,
+    endpoint("fresh", "good", canary=canary("fresh/2", 0, rows=0, labels=0, waits_for="its rollout has not begun")),
+)
+ELSEWHERE = {
+    "nothing": (incident("nightly: the pipeline failed", endpoint=None, severity="warning"),),
+    "busy": tuple(incident(f"nightly {number}: the pipeline failed", endpoint=None) for number in range(4)),
+    "long": (incident(LONG * 20, endpoint=LONG),),
+}
+
+
+def shown(state: str, home: str = "/srv/flights/.tidegate", *, elsewhere: bool = True) -> str:
+    told = ELSEWHERE.get(state, ()) if elsewhere else ()
+    return render(Status(now=NOW, simulated_clock=True, endpoints=STATES[state], incidents=told), home)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -137,6 +121,7 @@ def shown(state: str, home: str = "/srv/flights/.tidegate") -> str:
 def test_no_state_overflows_at_any_width(browser: Browser, state: str, scheme: Scheme) -> None:
     with Opened(browser, WIDTHS[0], scheme) as opened:
         opened.page.set_content(shown(state))
+        opened.page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
         for width in WIDTHS:
             opened.page.set_viewport_size({"width": width, "height": 844})
             assert opened.page.evaluate("document.documentElement.scrollWidth") <= width, (state, width)
@@ -144,7 +129,7 @@ def test_no_state_overflows_at_any_width(browser: Browser, state: str, scheme: S
             assert cut == [], (state, width, cut)
 
 
-CUT_OFF = """() => [...document.querySelectorAll('h1,h2,p,dt,dd,span,figcaption,code')]
+CUT_OFF = """() => [...document.querySelectorAll('h1,h2,h3,p,dt,dd,li,span,figcaption,code,summary')]
     .filter(e => e.getClientRects().length)
     .map(e => [e.getBoundingClientRect(), e.closest('.card, header, footer, main').getBoundingClientRect(), e])
     .filter(([own, card]) => own.right > card.right + 1 || own.left < card.left - 1)
@@ -154,7 +139,7 @@ CUT_OFF = """() => [...document.querySelectorAll('h1,h2,p,dt,dd,span,figcaption,
 def test_the_states_say_what_they_are(browser: Browser) -> None:
     with Opened(browser, 1100, "light") as opened:
         page = opened.page
-        page.set_content(shown("nothing"))
+        page.set_content(shown("nothing", elsewhere=False))
         assert page.locator(".summary").inner_text() == "Nothing is deployed yet."
         assert "tidegate demo" in page.locator(".empty").inner_text()
         page.set_content(shown("one"))
@@ -180,15 +165,80 @@ def test_the_states_say_what_they_are(browser: Browser) -> None:
         assert "nan" not in page.locator("main").inner_text().lower().replace("not-a-number", "")
 
 
-def test_names_are_text_and_nothing_else(browser: Browser) -> None:
+def test_what_goes_on_is_told_where_it_belongs(browser: Browser) -> None:
     with Opened(browser, 390, "light") as opened:
-        one = endpoint(HOSTILE, "attention", reason=HOSTILE, deployed_by=HOSTILE, model=HOSTILE)
-        opened.page.set_content(render(Status(now=NOW, simulated_clock=False, endpoints=(one,)), HOSTILE))
+        page = opened.page
+        page.set_content(shown("busy"))
+        assert page.title() == "(5) Tidegate"
+        assert (
+            page.locator(".summary").inner_text() == "1 of 2 endpoints needs attention. 4 incidents are open elsewhere."
+        )
+        aside = page.get_by_label("incidents that are of no endpoint")
+        assert aside.locator("h3").first.inner_text() == "nightly 0: the pipeline failed"
+        card = page.locator(".card", has=page.locator("h2", has_text="delay"))
+        titles = card.locator(".incidents h3")
+        assert titles.all_inner_texts()[:2] == ["wind_speed_mph is broken", "delay/2 was rolled back"]
+        first, second = (card.locator(".incidents li").nth(place) for place in range(2))
+        assert "critical · since 30 May 2013 00:00 · not acknowledged yet" in first.inner_text()
+        assert first.locator("code").all_inner_texts() == ["tidegate monitors diagnosis delay"]
+        assert "acknowledged by ada" in second.inner_text()
+        assert not titles.nth(6).is_visible()
+        card.locator("summary", has_text="and 4 more").click()
+        assert titles.nth(6).is_visible()
+
+        steps = card.get_by_label("steps of the canary").locator("li")
+        assert steps.all_inner_texts() == ["5 %", "25 %", "50 %", "100 %"]
+        assert [each.get_attribute("class") for each in steps.all()] == ["done", "now", None, None]
+        assert card.locator("[aria-current=step]").inner_text() == "25 %"
+        trial = card.get_by_label("canary", exact=True).inner_text()
+        assert "delay/4 answers 25 % as a canary" in trial
+        assert (
+            "1\u202f204 rows scored, 860 of them with their label. At 25 % it waits for 1\u202f120 more rows." in trial
+        )
+
+        chips = card.locator(".chips li")
+        assert chips.first.inner_text() == "wind_speed_mph since 29 May · incident"
+        assert chips.nth(1).inner_text() == "column_0 since 29 May"
+        assert [each.is_visible() for each in chips.all()] == [True] * 6 + [False] * 5
+        card.locator("summary", has_text="and 5 more").click()
+        assert chips.last.inner_text() == "p95 latency since 27 Apr 2012"
+        told = card.locator(".told").inner_text()
+        assert "delay/2 rolled back on 12 May 2013, after 12\u202f345 rows and 3 days: harm is shown" in told
+        assert "delay/1, delay/3" in told
+        assert "Held back on 31 May 2013: wind_speed_mph is broken" in told
+        fresh = page.locator(".card", has=page.locator("h2", has_text="fresh"))
+        assert "fresh/2 answers 0 % as a canary" in fresh.inner_text()
+        assert fresh.locator("[aria-current]").count() == 0
+        assert fresh.locator(".told").count() == 0
+
+
+def test_names_are_text_and_nothing_else(browser: Browser) -> None:
+    everything = endpoint(
+        HOSTILE,
+        "attention",
+        reason=HOSTILE,
+        deployed_by=HOSTILE,
+        model=HOSTILE,
+        incidents=(incident(HOSTILE, f"run 'tidegate {HOSTILE}' now", state="acknowledged", acknowledged_by=HOSTILE),),
+        canary=canary(HOSTILE, waits_for=HOSTILE, by=HOSTILE),
+        shadows=(HOSTILE,),
+        last_rollout=outcome("promoted", HOSTILE, version=HOSTILE),
+        episodes=(episode(HOSTILE, summary=f'"{HOSTILE}'),),
+        retraining=decision(HOSTILE, fired=True),
+    )
+    apart = (incident(HOSTILE, HOSTILE, endpoint=None),)
+    status = Status(now=NOW, simulated_clock=False, endpoints=(everything,), incidents=apart)
+    with Opened(browser, 390, "light") as opened:
+        opened.page.set_content(render(status, HOSTILE))
         assert opened.page.locator("script").count() == 0
         assert opened.page.locator("h2").inner_text() == HOSTILE
+        assert opened.page.locator("h3").all_inner_texts()[:2] == [HOSTILE, HOSTILE]
+        assert opened.page.locator(".incidents code").inner_text() == f"tidegate {HOSTILE}"
+        assert opened.page.locator(".chips li").get_attribute("title") == f'"{HOSTILE}'
+        assert opened.page.locator("body").inner_text().count(HOSTILE) >= 14
 
 
-COLOURS = """() => [...document.querySelectorAll('h1,h2,p,dt,dd,span,b,a,figcaption,code,small,pre,time')]
+COLOURS = """() => [...document.querySelectorAll('h1,h2,h3,p,dt,dd,li,span,b,a,figcaption,code,small,pre,time,summary')]
     .filter(e => e.getClientRects().length && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
     .map(e => {
         let ground = 'rgba(0, 0, 0, 0)';
@@ -199,7 +249,7 @@ COLOURS = """() => [...document.querySelectorAll('h1,h2,p,dt,dd,span,b,a,figcapt
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("state", ["nothing", "mixed"])
+@pytest.mark.parametrize("state", ["nothing", "mixed", "busy"])
 def test_every_text_can_be_read(browser: Browser, state: str, scheme: Scheme) -> None:
     """A contrast of 4.5 to 1 at least (WCAG AA)."""
     with Opened(browser, 1100, scheme) as opened:

@@ -9,13 +9,14 @@ import polars as pl
 
 from tidegate.data.records import Contract, DatasetVersion, Field
 from tidegate.features import rules
+from tidegate.features.entities import Entities
 from tidegate.features.expressions import AnyExpression, ColumnType, col
 from tidegate.features.joining import Table, Wanted, build
 from tidegate.features.lookup import OnlineLookup
 from tidegate.features.online_sqlite import SqliteOnlineStore
 from tidegate.features.records import AppliedService, FeatureService, FeatureView, Pushed, ViewVersion
 from tidegate.features.training import TrainingSet
-from tidegate.features.writing import push_rows
+from tidegate.features.writing import OnlineWriter
 
 EPOCH = datetime(2013, 1, 1, tzinfo=UTC)
 _KINDS: dict[str, Any] = {
@@ -82,7 +83,9 @@ class Served:
     def __init__(self, service: AppliedService, path: Path) -> None:
         self.service = service
         self.store = SqliteOnlineStore(path)
-        self.lookup = OnlineLookup(lambda _digest: service, self.store)
+        entities = Entities(self.store)
+        self.lookup = OnlineLookup(lambda _digest: service, entities)
+        self.writer = OnlineWriter(entities)
 
     def push(self, view: int, rows: Sequence[Mapping[str, Any]], now: int = 2**60) -> Pushed:
         """Push rows to the view in this place."""
@@ -95,7 +98,7 @@ class Served:
             created_at=EPOCH,
             created_by="nobody",
         )
-        return push_rows(self.store, [version], [dict(row) for row in rows], now)
+        return self.writer.push([version], [dict(row) for row in rows], now)
 
     def answer(self, rows: Sequence[Mapping[str, Any]], moments: Sequence[int]) -> list[dict[str, Any]]:
         """The completed rows."""

@@ -3,14 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
 
 import tidegate as tg
 from tests.unit.features.tables import EPOCH, Served, applied, instant, table, training_set
-from tidegate.features.history import DTYPES, Values
-from tidegate.features.packed import BEGINNING, Entity, Layout
+from tidegate.features.history import DTYPES
+from tidegate.features.packed import BEGINNING, Column, Entity, Layout
 from tidegate.features.records import Aggregate, FeatureView
 from tidegate.features.rules import REMEMBERED
 from tidegate.kernel.clock import to_micros
@@ -97,8 +98,6 @@ def served(tmp_path: Path) -> Any:
 
 def msgspec_named(view: FeatureView) -> FeatureView:
     """The view under another name."""
-    import msgspec
-
     return msgspec.structs.replace(view, name="other")
 
 
@@ -177,17 +176,22 @@ def test_a_request_that_does_not_fit_is_named(served: Served, asked: dict[str, A
 
 def test_packed_rows_that_are_none_are_refused(served: Served) -> None:
     layout = Layout(served.service.views[0])
-    whole = np.array([BASE], np.int64)
-    columns = tuple(Values(np.ones(1, DTYPES[kind]), np.ones(1, np.bool_)) for kind in layout.types)
-    sound = Entity(BEGINNING, whole, whole, whole.view(np.uint64), columns)
-    assert layout.unpack(sound.pack()).event.tolist() == [BASE]
-    for wrong in (
-        sound._replace(floor=2**62),
-        sound._replace(known=np.array([2**63 - 1])),
-        sound._replace(event=np.array([BASE, BASE])),
-        sound._replace(columns=columns[:1]),
-        sound._replace(columns=(*columns[:1], columns[1]._replace(data=np.array([np.nan])), columns[2])),
+    moment = np.array([BASE], np.int64).tobytes()
+    columns = [Column(np.ones(1, DTYPES[kind]).tobytes(), b"\1") for kind in layout.types]
+    sound = Entity(BEGINNING, moment, moment, moment, columns)
+    assert layout.rows(layout.unpack(sound.pack())).event == [BASE]
+    infinite = Column(np.array([np.nan]).tobytes(), b"\1")
+    for change in (
+        {"floor": 2**62},
+        {"known": np.array([2**63 - 1]).tobytes()},
+        {"event": moment * 2},
+        {"event": moment + b"\0"},
+        {"columns": columns[:1]},
+        {"columns": [columns[0], infinite, columns[2]]},
+        {"columns": [columns[0], Column(["1"], b"\1"), columns[2]]},
+        {"columns": [columns[0], columns[1], Column(columns[2].data, b"")]},
     ):
+        wrong: Entity = msgspec.structs.replace(sound, **change)
         with pytest.raises(Invalid, match="no packed rows of view 'view'"):
             layout.unpack(wrong.pack())
     for raw in (b"", b"anything", b"\x95\xcf" + b"\xff" * 8):
@@ -220,8 +224,6 @@ NONSENSE: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("what", NONSENSE)
 def test_a_view_that_makes_no_sense_is_refused(what: str) -> None:
-    import msgspec
-
     change, told = NONSENSE[what]
     if isinstance(change.get("entity"), str):
         change = change | {"entity": (change["entity"],)}

@@ -70,7 +70,7 @@ def test_any_text_is_a_reference_or_invalid(text: str) -> None:
     assert parse_reference(str(reference)) == reference
 
 
-@given(st.lists(st.text(st.characters(codec="utf-8")) | st.integers(-(2**63), 2**64 - 1), min_size=1, max_size=4))
+@given(st.lists(st.text(st.characters(codec="utf-8")) | st.integers(1 - 2**63, 2**63 - 1), min_size=1, max_size=4))
 def test_a_cursor_keeps_its_key(key: list[object]) -> None:
     cursor = encode_cursor(*key)
     assert cursor.isascii()
@@ -95,6 +95,9 @@ def test_a_cursor_of_another_list_is_invalid() -> None:
         decode_cursor(encode_cursor("a"), (int,))
     with pytest.raises(Invalid, match="another list"):
         decode_cursor(encode_cursor(True), (int,))
+    for number in (2**63, -(2**63)):
+        with pytest.raises(Invalid, match="not one that Tidegate returned"):
+            decode_cursor(encode_cursor(number, "a"), (int, str))
 
 
 def test_page_sizes() -> None:

@@ -1,6 +1,7 @@
 """When a model is trained anew: drift proposes, performance confirms, a broken input blocks; and what holds it back."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.kernel.errors import Invalid
-from tidegate.loop.policy import Decision, RetrainingPolicy, Situation, check_policy, decide
+from tidegate.loop.policy import Decision, RetrainingPolicy, Situation, answer, check_policy, decide
 
 NOW = datetime(2013, 7, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -54,12 +55,13 @@ def test_the_calendar_needs_no_confirmation_and_counts_from_the_first_deployment
 
 
 def test_a_broken_input_blocks_everything_and_names_the_column() -> None:
-    for proposal in ({}, {"lost": ("auc",)}, {"deployed_at": NOW - 90 * DAY}):
+    proposals: list[dict[str, Any]] = [{}, {"lost": ("auc",)}, {"deployed_at": NOW - 90 * DAY}]
+    for proposal in proposals:
         decision = seen(broken=("visibility",), **proposal)
         assert told(decision) == (False, "drift", "broken_input")
         assert decision is not None
         assert "visibility is broken" in decision.summary
-    asked = decide(POLICY, msgspec.structs.replace(QUIET, broken=("visibility",)), asked=True)
+    asked = answer(POLICY, msgspec.structs.replace(QUIET, broken=("visibility",)))
     assert told(asked) == (False, "asked", "broken_input")
 
 
@@ -69,9 +71,10 @@ def test_a_broken_input_blocks_everything_and_names_the_column() -> None:
         ({"fired_at": (NOW - 13 * DAY,)}, "cooling_down"),
         ({"fired_at": (NOW - 20 * DAY, NOW - 40 * DAY, NOW - 89 * DAY)}, "over_budget"),
         ({"labels": 999}, "few_labels"),
+        ({"forbidden": "keeper may not start it"}, "not_permitted"),
     ],
 )
-def test_what_holds_a_confirmed_retraining_back(changes: dict[str, object], reason: str) -> None:
+def test_what_holds_a_confirmed_retraining_back(changes: dict[str, Any], reason: str) -> None:
     assert told(seen(lost=("auc",), **changes)) == (False, "drift", reason)
 
 
@@ -83,9 +86,9 @@ def test_nothing_is_said_while_the_last_one_is_not_over() -> None:
 
 def test_a_person_who_asks_waits_for_nothing_but_another_run() -> None:
     late = msgspec.structs.replace(QUIET, fired_at=(NOW,) * 5, labels=0)
-    assert told(decide(POLICY, late, asked=True)) == (True, "asked", "asked")
+    assert told(answer(POLICY, late)) == (True, "asked", "asked")
     busy = msgspec.structs.replace(late, under_way="run 1")
-    assert told(decide(POLICY, busy, asked=True)) == (False, "asked", "under_way")
+    assert told(answer(POLICY, busy)) == (False, "asked", "under_way")
 
 
 def test_old_retrainings_leave_the_budget() -> None:
@@ -103,12 +106,13 @@ situations = st.builds(
     broken=st.sampled_from([(), ("wind",)]),
     under_way=st.sampled_from(["", "run 1"]),
     labels=st.integers(0, 5_000),
+    forbidden=st.sampled_from(["", "keeper may not start it"]),
 )
 
 
 @given(situations, st.booleans())
 def test_nothing_is_ever_fired_against_the_policy(situation: Situation, asked: bool) -> None:
-    decision = decide(POLICY, situation, asked=asked)
+    decision = answer(POLICY, situation) if asked else decide(POLICY, situation)
     if decision is None:
         assert not asked
         assert situation.under_way or not situation.lost
@@ -118,9 +122,9 @@ def test_nothing_is_ever_fired_against_the_policy(situation: Situation, asked: b
         assert not situation.broken
         assert not situation.under_way
         assert asked or situation.labels >= POLICY.minimum_labels
+        assert asked or not situation.forbidden
         assert asked or all(NOW - fired >= 14 * DAY for fired in situation.fired_at)
         assert asked or sum(NOW - fired < 90 * DAY for fired in situation.fired_at) < POLICY.budget
-    assert decide(POLICY, situation, asked=asked) == decision
 
 
 @given(situations)
@@ -142,7 +146,10 @@ def test_the_words_of_a_suppression_do_not_change_from_day_to_day(situation: Sit
         ({"maturity_days": float("inf")}, "policy.maturity_days"),
         ({"budget": 0}, "policy.budget"),
         ({"minimum_labels": 0}, "policy.minimum_labels"),
-        ({"params": {"rate": float("nan")}}, "policy.params"),
+        ({"params": {"rate": float("nan")}}, "policy.params.rate"),
+        ({"params": {"reason": "mine"}}, "policy.params"),
+        ({"params": {"text": "x" * 40_000}}, "policy.params"),
+        ({"params": {"text": "\ud800"}}, "policy.params"),
     ],
 )
 def test_a_policy_that_makes_no_sense_is_refused_by_field(changes: dict[str, object], field: str) -> None:

@@ -38,10 +38,13 @@ def test_rows_become_a_matrix() -> None:
 def test_a_row_that_is_not_plain_leaves_the_others_as_they_are() -> None:
     """Plain rows are coded by columns, others value by value: the codes are the same."""
     plain = [{**ROW, "distance": number} for number in (0, -0.0, 1e-45, 2**53 + 1, -(2**70), LARGEST / 1.01)]
+    plain += [{**ROW, "wind": None}, ROW]
     by_columns = encoder()._plain(plain)
     assert by_columns is not None
-    by_value = encoder("refuse", "refuse").encode([*plain, {**ROW, "wind": None}]).matrix
+    by_value = encoder("refuse", "refuse").encode([*plain, {**ROW, "wind": float("nan")}]).matrix
     assert by_columns.tobytes() == by_value[:-1].tobytes()
+    for surprise in ({"distance": None}, {"carrier": "ZZ", "wind": None}, {"carrier": None}, {"low": None}):
+        assert encoder()._plain([*plain, {**ROW, **surprise}]) is None, "it has to be counted"
     one = Encoder(Signature(columns=COLUMNS[:1], task="regression"))
     assert one.encode([{"distance": 1}, {"distance": 2.5}]).matrix.tolist() == [[1.0], [2.5]]
 
