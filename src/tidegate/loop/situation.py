@@ -19,7 +19,7 @@ class Windows(Protocol):
     """Who knows how many labels have come."""
 
     def labelled(self, endpoint: str, since: int | None, until: int) -> int:
-        """Labelled rows of the windows that began from `since` on and ended by `until`, shadows apart."""
+        """Labelled rows of the windows that began from `since` on and ended by `until`, shadows apart. Microseconds."""
         ...
 
 

@@ -113,6 +113,8 @@ _KEYS = (
 _PAGE_KEYS = (windows.c.start, windows.c.seconds, windows.c.model, windows.c.number, windows.c.variant)
 _REVISION = 1
 
+Bound = sa.BindParameter[Any]
+
 # Questions that are asked at every step. Built once: that is half of what SQLAlchemy would take for each.
 _endpoint: sa.BindParameter[Any] = sa.bindparam("endpoint")
 _seconds: sa.BindParameter[Any] = sa.bindparam("seconds")

@@ -235,3 +235,17 @@ def _take_over(catalog: Catalog, book: CountedLeases) -> Lease:
     until(taken)
     assert lease is not None
     return lease
+
+
+def test_a_tick_steps_a_busy_controller_on_and_gives_the_others_their_turns(book: CountedLeases) -> None:
+    first, busy, last = Counter("first"), Counter("busy", busy=3), Counter("last")
+    assert loop_of(book, first, busy, last).until_idle() == 3
+    assert (first.steps, busy.steps, last.steps) == (2, 5, 2)
+    long, other = Counter("long", busy=controllers.STRETCH * 2), Counter("other")
+    assert loop_of(book, long, other).until_idle() == controllers.STRETCH * 2
+    assert other.steps == 3
+
+
+def test_a_tick_gives_up_on_a_controller_that_stays_busy(book: CountedLeases) -> None:
+    with pytest.raises(Unavailable, match="still busy"):
+        loop_of(book, Counter("busy", busy=10**9)).until_idle(limit_seconds=0.05)
