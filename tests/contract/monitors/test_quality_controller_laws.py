@@ -276,3 +276,20 @@ def test_law_4_orphans_are_shown_and_wait(watched: LoggedHome) -> None:
 def test_an_endpoint_that_nobody_asked_has_no_windows(watched: LoggedHome) -> None:
     latest = watched.store.latest("silent")
     assert (latest.newest, latest.labelled, latest.orphans, latest.window_seconds) == ([], [], 0, 86_400)
+
+
+def test_labels_that_matured_are_counted_by_when_their_windows_were(watched: LoggedHome) -> None:
+    for day in range(4):
+        at = START + day * DAY
+        ids = watched.predict(
+            *(watched.row(at) for _ in range(3)), watched.row(at, CANARY, shadows=[Shadow(LATE, "late")])
+        )
+        for name in ids[: 2 + day % 2]:
+            watched.label(name, "late", observed=at)
+        watched.label(ids[3], "late", observed=at)  # the shadow's window has it too, and is not counted
+    watched.settle()
+    at = [to_micros(START + day * DAY) for day in range(5)]
+    assert watched.store.labelled("late", None, at[4]) == 3 + 4 + 3 + 4
+    assert watched.store.labelled("late", at[1], at[3]) == 4 + 3
+    assert watched.store.labelled("late", at[1] + 1, at[3] - 1) == 0
+    assert watched.store.labelled("delay", None, at[4]) == 0
