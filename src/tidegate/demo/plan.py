@@ -34,7 +34,7 @@ FULL = Plan(
     until=midnight(2014, 1, 1),
     schedule_days=60,
     kills=(midnight(2013, 4, 20) + timedelta(hours=18), midnight(2013, 6, 3) + timedelta(hours=15)),
-    leaky=midnight(2013, 8, 20),
+    leaky=midnight(2013, 7, 2),
     broken=(midnight(2013, 9, 20), midnight(2013, 10, 14)),
 )
 """April to December."""
@@ -43,8 +43,8 @@ FAST = Plan(
     since=midnight(2013, 4, 1),
     until=midnight(2013, 6, 24),
     schedule_days=30,
-    kills=(midnight(2013, 4, 10) + timedelta(hours=18), midnight(2013, 5, 3) + timedelta(hours=15)),
-    leaky=midnight(2013, 5, 15),
-    broken=(midnight(2013, 5, 26), midnight(2013, 6, 8)),
+    kills=(midnight(2013, 4, 10) + timedelta(hours=18), midnight(2013, 5, 4) + timedelta(hours=12)),
+    leaky=midnight(2013, 5, 20),
+    broken=(midnight(2013, 5, 28), midnight(2013, 6, 8)),
 )
 """A shorter stretch, with as many rows a day."""
