@@ -42,10 +42,10 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
         text=True,
         timeout=800,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("\n") == 1, done.stdout + done.stderr
     report = json.loads(done.stdout)
-    assert done.stdout.count("\n") == 1
     try:
+        assert done.returncode == 0, done.stdout + done.stderr
         with urllib.request.urlopen(report["url"], timeout=30) as answer:
             page = answer.read().decode()
         yield Ran(home, report, page)
