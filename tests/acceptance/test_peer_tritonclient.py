@@ -107,6 +107,7 @@ def test_a_matrix_and_a_regression(ask: Ask) -> None:
 
 def test_errors_come_in_the_protocols_form(ask: Ask, served: ServedHome) -> None:
     """The client finds the text and the status; nothing of what was refused is logged."""
+    ask({"call": "infer", "model": "late", "inputs": COLUMNS})  # the log is opened with the first row that is asked for
     before = served.kept()
     far = {**COLUMNS[0], "datatype": "BYTES", "data": ["far"] * 3}
     unknown = {"name": "x", "datatype": "FP32", "data": [1.0, 2.0, 3.0]}

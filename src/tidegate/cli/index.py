@@ -104,7 +104,7 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
             "windows": "List the windows of an endpoint, newest first, one for each model version and variant that answered in it.",
             "latest": "Show how an endpoint stands: its newest window, the newest with labels, and labels that fit no prediction.",
             "set-window": "Choose how long the windows of an endpoint are, from a minute to 366 days; a day unless chosen.",
-            "set-segments": "Part the traffic of an endpoint by the values of up to 8 columns of its inputs; by none to stop.",
+            "set-segments": "Part the traffic of an endpoint by up to 8 columns of its inputs; by none to stop.",
             "use-reference": "Choose what the windows of an endpoint are compared with, one of three.",
             "set-detection": "Choose how carefully an endpoint is watched, and when its windows are finished.",
             "settings": "How an endpoint is watched.",

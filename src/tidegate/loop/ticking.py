@@ -4,11 +4,12 @@ Both meet in the catalog, so that either may die and be started again: a request
 whoever runs the controllers next.
 """
 
+import contextlib
 import threading
 from typing import Final, Protocol
 
 from tidegate.kernel.clock import MachineClock
-from tidegate.kernel.errors import TidegateError, Unavailable, from_wire, to_wire
+from tidegate.kernel.errors import Conflict, TidegateError, Unavailable, from_wire, to_wire
 from tidegate.loop.records import TickAnswer
 
 LOOK_SECONDS: Final = 0.005
@@ -16,6 +17,11 @@ LOOK_SECONDS: Final = 0.005
 
 QUERY_SECONDS: Final = 0.05
 """How often where a look is a query (PostgreSQL)."""
+
+
+TRIES: Final = 50
+TRY_SECONDS: Final = 0.2
+"""Together twice as long as a lease lasts."""
 
 
 class Ticker(Protocol):
@@ -80,6 +86,7 @@ class TickDesk:
     def __init__(self, store: TickStore, ticker: Ticker) -> None:
         self._store = store
         self._ticker = ticker
+        self._pause = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
         """Until told to stop."""
@@ -98,10 +105,18 @@ class TickDesk:
         if not upto:
             return
         try:
-            told = TickAnswer(steps=self._ticker.until_idle())
+            told = TickAnswer(steps=self._patiently())
         except TidegateError as error:
             told = TickAnswer(error=to_wire(error))
         self._store.answer(upto, told)
+
+    def _patiently(self) -> int:
+        """Tick, once the lease of a controller process that was killed over it has run out."""
+        for _ in range(TRIES):
+            with contextlib.suppress(Conflict):
+                return self._ticker.until_idle()
+            self._pause.wait(TRY_SECONDS)
+        return self._ticker.until_idle()
 
 
 def _steps(answer: TickAnswer) -> int:

@@ -123,7 +123,7 @@ class Monitors(Service):
 
     @operation("PUT /monitors/{endpoint}/segments", role="maintainer", audit="change")
     def set_segments(self, endpoint: str, *, columns: tuple[str, ...] = ()) -> DriftSettings:
-        """Part the traffic of an endpoint by the values of up to 8 columns of its inputs; by none to stop.
+        """Part the traffic of an endpoint by up to 8 columns of its inputs; by none to stop.
 
         It holds for windows whose labels mature from now on. A column's 50 most frequent values are shown one by one,
         the rest of them as one.

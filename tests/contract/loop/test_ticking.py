@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tidegate.kernel.clock import SystemClock
-from tidegate.kernel.errors import Conflict, TidegateError, Unavailable
+from tidegate.kernel.errors import Conflict, Refused, TidegateError, Unavailable
 from tidegate.loop.records import TickAnswer
 from tidegate.loop.store import SqlTicks
 from tidegate.loop.ticking import DelegatedTick, TickDesk
@@ -42,14 +42,27 @@ def test_the_answer_comes_from_the_other_side(catalog: Catalog, replica: Catalog
 
 def test_what_was_raised_there_is_raised_here(catalog: Catalog, replica: Catalog) -> None:
     stop = threading.Event()
-    failing = Counting(Conflict("somebody else runs the controllers", holder="x"))
+    failing = Counting(Refused("a step was refused", holder="x"))
     with ThreadPoolExecutor(1) as pool:
         desk = pool.submit(TickDesk(SqlTicks(replica), failing).run, stop)
-        with pytest.raises(Conflict, match="somebody else") as caught:
+        with pytest.raises(Refused, match="a step was refused") as caught:
             DelegatedTick(SqlTicks(catalog), MACHINE).until_idle(60)
         stop.set()
         desk.result(60)
     assert caught.value.details == {"holder": "x"}
+
+
+def test_the_lease_of_a_dead_process_is_waited_for(catalog: Catalog) -> None:
+    class Held(Counting):
+        def until_idle(self, limit_seconds: float = 600.0) -> int:
+            self.error = Conflict("another process runs the controllers") if self.ticks < 2 else None
+            return super().until_idle(limit_seconds)
+
+    store, held = SqlTicks(catalog), Held()
+    number = store.ask()
+    TickDesk(store, held).answer()
+    assert held.ticks == 3
+    assert store.take(number) == TickAnswer(steps=7)
 
 
 def test_one_tick_answers_all_who_waited_and_nobody_who_came_later(catalog: Catalog) -> None:
