@@ -288,8 +288,8 @@ def test_labels_that_matured_are_counted_by_when_their_windows_were(watched: Log
             watched.label(name, "late", observed=at)
         watched.label(ids[3], "late", observed=at)  # the shadow's window has it too, and is not counted
     watched.settle()
-    at = [to_micros(START + day * DAY) for day in range(5)]
-    assert watched.store.labelled("late", None, at[4]) == 3 + 4 + 3 + 4
-    assert watched.store.labelled("late", at[1], at[3]) == 4 + 3
-    assert watched.store.labelled("late", at[1] + 1, at[3] - 1) == 0
-    assert watched.store.labelled("delay", None, at[4]) == 0
+    days = [to_micros(START + day * DAY) for day in range(5)]
+    assert watched.store.labelled("late", None, days[4]) == 3 + 4 + 3 + 4
+    assert watched.store.labelled("late", days[1], days[3]) == 4 + 3
+    assert watched.store.labelled("late", days[1] + 1, days[3] - 1) == 0
+    assert watched.store.labelled("delay", None, days[4]) == 0
