@@ -91,8 +91,8 @@ def build(shared: Shared) -> list[Controller]:
     )
     incidents = IncidentController(store=SqlIncidents(catalog), book=shared.book, events=shared.facts)
     return [
-        Controller("sealing", sealing.step),
-        Controller("quality", quality.step),
+        Controller("sealing", sealing.step, apart=True),
+        Controller("quality", quality.step, apart=True),
         Controller("drift", drift.step),
         Controller("rollouts", rollouts.step),
         Controller("retraining", retrainer.step),
