@@ -18,22 +18,6 @@ from tidegate.predictions.rules import value_number, value_text
 
 GROUP = ("endpoint", "model", "number", "variant")
 LABEL = ("label", "label_number", "observed_at", "received_at")
-NEWS = (
-    "id",
-    "at",
-    *GROUP,
-    "inputs",
-    "value",
-    "value_number",
-    "classes",
-    "probabilities",
-    "latency",
-    "status",
-    "unknown",
-    "missing",
-    "shadows",
-)
-"""The columns of the prediction log that a profile is made from."""
 
 _SCHEMA: dict[str, pl.DataType] = {
     "id": pl.String(),

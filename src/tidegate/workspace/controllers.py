@@ -52,13 +52,14 @@ def build(shared: Shared) -> list[Controller]:
     storage = shared.storage
     catalog, clock, machine, objects = storage.catalog, storage.clock, storage.machine, storage.objects
     followed = storage.journal_folder, storage.journal_index, objects
+    predictions, labels = Follower(PREDICTIONS, *followed), Follower(LABELS, *followed)
     sealing = SealingController(
         storage.journal_folder, index=storage.journal_index, objects=objects, codecs=CODECS, clock=clock
     )
     quality = QualityController(
         store=SqlMonitors(catalog),
-        folder=storage.journal_folder,
-        index=storage.journal_index,
+        predictions=predictions,
+        labels=labels,
         objects=objects,
         clock=clock,
         machine=machine,
@@ -71,8 +72,8 @@ def build(shared: Shared) -> list[Controller]:
         moves=shared.moves,
         acts=shared.acts,
         write=writing(catalog, shared.dispatcher.on_behalf),
-        predictions=Follower(PREDICTIONS, *followed),
-        labels=Follower(LABELS, *followed),
+        predictions=predictions,
+        labels=labels,
         objects=objects,
         clock=clock,
         machine=machine,
