@@ -48,6 +48,7 @@ class Replay:
         self._predict = f"/api/v1/endpoints/{endpoint}/predict"
         self._labels = f"/api/v1/endpoints/{endpoint}/labels"
         self._departs = schedule[flights.DEPARTS].dt.epoch("us").to_numpy()
+        self._at = _instants(schedule[flights.DEPARTS])
         self._asked = schedule.select(ASKED)
         self._rows = [msgspec.Raw(msgspec.json.encode(row)) for row in self._asked.iter_rows(named=True)]
         late = schedule[flights.DELAY] >= flights.LATE_MINUTES
@@ -55,6 +56,7 @@ class Replay:
         landed = landed.drop_nulls("late").sort(flights.LANDS, maintain_order=True)
         self._lands = landed[flights.LANDS].dt.epoch("us").to_numpy()
         self._landed_trips: NDArray[np.int64] = landed["trip"].cast(pl.Int64).to_numpy()
+        self._landed_at = _instants(landed[flights.LANDS])
         self._late: list[bool] = landed["late"].to_list()
         self._landings = _encoded(landed.select(flights.LANDED))
         self._weather_known = (weather["observed_at"] + flights.WEATHER_LAG).dt.epoch("us").to_numpy()
@@ -129,26 +131,28 @@ class Replay:
         first, last = np.searchsorted(self._departs, [start, start + _HOUR_MICROS])
         if first == last:
             return
-        at = [from_micros(int(moment)) for moment in self._departs[first:last]]
-        reply = self._post(self._predict, {"rows": self._rows[first:last], "at": at}, now)
-        for trip, each in enumerate(reply["predictions"], int(first)):
-            self._ids[trip] = each["id"]
-            self._answers.append((trip, each["id"], each["value"], each["probabilities"]["true"]))
+        reply = self._post(self._predict, {"rows": self._rows[first:last], "at": self._at[first:last]}, now)
+        for trip, each in enumerate(_ANSWER(reply).predictions, int(first)):
+            self._ids[trip] = each.id
+            self._answers.append((trip, each.id, each.value, each.probabilities["true"]))
 
     def _tell(self, start: int, now: datetime) -> None:
         """Labels of all that landed in this hour, and of nothing that was not asked about."""
         first, last = np.searchsorted(self._lands, [start, start + _HOUR_MICROS], side="right")
         told = [
-            (prediction, self._late[place], int(self._lands[place]))
+            (prediction, place)
             for place in range(first, last)
             if (prediction := self._ids[self._landed_trips[place]]) is not None
         ]
         if told:
-            labels = [{"prediction_id": id_, "value": late, "observed_at": from_micros(at)} for id_, late, at in told]
+            labels = [
+                {"prediction_id": prediction, "value": self._late[place], "observed_at": self._landed_at[place]}
+                for prediction, place in told
+            ]
             self._post(self._labels, {"labels": labels}, now)
-            self._told += told
+            self._told += [(prediction, self._late[place], int(self._lands[place])) for prediction, place in told]
 
-    def _post(self, path: str, body: dict[str, Any], now: datetime) -> dict[str, Any]:
+    def _post(self, path: str, body: dict[str, Any], now: datetime) -> bytes:
         reply, tries = self._connection.post(path, msgspec.json.encode(body), now)
         self.requests += path == self._predict
         self.retried += tries > 1
@@ -161,7 +165,7 @@ class Connection:
     def __init__(self, port: int) -> None:
         self._http = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
 
-    def post(self, path: str, body: bytes, now: datetime) -> tuple[dict[str, Any], int]:
+    def post(self, path: str, body: bytes, now: datetime) -> tuple[bytes, int]:
         """The reply, and how often it was asked for. Raises what the server refuses for good."""
         headers = {"content-type": "application/json", "tidegate-time": now.isoformat()}
         give_up = time.monotonic() + _PATIENCE_SECONDS
@@ -176,12 +180,32 @@ class Connection:
                 self._http.close()
             else:
                 if response.status == 200:
-                    reply: dict[str, Any] = msgspec.json.decode(content)
-                    return reply, tries
+                    return content, tries
                 if response.status != 503:
                     raise from_wire(msgspec.json.decode(content, type=WireError))
             time.sleep(_PAUSE_SECONDS)
         raise Unavailable(f"{path}: no answer in {_PATIENCE_SECONDS:.0f} s and {tries} tries")
+
+
+class _Answered(msgspec.Struct, gc=False):
+    """A prediction, as far as it is kept."""
+
+    id: str
+    value: bool
+    probabilities: dict[str, float]
+
+
+class _Answer(msgspec.Struct):
+    """An answer to a request."""
+
+    predictions: list[_Answered]
+
+
+_ANSWER: Final = msgspec.json.Decoder(_Answer).decode
+
+
+def _instants(column: pl.Series) -> list[msgspec.Raw]:
+    return [msgspec.Raw(msgspec.json.encode(moment)) for moment in column]
 
 
 def _encoded(frame: pl.DataFrame) -> list[msgspec.Raw]:
