@@ -83,7 +83,8 @@ class TouchedWindows:
         """The windows that may hold some of these predictions, each with its first and its last id."""
         if not names:
             return []
-        here = [(key, None, rows["id"][0], rows["id"][-1]) for key, rows in self._rows.items() if key.endpoint == endpoint]
+        mine = {key: rows["id"] for key, rows in self._rows.items() if key.endpoint == endpoint}
+        here = [(key, None, ids[0], ids[-1]) for key, ids in mine.items()]
         there = [
             (window.key, window, window.first_id, window.last_id)
             for window in self._known.spanning(endpoint, names[0], names[-1])

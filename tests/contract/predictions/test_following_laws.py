@@ -1,5 +1,6 @@
 """The law of `Follower`: every record exactly once, wherever the steps are cut and whatever is sealed meanwhile."""
 
+import itertools
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -56,14 +57,12 @@ def _follow(home: LoggedHome, things: list[tuple[str, int]]) -> None:
             followers = {topic: home.follower(topic) for topic in logged}
         elif what == "follow":
             follow(PREDICTIONS if count % 2 else LABELS, count, count // 2 % len(READERS))
-    for reader in READERS:
-        for topic in logged:
-            while not follow(topic, 5, reader):
-                pass
-            assert sorted(seen[reader][topic]) == sorted(logged[topic])
+    for reader, topic in itertools.product(READERS, logged):
+        while not follow(topic, 5, reader):
+            pass
+        assert sorted(seen[reader][topic]) == sorted(logged[topic])
     home.seal()
-    for reader in READERS:
-        for topic in logged:
-            assert follow(topic, 5, reader)
-            assert marks[reader][topic].numbers == {}
-            assert len(seen[reader][topic]) == len(logged[topic])
+    for reader, topic in itertools.product(READERS, logged):
+        assert follow(topic, 5, reader)
+        assert marks[reader][topic].numbers == {}
+        assert len(seen[reader][topic]) == len(logged[topic])
