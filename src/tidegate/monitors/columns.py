@@ -165,7 +165,7 @@ def scores_of(reference: ColumnReference, numbers: Floats) -> Floats:
     """Each value's place in the reference as a standard normal number; a value beyond all counts as about 3."""
     grid = np.asarray(reference.grid)
     places = np.searchsorted(grid, numbers, "left") + np.searchsorted(grid, numbers, "right")
-    return _scores(len(grid))[places]
+    return np.asarray(_scores(len(grid))[places], dtype=np.float64)
 
 
 @functools.cache

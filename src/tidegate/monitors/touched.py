@@ -11,6 +11,8 @@ from tidegate.kernel.objects import ObjectPlane
 from tidegate.monitors import profile
 from tidegate.monitors.records import DAY, StoredWindow, WindowKey
 
+_Candidate = tuple[WindowKey, StoredWindow | None, str, str]
+
 
 class KnownWindows(Protocol):
     """The windows that were saved before."""
@@ -79,13 +81,13 @@ class TouchedWindows:
         gone = rewritten.union(self.removed)
         return {digest for key, digest in self._profiles.items() if key in gone}
 
-    def _candidates(self, endpoint: str, names: list[str]) -> list[tuple[WindowKey, StoredWindow | None, str, str]]:
+    def _candidates(self, endpoint: str, names: list[str]) -> list[_Candidate]:
         """The windows that may hold some of these predictions, each with its first and its last id."""
         if not names:
             return []
         mine = {key: rows["id"] for key, rows in self._rows.items() if key.endpoint == endpoint}
-        here = [(key, None, ids[0], ids[-1]) for key, ids in mine.items()]
-        there = [
+        here: list[_Candidate] = [(key, None, ids[0], ids[-1]) for key, ids in mine.items()]
+        there: list[_Candidate] = [
             (window.key, window, window.first_id, window.last_id)
             for window in self._known.spanning(endpoint, names[0], names[-1])
             if window.key not in self._rows and window.key not in self.removed
