@@ -68,9 +68,9 @@ async def asked(
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: f"{one.room}.{one.name}")
-def test_every_operation_is_found_by_its_path_and_no_other_is(operation: Operation) -> None:
+def test_every_operation_is_found_by_its_path_and_no_other_is(served: ServedHome, operation: Operation) -> None:
     values = {name: f"~{name} ü" for name in operation.path_fields}
-    found = Paths(SERVICES).match(operation.path.format(**values))
+    found = Paths(served.inside.services).match(operation.path.format(**values))
     assert found is not None
     operations, given = found
     assert operations[operation.method][0] is operation
@@ -78,8 +78,8 @@ def test_every_operation_is_found_by_its_path_and_no_other_is(operation: Operati
 
 
 @pytest.mark.parametrize("path", ["", "/", "/runs/", "/runs//", "//runs", "/runs/a/b/c/d/e", "/endpoints//predict"])
-def test_nothing_stands_at_a_path_that_is_no_operations(path: str) -> None:
-    assert Paths(SERVICES).match(path) is None
+def test_nothing_stands_at_a_path_that_is_no_operations(served: ServedHome, path: str) -> None:
+    assert Paths(served.inside.services).match(path) is None
 
 
 def test_law_1_a_large_body_is_read_only_once_it_is_known_who_sends_it(served: ServedHome) -> None:

@@ -62,7 +62,7 @@ class PreparedQuery:
         self._fetch = fetch
         self._compiled: _Compiled | None = None
         self._results: list[tuple[int, Any]] = []
-        self._row: Any = namedtuple("Row", statement.selected_columns.keys())
+        self._row = cast("Any", namedtuple)("Row", statement.selected_columns.keys())
 
     def __call__(self, **values: object) -> list[Any]:
         """The rows, in the ambient transaction or else of one committed snapshot."""
