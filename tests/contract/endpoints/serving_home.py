@@ -33,6 +33,7 @@ from tidegate.storage.journal import JournalWriter
 from tidegate.storage.journal.catalog_index import CatalogSegmentIndex
 from tidegate.storage.memory import AnswerMemory
 from tidegate.storage.objects.folder import FolderObjects
+from tidegate.testing.catalogs import place_catalog
 
 ROW: dict[str, Any] = {"distance": 1400, "wind": 12.5, "low_visibility": False, "carrier": "c01"}
 """One row as the models of `fitted_models` take it."""
@@ -73,7 +74,7 @@ class ServingHome:
     def __init__(self, folder: Path, clock: BusinessClock | None = None) -> None:
         self.machine = SystemClock()
         self.clock = clock or self.machine
-        folder.mkdir(parents=True, exist_ok=True)
+        place_catalog(folder)
         self.catalog = open_catalog("", folder)
         self.objects = FolderObjects(folder / "objects")
         self.index = CatalogSegmentIndex(self.catalog, self.clock)

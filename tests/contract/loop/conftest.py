@@ -23,7 +23,7 @@ def learning(request: pytest.FixtureRequest, tmp_path: Path) -> "Iterator[Home]"
 
     way, _, database = request.param.partition("-")
     made = learning_home(
-        tmp_path / "home", way, request.getfixturevalue("databases").new() if database == "postgres" else ""
+        tmp_path / "home", way, request.getfixturevalue("databases").with_catalog() if database == "postgres" else ""
     )
     yield made
     made.close()

@@ -38,7 +38,7 @@ def databases() -> Iterator[Databases]:
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def victim(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedHome]:
     """A home of its own: random requests that are well-formed do write."""
-    catalog = request.getfixturevalue("databases").new() if request.param == "postgres" else ""
+    catalog = request.getfixturevalue("databases").with_catalog() if request.param == "postgres" else ""
     made = Settings(home=str(tmp_path_factory.mktemp("victim") / "home"), catalog=catalog)
     with open_local(made, meter=PrometheusMeter()) as workspace, serving(workspace) as url:
         workspace.endpoints.deploy(ENDPOINT, log_version(workspace, "late"))
