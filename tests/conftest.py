@@ -7,11 +7,15 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.peers.peer import Peer, find_peer
+from tidegate.cli.serve import PINNED_THREADS
 
 # A developer's own home or server must not be found by a test.
 for name in [name for name in os.environ if name.startswith("TIDEGATE_")]:
     del os.environ[name]
 
+
+# One thread a pool, as `tidegate serve` has it: the workers of the suite share the processors among themselves.
+os.environ.update(PINNED_THREADS)
 
 # How long anything takes decides no test, on a busy machine least of all.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from tests.contract.endpoints.serving_home import Trained
-from tests.contract.models.fitted_models import fitted
+from tests.contract.models.kept_models import kept
 from tidegate.models.records import StagePolicy
 from tidegate.storage.schema import metadata
 from tidegate.workspace import LocalWorkspace, Workspace
@@ -74,7 +73,6 @@ class ServedHome:
 
 def log_version(workspace: Workspace, name: str, recipe: str = "linear, no nulls") -> str:
     """The reference of a version of this name, made of a model of `fitted_models`, in stage production."""
-    made = fitted(recipe)
-    version = workspace.models.log(name, made.model, inputs=Trained(made.matrix, made.signature.columns))
+    version = kept(recipe).log(name, workspace.models, workspace.objects)
     workspace.models.set_policy(name, "production", policy=StagePolicy())
     return workspace.models.promote(name, version.number, to="production").reference
