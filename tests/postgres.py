@@ -47,6 +47,10 @@ class Databases:
         """The address of a new, empty database."""
         return self._address(self._copy("template1"))
 
+    def copy(self, address: str) -> str:
+        """The address of a copy of a database that nobody is connected to."""
+        return self._address(self._copy(address.partition("?")[0].rpartition("/")[2]))
+
     def with_catalog(self) -> str:
         """The address of a new database in which an empty catalog stands: a copy of one that was made once."""
         if not self._made:
