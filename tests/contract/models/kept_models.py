@@ -12,7 +12,7 @@ from tidegate.data.records import Origin
 from tidegate.kernel.objects import ObjectPlane
 from tidegate.kernel.schema import Column
 from tidegate.models.logging import manifest_of
-from tidegate.models.records import Manifest, ModelVersion
+from tidegate.models.records import Inputs, Manifest, ModelVersion
 from tidegate.models.service import Models
 from tidegate.models.signature import Policy
 from tidegate.storage.objects.fingerprint import digest_of
@@ -40,7 +40,7 @@ class KeptModel(NamedTuple):
         return models.register(name, msgspec.structs.replace(self.manifest, name=name))
 
 
-def keep(model: object, inputs: Trained, policies: tuple[Policy, Policy] = ("null", "null")) -> KeptModel:
+def keep(model: object, inputs: Inputs, policies: tuple[Policy, Policy] = ("null", "null")) -> KeptModel:
     """Make the files of a fitted model; the policies are those for unknown categories and missing features."""
     contents: list[bytes] = []
 

@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import sqlalchemy as sa
-
 from tests.contract.models.kept_models import kept
 from tidegate.models.records import StagePolicy
 from tidegate.storage.schema import metadata
@@ -56,7 +54,9 @@ class ServedHome:
     def kept(self) -> dict[str, str]:
         """A digest of every table of the catalog, of every file of the journal, and the names of all objects."""
         with self.inside.storage.catalog.connect() as reader:
-            rows = {each.name: sorted(map(repr, reader.execute(sa.select(each)))) for each in metadata.sorted_tables}
+            rows = {
+                each: sorted(map(repr, reader.exec_driver_sql(f'SELECT * FROM "{each}"'))) for each in metadata.tables
+            }
         found = {f"table {name}": hashlib.sha256(repr(all_).encode()).hexdigest() for name, all_ in rows.items()}
         for path in sorted((self._folder / "journal").rglob("*")):
             if path.is_file():
