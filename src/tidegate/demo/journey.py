@@ -73,7 +73,7 @@ class Journey:
     def run(self, progress: Callable[[int, int], None]) -> None:
         """All days. Raises what the server refuses for good."""
         self._prepare()
-        with ThreadPoolExecutor(1, "controllers") as controllers:
+        with self.replay, ThreadPoolExecutor(1, "controllers") as controllers:
             working = controllers.submit(self._tick, self.plan.since)
             for number in range(self.plan.days):
                 day = self.plan.since + number * DAY

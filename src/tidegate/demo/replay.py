@@ -1,14 +1,17 @@
-"""The demo's client: hour by hour it tells what has landed and what the weather was, asks, and tells the labels.
+"""The demo's clients: hour by hour one tells what has landed and what the weather was, one asks, one tells the labels.
 
-One request asks about all departures of an hour, when the hour is over, each row as of its own departure. What a
-request acknowledges is kept, so that at the end every answer can be looked for in the log.
+One request asks about all departures of an hour, when the hour is over, each row as of its own departure. Each client
+has a connection of its own, and works beside the others: what becomes known in an hour is told while the hour before is
+asked about, which changes no answer, since each is as of a departure. What a request acknowledges is kept, so that at
+the end every answer can be looked for in the log.
 """
 
 import http.client
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -41,13 +44,17 @@ class Kept(NamedTuple):
 
 
 class Replay:
-    """Replays the flights from one moment on. Not thread-safe."""
+    """Replays the flights from one moment on, inside a `with` block. Not thread-safe."""
 
     def __init__(self, schedule: pl.DataFrame, weather: pl.DataFrame, port: int, endpoint: str) -> None:
-        self._connection = Connection(port)
+        self._asking, self._feeding, self._telling = (Connection(port) for _ in range(3))
+        self._crew = ThreadPoolExecutor(2, "replay")
+        self._fed: tuple[int, Future[None]] | None = None
+        self._labelled: Future[None] | None = None
         self._predict = f"/api/v1/endpoints/{endpoint}/predict"
         self._labels = f"/api/v1/endpoints/{endpoint}/labels"
         self._departs = schedule[flights.DEPARTS].dt.epoch("us").to_numpy()
+        self._at = _instants(schedule[flights.DEPARTS])
         self._asked = schedule.select(ASKED)
         self._rows = [msgspec.Raw(msgspec.json.encode(row)) for row in self._asked.iter_rows(named=True)]
         late = schedule[flights.DELAY] >= flights.LATE_MINUTES
@@ -55,6 +62,7 @@ class Replay:
         landed = landed.drop_nulls("late").sort(flights.LANDS, maintain_order=True)
         self._lands = landed[flights.LANDS].dt.epoch("us").to_numpy()
         self._landed_trips: NDArray[np.int64] = landed["trip"].cast(pl.Int64).to_numpy()
+        self._landed_at = _instants(landed[flights.LANDS])
         self._late: list[bool] = landed["late"].to_list()
         self._landings = _encoded(landed.select(flights.LANDED))
         self._weather_known = (weather["observed_at"] + flights.WEATHER_LAG).dt.epoch("us").to_numpy()
@@ -65,8 +73,14 @@ class Replay:
         self._next = datetime.min.replace(tzinfo=UTC)
         self.requests = 0
         """For predictions."""
-        self.retried = 0
-        """Requests that had to be sent more than once."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait for what is on its way."""
+        self._crew.shutdown()
 
     @property
     def weather(self) -> pl.DataFrame:
@@ -88,13 +102,22 @@ class Replay:
         for number in range(24):
             hour = day + number * HOUR
             if hour >= self._next:
-                self.hour(hour)
+                self.hour(hour, more=number < 23)
             yield hour + HOUR
 
-    def hour(self, hour: datetime) -> None:
-        """Replay the hour from a moment on."""
-        self._hour(to_micros(hour))
-        self._next = hour + HOUR
+    def hour(self, hour: datetime, *, more: bool = False) -> None:
+        """Replay the hour from a moment on. `more`: the next one follows at once, and is prepared meanwhile."""
+        start, now = to_micros(hour), hour + HOUR
+        self._feed(start).result()
+        if more:
+            self._feed(start + _HOUR_MICROS)
+        self._ask(start, now)
+        if self._labelled is not None:
+            self._labelled.result()
+        self._labelled = self._crew.submit(self._tell, start, now)
+        if not more:
+            self._labelled.result()
+        self._next = now
 
     def kept(self) -> Kept:
         """What was acknowledged so far."""
@@ -110,49 +133,48 @@ class Replay:
             {"id": told_ids, "label": told, "observed_at": seen},
             schema={"id": pl.String, "label": pl.Boolean, "observed_at": pl.Int64},
         ).with_columns(pl.col("observed_at").cast(instant))
-        return Kept(predictions, labels, self.requests, self.retried)
+        retried = sum(one.retried for one in (self._asking, self._feeding, self._telling))
+        return Kept(predictions, labels, self.requests, retried)
 
-    def _hour(self, start: int) -> None:
+    def _feed(self, start: int) -> "Future[None]":
+        """Have what becomes known in an hour pushed, once."""
+        if self._fed is None or self._fed[0] != start:
+            self._fed = start, self._crew.submit(self._push_all, start)
+        return self._fed[1]
+
+    def _push_all(self, start: int) -> None:
         now = from_micros(start + _HOUR_MICROS)
-        self._push("airport_weather", _between(self._weather_known, self._observations, start), now)
         landings = _between(self._lands, self._landings, start)
-        for view in RECORDS:
-            self._push(view, landings, now)
-        self._ask(start, now)
-        self._tell(start, now)
-
-    def _push(self, view: str, rows: list[msgspec.Raw], now: datetime) -> None:
-        if rows:
-            self._post(f"/api/v1/features/views/{view}/rows", {"rows": rows}, now)
+        pushed = {"airport_weather": _between(self._weather_known, self._observations, start)}
+        for view, rows in {**pushed, **dict.fromkeys(RECORDS, landings)}.items():
+            if rows:
+                self._feeding.post(f"/api/v1/features/views/{view}/rows", {"rows": rows}, now)
 
     def _ask(self, start: int, now: datetime) -> None:
         first, last = np.searchsorted(self._departs, [start, start + _HOUR_MICROS])
         if first == last:
             return
-        at = [from_micros(int(moment)) for moment in self._departs[first:last]]
-        reply = self._post(self._predict, {"rows": self._rows[first:last], "at": at}, now)
-        for trip, each in enumerate(reply["predictions"], int(first)):
-            self._ids[trip] = each["id"]
-            self._answers.append((trip, each["id"], each["value"], each["probabilities"]["true"]))
+        reply = self._asking.post(self._predict, {"rows": self._rows[first:last], "at": self._at[first:last]}, now)
+        self.requests += 1
+        for trip, each in enumerate(_ANSWER(reply).predictions, int(first)):
+            self._ids[trip] = each.id
+            self._answers.append((trip, each.id, each.value, each.probabilities["true"]))
 
     def _tell(self, start: int, now: datetime) -> None:
         """Labels of all that landed in this hour, and of nothing that was not asked about."""
         first, last = np.searchsorted(self._lands, [start, start + _HOUR_MICROS], side="right")
         told = [
-            (prediction, self._late[place], int(self._lands[place]))
+            (prediction, place)
             for place in range(first, last)
             if (prediction := self._ids[self._landed_trips[place]]) is not None
         ]
         if told:
-            labels = [{"prediction_id": id_, "value": late, "observed_at": from_micros(at)} for id_, late, at in told]
-            self._post(self._labels, {"labels": labels}, now)
-            self._told += told
-
-    def _post(self, path: str, body: dict[str, Any], now: datetime) -> dict[str, Any]:
-        reply, tries = self._connection.post(path, msgspec.json.encode(body), now)
-        self.requests += path == self._predict
-        self.retried += tries > 1
-        return reply
+            labels = [
+                {"prediction_id": prediction, "value": self._late[place], "observed_at": self._landed_at[place]}
+                for prediction, place in told
+            ]
+            self._telling.post(self._labels, {"labels": labels}, now)
+            self._told += [(prediction, self._late[place], int(self._lands[place])) for prediction, place in told]
 
 
 class Connection:
@@ -160,28 +182,52 @@ class Connection:
 
     def __init__(self, port: int) -> None:
         self._http = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        self.retried = 0
+        """Requests that had to be sent more than once."""
 
-    def post(self, path: str, body: bytes, now: datetime) -> tuple[dict[str, Any], int]:
-        """The reply, and how often it was asked for. Raises what the server refuses for good."""
+    def post(self, path: str, body: dict[str, Any], now: datetime) -> bytes:
+        """The reply. Raises what the server refuses for good."""
         headers = {"content-type": "application/json", "tidegate-time": now.isoformat()}
+        content = msgspec.json.encode(body)
         give_up = time.monotonic() + _PATIENCE_SECONDS
         tries = 0
         while time.monotonic() < give_up:
             tries += 1
+            self.retried += tries == 2
             try:
-                self._http.request("POST", path, body, headers)
+                self._http.request("POST", path, content, headers)
                 response = self._http.getresponse()
-                content = response.read()
+                reply = response.read()
             except (OSError, http.client.HTTPException):
                 self._http.close()
             else:
                 if response.status == 200:
-                    reply: dict[str, Any] = msgspec.json.decode(content)
-                    return reply, tries
+                    return reply
                 if response.status != 503:
-                    raise from_wire(msgspec.json.decode(content, type=WireError))
+                    raise from_wire(msgspec.json.decode(reply, type=WireError))
             time.sleep(_PAUSE_SECONDS)
         raise Unavailable(f"{path}: no answer in {_PATIENCE_SECONDS:.0f} s and {tries} tries")
+
+
+class _Answered(msgspec.Struct, gc=False):
+    """A prediction, as far as it is kept."""
+
+    id: str
+    value: bool
+    probabilities: dict[str, float]
+
+
+class _Answer(msgspec.Struct):
+    """An answer to a request."""
+
+    predictions: list[_Answered]
+
+
+_ANSWER: Final = msgspec.json.Decoder(_Answer).decode
+
+
+def _instants(column: pl.Series) -> list[msgspec.Raw]:
+    return [msgspec.Raw(msgspec.json.encode(moment)) for moment in column]
 
 
 def _encoded(frame: pl.DataFrame) -> list[msgspec.Raw]:

@@ -28,7 +28,7 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The chance of stopping a canary that does no harm, and that of promoting one that is worse by the margin."""
     margin: float = 0.01
     """On rows that both variants scored: how much the mean loss, which lies in [0, 1], may be higher and still count
-    as not worse."""
+    as not worse. More is harm."""
     ratio: float = 1.4
     """On split traffic: how many times stable's rate of wrong answers still counts as not worse."""
     rows: int = 300

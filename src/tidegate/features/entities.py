@@ -50,15 +50,24 @@ class Entities:
         All of them, or none: raises `Conflict` as `Layout.merge` does, and `Unavailable`.
         """
 
+        merged: dict[Key, Entity | None] = {}
+
         def change(key: Key, old: bytes | None) -> bytes:
             layout = layouts[key[0]]
             before = None if old is None else self._unpack(layout, key, old)
-            merged = layout.merge(before, given[key], replace=replace)
-            raw = merged.pack()
-            self._keep(key, raw, merged)
+            after = merged[key] = layout.merge(before, given[key], replace=replace)
+            raw = after.pack()
+            self._keep(key, raw, after)
             return raw
 
-        return self._store.update(given, change) if given else []
+        if not given:
+            return []
+        updated = self._store.update(given, change)
+        with self._lock:
+            if updated.keys and updated.mark == self._mark + 1:  # nobody else wrote since we looked
+                self._mark = updated.mark
+                self._fresh |= {key: merged[key] for key in updated.keys}
+        return updated.keys
 
     def _unpack(self, layout: Layout, key: Key, raw: bytes) -> Entity:
         kept = self._unpacked.get(key)

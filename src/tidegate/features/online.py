@@ -21,6 +21,15 @@ class News(NamedTuple):
     keys: list[Key]
 
 
+class Updated(NamedTuple):
+    """What an update did."""
+
+    mark: int
+    """As of `News`: whoever knew what was before, marks are whole numbers in a row, knows all up to it now."""
+    keys: list[Key]
+    """Those under which something changed."""
+
+
 class OnlineStore(Protocol):
     """Where packed rows are kept. Safe to use from many threads and processes.
 
@@ -32,8 +41,8 @@ class OnlineStore(Protocol):
     4. **Lazy.** A store that nobody wrote to is empty; reading it makes nothing.
     """
 
-    def update(self, keys: Iterable[Key], change: Callable[[Key, bytes | None], bytes]) -> list[Key]:
-        """Replace what is kept under each key by what `change` makes of it; the keys under which that differs.
+    def update(self, keys: Iterable[Key], change: Callable[[Key, bytes | None], bytes]) -> Updated:
+        """Replace what is kept under each key by what `change` makes of it.
 
         What `change` raises is raised, and nothing was changed then. Raises `Unavailable`.
         """

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from tidegate.features.online import Key, News
+from tidegate.features.online import Key, News, Updated
 from tidegate.kernel.errors import Unavailable
 
 _BUSY_MILLISECONDS: Final = 10_000
@@ -40,7 +40,7 @@ class SqliteOnlineStore:
         self._queue: BinaryIO | None = None
         self._version = self._newest = -1
 
-    def update(self, keys: Iterable[Key], change: Callable[[Key, bytes | None], bytes]) -> list[Key]:
+    def update(self, keys: Iterable[Key], change: Callable[[Key, bytes | None], bytes]) -> Updated:
         """Replace what is kept under each key by what `change` makes of it, in one transaction."""
         with _available(self._path), self._turn():
             writer = self._writer = self._writer or self._open()
@@ -58,7 +58,7 @@ class SqliteOnlineStore:
                 if writer.in_transaction:
                     writer.execute("ROLLBACK")
                 raise
-        return [(view, entity) for view, entity, _, _ in changed]
+        return Updated(newest + bool(changed), [(view, entity) for view, entity, _, _ in changed])
 
     def read(self, keys: Sequence[Key]) -> Mapping[Key, bytes]:
         """What is kept under these keys."""

@@ -33,7 +33,7 @@ views = table(
 _LAST = 2**31 - 1
 
 _VERSIONS = sa.select(views.c.record).where(views.c.name == sa.bindparam("asked")).order_by(views.c.number.desc())
-_COUNT = sa.select(sa.func.count()).select_from(views)
+_COUNT = sa.select(sa.func.count().label("inserted")).select_from(views)
 
 
 class _Seen(NamedTuple):
@@ -50,6 +50,7 @@ class SqlFeatures:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._seen = _Seen(None, 0, {})
+        self._inserted = catalog.query(_COUNT)
 
     def hold(self) -> None:
         """Keep other writers out until the transaction ends."""
@@ -109,8 +110,7 @@ class SqlFeatures:
             return self._records(_VERSIONS, ViewVersion, asked=name)
         seen = self._seen
         if seen.pulse != pulse:
-            with self._catalog.connect() as connection:
-                inserted = connection.execute(_COUNT).scalar_one()
+            [(inserted,)] = self._inserted()
             seen = self._seen = _Seen(pulse, inserted, seen.versions if inserted == seen.inserted else {})
         found = seen.versions.get(name)
         if found is None:

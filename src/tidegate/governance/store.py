@@ -46,6 +46,7 @@ class SqlPeople:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._named = catalog.query(_PERSON)
 
     def claim(self) -> None:
         """Wait for this transaction's turn."""
@@ -53,8 +54,7 @@ class SqlPeople:
 
     def person(self, name: str) -> Person | None:
         """The person of this name, in one query that is built once: every operation asks it."""
-        with self._catalog.connect() as connection:
-            rows = connection.execute(_PERSON, {"asked": name}).all()
+        rows = self._named(asked=name)
         return _person(rows) if rows else None
 
     def quick_pulse(self) -> object | None:
@@ -172,7 +172,7 @@ _PERSON = (
 _TOKEN = sa.select(tokens).where(tokens.c.digest == sa.bindparam("asked"))
 
 
-def _person(rows: Sequence[sa.Row[Any]]) -> Person:
+def _person(rows: Sequence[Any]) -> Person:
     return Person(
         name=rows[0].name,
         roles=in_order(row.role for row in rows if row.role is not None),

@@ -17,7 +17,7 @@ from tidegate.endpoints.body import Disconnected
 from tidegate.http import meter
 from tidegate.http.objects import ObjectRoutes
 from tidegate.http.openapi import openapi
-from tidegate.http.routes import PREFIX, operation_routes
+from tidegate.http.routes import PREFIX, OperationRoutes, WrongMethod
 from tidegate.http.status_page import render_status
 from tidegate.kernel import wire
 from tidegate.kernel.context import Call
@@ -44,10 +44,9 @@ class Application:
         self._authenticator = authenticator
         self._settings = workspace.settings
 
-    def build(self, more: Sequence[BaseRoute] = ()) -> Starlette:
-        """The Starlette application. ``more`` are the routes of foreign protocols."""
+    def build(self, more: Sequence[BaseRoute] = ()) -> OperationRoutes:
+        """The operations, and the pages behind them. ``more`` are the routes of foreign protocols."""
         space = self._workspace
-        body_bytes = self._settings.body_megabytes << 20
         objects = ObjectRoutes(space.objects, space.dispatcher, self.identify)
         routes: list[BaseRoute] = [
             Route("/health", self._health),
@@ -58,10 +57,9 @@ class Application:
             Route("/", self._status),
             Route(PREFIX + "/version", self._version),
             *objects.routes(),
-            *operation_routes(space.services, space.dispatcher, self.identify, body_bytes),
             *more,
         ]
-        built = Starlette(
+        pages = Starlette(
             routes=routes,
             exception_handlers={
                 TidegateError: error_response,
@@ -71,8 +69,9 @@ class Application:
                 Exception: _fault,
             },
         )
-        built.router.redirect_slashes = False  # a redirect would go to whatever host the request names
-        return built
+        pages.router.redirect_slashes = False  # a redirect would go to whatever host the request names
+        body_bytes = self._settings.body_megabytes << 20
+        return OperationRoutes(space.services, space.dispatcher, self._authenticator, pages, body_bytes=body_bytes)
 
     async def identify(self, request: Request) -> Call:
         """Who calls. The look-up of a token reads the catalog, so it runs in a thread."""
@@ -133,12 +132,11 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _wrong_method(request: Request) -> Response:
-    """405 with every method that the path takes, on whatever route each of them stands."""
+    """405 with every method that the path takes, on whatever route of a page each of them stands."""
     routes = [route for route in request.app.routes if isinstance(route, Route)]
     fitting = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
-    allowed = ", ".join(sorted({method for route in fitting for method in route.methods or ()}))
-    wrong = Invalid(f"{request.url.path[:200]} takes {allowed}, not {request.method}; see /openapi.json")
-    return Response(wire.encode(to_wire(wrong)), 405, {"allow": allowed}, "application/json")
+    wrong = WrongMethod(request.url.path, request.method, [one for route in fitting for one in route.methods or ()])
+    return Response(wire.encode(to_wire(wrong)), 405, {"allow": wrong.allowed}, "application/json")
 
 
 async def _nobody_left(_request: Request, _error: Exception) -> Response:

@@ -2,7 +2,8 @@
 
 import itertools
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any
 
 import anyio
 from anyio import to_thread
@@ -10,12 +11,14 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from tidegate.http.routes import PREFIX, Identify
+from tidegate.http.routes import PREFIX
 from tidegate.kernel import wire
-from tidegate.kernel.context import Role
+from tidegate.kernel.context import Call, Role
 from tidegate.kernel.dispatch import Dispatcher
 from tidegate.kernel.errors import Invalid
 from tidegate.kernel.objects import ObjectInfo, ObjectPlane
+
+Identify = Callable[[Request], Coroutine[Any, Any, Call]]
 
 _BYTES = "application/octet-stream"
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")

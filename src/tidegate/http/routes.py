@@ -1,77 +1,186 @@
-"""Every operation as a route: the request is put together, dispatched in a thread, and answered as JSON."""
+"""Every operation over HTTP: found by its path, put together, dispatched in a thread, and answered as JSON.
+
+A raw ASGI callable: what a framework does around a request costs several times what most operations take.
+"""
 
 import typing
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import parse_qsl
 
 import msgspec
 from anyio import to_thread
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-from tidegate.endpoints.body import check_json, read_body
+from tidegate.endpoints.asgi import failure, named, text_headers
+from tidegate.endpoints.body import AsgiApp, Disconnected, Receive, Scope, Send, check_json, read_body
 from tidegate.kernel import wire
 from tidegate.kernel.context import Call
 from tidegate.kernel.dispatch import Dispatcher
 from tidegate.kernel.errors import Invalid, NotFound
+from tidegate.kernel.identity import Authenticator
 from tidegate.kernel.operation import Operation, Service
 
-PREFIX = "/api/v1"
+PREFIX: Final = "/api/v1"
 
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-Identify = Callable[[Request], Coroutine[Any, Any, Call]]
+SMALL_BODY: Final = 64 << 10
+"""Bytes that a server has read anyway before it can say who sent them."""
 
+_JSON: Final = (b"content-type", b"application/json")
 
-def operation_routes(
-    services: Mapping[str, Service], dispatcher: Dispatcher, identify: Identify, body_bytes: int
-) -> list[Route]:
-    """One route an operation, under ``/api/v1``."""
-    return [
-        Route(
-            PREFIX + operation.path,
-            _handler(operation, service, dispatcher, identify, body_bytes),
-            methods=[operation.method],
-        )
-        for service in services.values()
-        for operation in service.operations()
-    ]
+Match = tuple[dict[str, tuple[Operation, Service]], list[str]]
+"""The operations of a path by method, and the values of its parameters."""
 
 
-def _handler(
-    operation: Operation, service: Service, dispatcher: Dispatcher, identify: Identify, body_bytes: int
-) -> Handler:
-    async def handle(request: Request) -> Response:
-        call = await identify(request)
-        if b"%2f" in request.scope["raw_path"].lower():  # it would be taken for two segments
-            raise NotFound(f"there is nothing at {request.scope['raw_path'][:200].decode()}: no name holds a slash")
-        body = await read_json(request, body_bytes) if operation.writes else {}
-        query = _query(operation, request)
-        asked = _merge(operation, request.path_params, query, body)
+class WrongMethod(Invalid):
+    """There is something at this path, but it takes other methods."""
+
+    status = 405
+
+    def __init__(self, path: str, method: str, allowed: Sequence[str]) -> None:
+        self.allowed = ", ".join(sorted({*allowed, "HEAD"} if "GET" in allowed else allowed))
+        super().__init__(f"{path[:200]} takes {self.allowed}, not {method}; see /openapi.json")
+
+
+class OperationRoutes:
+    """Answers operations under ``/api/v1``; hands everything else on.
+
+    Laws:
+
+    1. **Known first.** Only a small body is read before it is known who sends it.
+    2. **Off the loop.** Identity, the operation and its encoding run in a thread.
+    3. **One form.** Whatever goes wrong is answered as ``{code, message, details}``.
+    """
+
+    def __init__(
+        self,
+        services: Mapping[str, Service],
+        dispatcher: Dispatcher,
+        authenticator: Authenticator,
+        next_app: AsgiApp,
+        *,
+        body_bytes: int,
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._authenticator = authenticator
+        self._next = next_app
+        self._body_bytes = body_bytes
+        self._paths = Paths(services)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One ASGI connection."""
+        path = scope["path"] if scope["type"] == "http" else ""
+        found = self._paths.match(path[len(PREFIX) :]) if path.startswith(PREFIX + "/") else None
+        if found is None:
+            await self._next(scope, receive, send)
+            return
+        try:
+            status, headers, body = 200, [_JSON], await self._answer(scope, receive, found)
+        except Disconnected:
+            return
+        except Exception as error:  # noqa: BLE001 - the edge: whatever fails is answered in one form
+            failed = named(error, f"{scope['method']} {path[:200]}")
+            status, headers, body = failure(failed)
+            if isinstance(failed, WrongMethod):
+                headers.append((b"allow", failed.allowed.encode()))
+        headers.append((b"content-length", str(len(body)).encode()))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(self, scope: Scope, receive: Receive, found: Match) -> bytes:
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        operations, values = found
+        if method not in operations:
+            raise WrongMethod(scope["path"], scope["method"], tuple(operations))
+        operation, service = operations[method]
+        headers = text_headers(scope)
+        call: Call | None = None
+        if operation.writes and not _is_small(headers):
+            call = await to_thread.run_sync(self._authenticator.identify, headers)
+        raw = await read_body(receive, headers, self._body_bytes) if operation.writes else b""
 
         def run() -> bytes:
-            answer = dispatcher.run(operation, service, asked, call)
+            caller = call or self._authenticator.identify(headers)
+            if b"%2f" in scope["raw_path"].lower():  # it would be taken for two segments
+                raise NotFound(f"there is nothing at {scope['raw_path'][:200].decode()}: no name holds a slash")
+            path = dict(zip(operation.path_fields, values, strict=True))
+            asked = _merge(operation, path, _query(operation, scope["query_string"]), _decoded(raw, headers))
+            answer = self._dispatcher.run(operation, service, asked, caller)
             return wire.encode(answer, operation.returns)
 
-        return Response(await to_thread.run_sync(run), media_type="application/json")
-
-    return handle
+        return await to_thread.run_sync(run)
 
 
-async def read_json(request: Request, limit: int) -> dict[str, Any]:
+class Paths:
+    """Finds operations by the segments of their paths; a segment that is spelt out goes before a parameter."""
+
+    def __init__(self, services: Mapping[str, Service]) -> None:
+        self._root = _Node()
+        for service in services.values():
+            for operation in service.operations():
+                self._add(operation, service)
+
+    def match(self, path: str) -> Match | None:
+        """What stands at a path such as `/runs/7`."""
+        for node, values in _walk(self._root, path.split("/")[1:]):
+            if node.operations:
+                return node.operations, values
+        return None
+
+    def _add(self, operation: Operation, service: Service) -> None:
+        node = self._root
+        for segment in operation.path.split("/")[1:]:
+            node = node.following.setdefault("" if segment.startswith("{") else segment, _Node())
+        node.operations[operation.method] = operation, service
+
+
+class _Node:
+    """A place in the tree of paths."""
+
+    __slots__ = ("following", "operations")
+
+    def __init__(self) -> None:
+        self.following: dict[str, _Node] = {}
+        """By segment; that of a parameter is empty."""
+        self.operations: dict[str, tuple[Operation, Service]] = {}
+
+
+def _walk(node: _Node, segments: Sequence[str]) -> Iterator[tuple[_Node, list[str]]]:
+    """The nodes at the end of these segments, each with the values of its parameters."""
+    if not segments:
+        yield node, []
+        return
+    first, rest = segments[0], segments[1:]
+    if not first:
+        return
+    if first in node.following:
+        yield from _walk(node.following[first], rest)
+    if "" in node.following:
+        for end, values in _walk(node.following[""], rest):
+            yield end, [first, *values]
+
+
+def _is_small(headers: Mapping[str, str]) -> bool:
+    announced = headers.get("content-length", "")
+    return announced.isdigit() and int(announced) <= SMALL_BODY
+
+
+def _decoded(raw: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
     """The body, a JSON object; an absent body is an empty one. Raises `Invalid`, also for other content types."""
-    raw = await read_body(request.receive, request.headers, limit)
     if not raw:
         return {}
-    check_json(request.headers)
+    check_json(headers)
     decoded: dict[str, Any] = wire.decode(raw, dict[str, Any])
     return decoded
 
 
-def _query(operation: Operation, request: Request) -> dict[str, Any]:
+def _query(operation: Operation, text: bytes) -> dict[str, Any]:
+    if not text:
+        return {}
+    every: dict[str, list[str]] = {}
+    for name, value in parse_qsl(text.decode("latin-1"), keep_blank_values=True):
+        every.setdefault(name, []).append(value)
     given: dict[str, Any] = {}
-    for name in request.query_params:
-        values = request.query_params.getlist(name)
+    for name, values in every.items():
         many = typing.get_origin(operation.hints.get(name)) in (list, tuple)
         if len(values) > 1 and not many:
             raise Invalid(f"query parameter {name} is given {len(values)} times; give it once", field=name)

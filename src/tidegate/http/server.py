@@ -16,7 +16,7 @@ from tidegate.http.identity import HeaderAuthenticator
 from tidegate.http.meter import PrometheusMeter, PrometheusServingMeter
 from tidegate.http.protocol import Protocol
 from tidegate.kernel.settings import Settings
-from tidegate.loop.supervisor import end_with_parent, read_message
+from tidegate.loop.supervisor import end_with_parent, read_message, settle
 from tidegate.workspace import LocalWorkspace, open_local
 
 BACKLOG = 2048
@@ -69,7 +69,9 @@ def main() -> None:
         workspace.engine.start()
         bound = listen(settings.host, settings.port)
         bound.listen(BACKLOG)
-        uvicorn.Server(configuration(application(workspace))).run(sockets=[bound])
+        server = uvicorn.Server(configuration(application(workspace)))
+        settle()
+        server.run(sockets=[bound])
 
 
 if __name__ == "__main__":

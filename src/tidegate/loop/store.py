@@ -143,6 +143,9 @@ class SqlTicks:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._answer_to = catalog.query(sa.select(ticks.c.answer).where(ticks.c.number == sa.bindparam("number")))
+        newest = sa.select(sa.func.max(ticks.c.number).label("number")).where(ticks.c.answer.is_(None))
+        self._newest = catalog.query(newest)
 
     def quick_pulse(self) -> object | None:
         """A value that changes whenever anybody commits; None where it costs as much as a query."""
@@ -160,8 +163,7 @@ class SqlTicks:
 
     def take(self, number: int) -> TickAnswer | None:
         """The answer to a request, which is then forgotten; None while there is none."""
-        with self._catalog.connect() as connection:
-            found = connection.execute(sa.select(ticks.c.answer).where(ticks.c.number == number)).scalar()
+        found = next((row.answer for row in self._answer_to(number=number)), None)
         if found is None:
             return None
         self._change(ticks.delete().where(ticks.c.number == number))
@@ -169,9 +171,8 @@ class SqlTicks:
 
     def newest(self) -> int:
         """The number of the newest request without an answer, 0 where there is none."""
-        query = sa.select(sa.func.max(ticks.c.number)).where(ticks.c.answer.is_(None))
-        with self._catalog.connect() as connection:
-            return int(connection.execute(query).scalar() or 0)
+        [(number,)] = self._newest()
+        return number or 0
 
     def answer(self, upto: int, answer: TickAnswer) -> None:
         """Answer every request up to a number, and forget old answers that nobody took."""

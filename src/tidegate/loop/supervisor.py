@@ -1,6 +1,7 @@
 """Keeps the processes of a server alive: what dies is started again, what is told to stop drains first."""
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -14,6 +15,9 @@ from tidegate.kernel.clock import MachineClock
 log = logging.getLogger("tidegate.loop")
 
 DRAIN_SECONDS = 10.0
+_YOUNG_OBJECTS = 10_000
+"""So many more are made than given up before Python looks for cycles among them."""
+
 _FIRST_PAUSE, _LONGEST_PAUSE, _STEADY_SECONDS = 0.1, 10.0, 30.0
 
 
@@ -124,6 +128,17 @@ def read_message() -> bytes:
     while (byte := os.read(0, 1)) not in (b"", b"\n"):
         line += byte
     return bytes(line)
+
+
+def settle() -> None:
+    """In a process that has loaded what it needs: have Python's collector leave that alone, and come less often.
+
+    Whatever is loaded lives as long as the process; walking through it after every few requests is a tenth of their
+    cost. Cycles are rare in what a request makes, and are still found.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS, 20, 20)
 
 
 def end_with_parent() -> None:

@@ -83,11 +83,15 @@ class Guards(NamedTuple):
 
 
 def new_guards(strategy: Strategy, *, paired: bool) -> Guards:
-    """The tests of a rollout that begins."""
+    """The tests of a rollout that begins.
+
+    On the same rows harm begins where "not worse" ends, at the margin: days differ, so of two versions that are equal
+    in the long run one is truly a little worse on the days seen, and a test without margin would find that.
+    """
     half = strategy.alpha / 2
     return Guards(
         errors=HarmTest(half),
-        quality=PairedTest(half) if paired else HarmTest(half),
+        quality=PairedTest(half, strategy.margin) if paired else HarmTest(half),
         not_worse=(
             PairedNonInferiorityTest(strategy.margin, strategy.alpha)
             if paired
@@ -197,7 +201,7 @@ def claim_of(guard: Guard, test: SequentialTest) -> str:
         return "the canary was given fewer rows than its share"
     if isinstance(test, PairedTest | PairedNonInferiorityTest):
         if guard == "quality":
-            return "on the same rows, the canary's mean loss is higher than stable's"
+            return f"on the same rows, the canary's mean loss is more than {test.margin:g} above stable's"
         return f"on the same rows, the canary's mean loss is less than {test.margin:g} above stable's"
     if isinstance(test, NonInferiorityTest):
         return f"the canary's rate of wrong answers is below {test.ratio:g} times stable's"

@@ -27,6 +27,7 @@ class SimulatedClock:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._seen: tuple[object, datetime] | None = None
+        self._now = catalog.query(_NOW)
         later: sa.BindParameter[int] = sa.bindparam("later")
         self._move = catalog.prepared(home.update().where(home.c.business_now < later).values(business_now=later))
 
@@ -36,8 +37,8 @@ class SimulatedClock:
         seen = self._seen
         if pulse is not None and seen is not None and seen[0] == pulse:
             return seen[1]
-        with self._catalog.connect() as connection:
-            now = from_micros(connection.execute(_NOW).scalar_one())
+        [(micros,)] = self._now()
+        now = from_micros(micros)
         self._seen = (pulse, now)
         return now
 

@@ -7,7 +7,7 @@ import threading
 import msgspec
 
 from tidegate.kernel.settings import Settings
-from tidegate.loop.supervisor import end_with_parent, read_message
+from tidegate.loop.supervisor import end_with_parent, read_message, settle
 from tidegate.workspace.opening import open_local
 
 
@@ -20,6 +20,7 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     end_with_parent()
     with open_local(settings) as workspace:
+        settle()
         if hasattr(workspace.storage.clock, "advance"):
             workspace.tick_desk.run(stop)  # in a simulated home things happen when `tick` says so, and only then
         else:

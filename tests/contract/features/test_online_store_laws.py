@@ -81,14 +81,17 @@ def test_law_2_nobody_writes_in_between(store: SqliteOnlineStore, path: Path) ->
 def test_law_3_the_next_read_of_everybody_sees_it(store: SqliteOnlineStore, path: Path) -> None:
     other = SqliteOnlineStore(path)
     assert other.news(0) is None
-    assert store.update(PAIR, count_up) == list(PAIR)
+    updated = store.update(PAIR, count_up)
+    assert updated.keys == list(PAIR)
     first = other.news(0)
     assert first is not None
+    assert first.mark == updated.mark == store.update(PAIR, lambda _key, old: old or b"").mark
     assert (sorted(first.keys), other.read(PAIR)) == (sorted(PAIR), {ONE: b"1", TWO: b"1"})
     assert other.news(first.mark) is None
-    assert store.update(PAIR, lambda key, old: b"2" if key == TWO else old or b"") == [TWO]
+    assert store.update(PAIR, lambda key, old: b"2" if key == TWO else old or b"").keys == [TWO]
     second = other.news(first.mark)
     assert second is not None
+    assert second.mark == first.mark + 1
     assert second.keys == [TWO]
     assert sorted((other.news(0) or second).keys) == sorted(PAIR), "whoever asks from the beginning is told all"
     other.close()

@@ -61,7 +61,7 @@ def test_a_canary_that_is_worse_is_rolled_back(flown: FlownFlights) -> None:
     flown.pass_time(hours=1)
     rollout = flown.until_decided(canary.id, requests=20)
     assert rollout.state == "rolled_back", rollout
-    assert "mean loss is higher" in rollout.reason
+    assert "mean loss is more than 0.01 above stable's" in rollout.reason
     assert rollout.days is not None
     assert 0 < rollout.days < 1
     quality = next(one for one in rollout.evidence if one.guard == "quality")

@@ -78,7 +78,7 @@ def losses(count: int) -> tuple[list[float], list[float]]:
 
 def assert_evidence(begun: Begun, count: int) -> None:
     """The evidence is that of the models' own losses on the first flights, in their order."""
-    worse, not_worse = PairedTest(0.025), PairedNonInferiorityTest(0.01, 0.05)
+    worse, not_worse = PairedTest(0.025, 0.01), PairedNonInferiorityTest(0.01, 0.05)
     stable, canary = losses(count)
     for test in (worse, not_worse):
         test.observe_many(stable=stable, candidate=canary)

@@ -1,5 +1,7 @@
 """Prepared statements do what SQLAlchemy's own execution does, on SQLite and on PostgreSQL."""
 
+import threading
+
 import pytest
 import sqlalchemy as sa
 
@@ -90,3 +92,53 @@ def test_values_that_no_column_holds_are_invalid(catalog: Catalog) -> None:
     insert = catalog.prepared(counters.insert())
     with pytest.raises(Invalid):
         catalog.write(lambda: insert(name="a" * 65, value=1))
+
+
+def test_a_query_sees_what_sqlalchemy_sees(catalog: Catalog) -> None:
+    given = [("a", True, b"\x00\xff", 0.1, {"a": [1, None]}), ("b % ü'\"", None, None, None, None)]
+    insert = catalog.prepared(kinds.insert())
+
+    def work() -> None:
+        with catalog.connect() as connection:
+            kinds.create(connection)
+        for row in given:
+            insert(**dict(zip(kinds.columns.keys(), row, strict=True)))
+
+    catalog.write(work)
+    every = catalog.query(sa.select(kinds).order_by(kinds.c.key))
+    assert every() == all_of(catalog, kinds)
+    one = catalog.query(sa.select(kinds.c.key, kinds.c.truth).where(kinds.c.key == sa.bindparam("which")))
+    assert one(which="a") == [("a", True)]
+    assert one(which="a")[0].truth is True
+    assert one(which="none") == []
+    count = catalog.query(sa.select(sa.func.count().label("rows")).where(kinds.c.truth.is_(None)))
+    assert count()[0].rows == 1
+
+
+def test_a_query_sees_its_own_transaction_and_nobody_elses(catalog: Catalog) -> None:
+    insert = catalog.prepared(counters.insert())
+    known = catalog.query(sa.select(counters.c.value).where(counters.c.name == sa.bindparam("which")))
+    apart: list[list[tuple[int]]] = []
+
+    def work() -> list[tuple[int]]:
+        insert(name="a", value=1)
+        other = threading.Thread(target=lambda: apart.append(known(which="a")))
+        other.start()
+        other.join()
+        return known(which="a")
+
+    assert known(which="a") == []
+    assert catalog.write(work) == [(1,)]
+    assert apart == [[]]
+    assert known(which="a") == [(1,)]
+    catalog.write(lambda: insert(name="b", value=2))
+    assert known(which="b") == [(2,)]
+
+
+def test_a_query_that_fails_or_cannot_be_prepared_says_so(catalog: Catalog) -> None:
+    with pytest.raises(TypeError, match="cannot be prepared"):
+        catalog.query(sa.select(counters.c.value).where(counters.c.name.in_(["a"])))()
+    missing = sa.Table("test_nowhere", sa.MetaData(), sa.Column("key", sa.String(8)))
+    with pytest.raises(sa.exc.DBAPIError):
+        catalog.query(sa.select(missing.c.key))()
+    assert catalog.query(sa.select(counters.c.value))() == []

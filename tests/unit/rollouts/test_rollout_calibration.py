@@ -67,4 +67,15 @@ def test_equal_variants_are_seldom_rolled_back(paired: bool) -> None:
 def test_a_canary_at_the_margin_is_seldom_promoted() -> None:
     ends = [rolled_out(seed, paired=True, worse=STRATEGY.margin + 0.002).state for seed in range(100)]
     assert ends.count("promoted") <= binom.ppf(0.999, 100, ALPHA)
-    assert ends.count("rolled_back") > 80
+
+
+def test_a_canary_that_is_worse_by_more_than_the_margin_is_rolled_back() -> None:
+    ends = [rolled_out(seed, paired=True, worse=2 * STRATEGY.margin).state for seed in range(100)]
+    assert ends.count("rolled_back") > 95
+
+
+def test_a_canary_that_is_worse_on_some_days_only_is_not_rolled_back() -> None:
+    """Worse by half the margin on the days seen: a test without margin would find it, and call it harm."""
+    ends = [rolled_out(seed, paired=True, worse=STRATEGY.margin / 2).state for seed in range(100)]
+    assert ends.count("rolled_back") <= binom.ppf(0.999, 100, ALPHA)
+    assert ends.count("promoted") > 80

@@ -125,6 +125,7 @@ def test_harm_is_divided_and_margins_are_printed() -> None:
     shown = {one.guard: one for one in rules.evidence_of(rules.new_guards(canary(alpha=0.1, margin=0.03), paired=True))}
     assert (shown["errors"].alpha, shown["quality"].alpha, shown["not_worse"].alpha) == (0.05, 0.05, 0.1)
     assert "less than 0.03 above" in shown["not_worse"].claim
+    assert "more than 0.03 above" in shown["quality"].claim
     apart = {one.guard: one for one in rules.evidence_of(rules.new_guards(canary(ratio=1.3), paired=False))}
     assert "below 1.3 times" in apart["not_worse"].claim
     assert "wrong more often" in apart["quality"].claim

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from tidegate.kernel.errors import Internal, Unavailable
 from tidegate.kernel.ids import jitter
 from tidegate.storage.catalog.dialect import Dialect
-from tidegate.storage.catalog.prepared import Prepared
+from tidegate.storage.catalog.prepared import Prepared, PreparedQuery
 from tidegate.storage.catalog.snapshots import RETRY_SECONDS, Snapshots, discard, translated
 
 T = TypeVar("T")
@@ -126,6 +126,10 @@ class Catalog:
         """A statement without rows, to be called with its values inside `write`: for writes made by the thousand."""
         return Prepared(statement, self._dialect, self._transaction)
 
+    def query(self, statement: sa.Select[Any]) -> PreparedQuery:
+        """A query that is compiled once: for looks that are taken by the thousand."""
+        return PreparedQuery(statement, self._dialect, self._fetch)
+
     def serialise(self) -> None:
         """From here to the commit no other transaction of any replica passes `serialise` (law 8)."""
         connection = self._transaction()
@@ -160,6 +164,13 @@ class Catalog:
         while ambient is not None and ambient.catalog is not self:
             ambient = ambient.outer
         return None if ambient is None else ambient.connection
+
+    def _fetch(self, statement: str, parameters: Any) -> list[tuple[Any, ...]]:
+        """The rows of a query, in the ambient transaction if there is one."""
+        ambient = self._transaction()
+        if ambient is None:
+            return self._snapshots.fetch(statement, parameters)
+        return self._dialect.fetch(ambient, statement, parameters)
 
     def _take(self) -> list[_Work[Any]]:
         with self._mutex:

@@ -34,6 +34,10 @@ class Dialect(Protocol):
         """Run what returns no rows as cheaply as the driver can; how many rows it changed."""
         ...
 
+    def fetch(self, connection: sa.Connection, statement: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
+        """The rows of a query, as the driver has them, as cheaply as it can."""
+        ...
+
     def committed(self, transaction_id: str) -> bool | None:
         """Whether that transaction was committed, None while it is still running."""
         ...

@@ -111,12 +111,20 @@ class PostgresDialect:
 
     def control(self, connection: sa.Connection, statement: str, parameters: Any = ()) -> int:
         """Straight on the driver."""
+        changed: int = self._run(connection, statement, parameters).rowcount
+        return changed
+
+    def fetch(self, connection: sa.Connection, statement: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
+        """Straight on the driver."""
+        rows: list[tuple[Any, ...]] = self._run(connection, statement, parameters).fetchall()
+        return rows
+
+    def _run(self, connection: sa.Connection, statement: str, parameters: Any) -> Any:
         driver: Any = connection.connection.driver_connection
         try:
-            changed: int = driver.execute(statement, parameters or None).rowcount
+            return driver.execute(statement, parameters or None)
         except Exception as error:
             raise self._wrap(connection, statement, error) from error
-        return changed
 
     def _wrap(self, connection: sa.Connection, statement: str, error: Exception) -> Exception:
         base = connection.dialect.loaded_dbapi.Error

@@ -3,13 +3,16 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from tidegate.kernel.errors import Invalid, Unavailable
 from tidegate.kernel.ids import jitter
 from tidegate.storage.catalog.dialect import Dialect
+
+T = TypeVar("T")
 
 RETRY_SECONDS = 15.0
 """How long a lost database is waited for before a caller hears `Unavailable`."""
@@ -40,12 +43,23 @@ class Snapshots:
 
     def pulse(self) -> object:
         """A value that changes whenever anybody commits."""
+        return self._at_hand(lambda connection: (self._pulse_connections, self._dialect.pulse(connection)))
+
+    def fetch(self, statement: str, parameters: Any) -> list[tuple[Any, ...]]:
+        """The rows of one query. It is a snapshot by itself; where queries are quick they share a connection."""
+        if self._dialect.quick_pulse:
+            return self._at_hand(lambda connection: self._dialect.fetch(connection, statement, parameters))
+        with self.take() as connection:
+            return self._dialect.fetch(connection, statement, parameters)
+
+    def _at_hand(self, look: Callable[[sa.Connection], T]) -> T:
+        """What is seen on the connection that is kept for looks of a few microseconds."""
         with self._pulse_lock:
             try:
                 if self._pulse_connection is None:
                     self._pulse_connection = self._dialect.reader().connect()
                     self._pulse_connections += 1
-                return self._pulse_connections, self._dialect.pulse(self._pulse_connection)
+                return look(self._pulse_connection)
             except sa.exc.DBAPIError as error:
                 discard(self._pulse_connection)
                 self._pulse_connection = None
