@@ -33,7 +33,7 @@ FULL = Plan(
     since=midnight(2013, 4, 1),
     until=midnight(2014, 1, 1),
     schedule_days=60,
-    kills=(midnight(2013, 4, 20) + timedelta(hours=18), midnight(2013, 6, 3) + timedelta(hours=15)),
+    kills=(midnight(2013, 4, 20) + timedelta(hours=18), midnight(2013, 6, 3) + timedelta(hours=21)),
     leaky=midnight(2013, 7, 2),
     broken=(midnight(2013, 9, 20), midnight(2013, 10, 14)),
 )
@@ -41,9 +41,9 @@ FULL = Plan(
 
 FAST = Plan(
     since=midnight(2013, 4, 1),
-    until=midnight(2013, 6, 24),
+    until=midnight(2013, 6, 20),
     schedule_days=30,
-    kills=(midnight(2013, 4, 10) + timedelta(hours=18), midnight(2013, 5, 4) + timedelta(hours=12)),
+    kills=(midnight(2013, 4, 10) + timedelta(hours=18), midnight(2013, 5, 4) + timedelta(hours=21)),
     leaky=midnight(2013, 5, 20),
     broken=(midnight(2013, 5, 28), midnight(2013, 6, 8)),
 )

@@ -47,7 +47,8 @@ class Replay:
     """Replays the flights from one moment on, inside a `with` block. Not thread-safe."""
 
     def __init__(self, schedule: pl.DataFrame, weather: pl.DataFrame, port: int, endpoint: str) -> None:
-        self._asking, self._feeding, self._telling = (Connection(port) for _ in range(3))
+        clock = Clock()
+        self._asking, self._feeding, self._telling = (Connection(port, clock) for _ in range(3))
         self._crew = ThreadPoolExecutor(2, "replay")
         self._fed: tuple[int, Future[None]] | None = None
         self._labelled: Future[None] | None = None
@@ -177,17 +178,26 @@ class Replay:
             self._told += [(prediction, self._late[place], int(self._lands[place])) for prediction, place in told]
 
 
+class Clock:
+    """What time the server was told; whoever has something to say at a later one tells it."""
+
+    told = datetime.min.replace(tzinfo=UTC)
+
+
 class Connection:
     """One connection, opened again whenever it breaks."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, clock: Clock) -> None:
+        self._clock = clock
         self._http = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
         self.retried = 0
         """Requests that had to be sent more than once."""
 
     def post(self, path: str, body: dict[str, Any], now: datetime) -> bytes:
         """The reply. Raises what the server refuses for good."""
-        headers = {"content-type": "application/json", "tidegate-time": now.isoformat()}
+        headers = {"content-type": "application/json"}
+        if now > self._clock.told:
+            headers["tidegate-time"] = now.isoformat()
         content = msgspec.json.encode(body)
         give_up = time.monotonic() + _PATIENCE_SECONDS
         tries = 0
@@ -202,6 +212,7 @@ class Connection:
                 self._http.close()
             else:
                 if response.status == 200:
+                    self._clock.told = max(self._clock.told, now)
                     return reply
                 if response.status != 503:
                     raise from_wire(msgspec.json.decode(reply, type=WireError))

@@ -107,7 +107,7 @@ class _View:
 
     def _refuse_forgotten(self, entities: list[Entity], codes: Any, at: Any) -> None:
         """Raises `Invalid` where a moment lies before what is remembered of its entity."""
-        if not entities:
+        if not entities or max(one.floor for one in entities) <= at.min():
             return
         floors = np.array([one.floor for one in entities])[np.where(codes >= 0, codes, 0)]
         early = np.flatnonzero((codes >= 0) & (at < floors))

@@ -10,6 +10,8 @@ from tidegate.kernel.real import Real, real_from_wire, real_to_wire
 
 _JSON = msgspec.json.Encoder()
 
+_SPELT = frozenset({str, int, bool, type(None)})
+
 
 def encode(value: object, kind: Any = None) -> bytes:
     """JSON of a record. `kind` is its declared type; where that holds a `Real`, NaN and infinities survive."""
@@ -85,9 +87,9 @@ def _spell_reals(tree: Any) -> Any:
     if isinstance(tree, float):
         return real_to_wire(tree)
     if isinstance(tree, dict):
-        return {key: _spell_reals(value) for key, value in tree.items()}
+        return {key: value if value.__class__ in _SPELT else _spell_reals(value) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
-        return [_spell_reals(value) for value in tree]
+        return [value if value.__class__ in _SPELT else _spell_reals(value) for value in tree]
     return tree
 
 

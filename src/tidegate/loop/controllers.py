@@ -4,6 +4,7 @@ import contextlib
 import functools
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -53,12 +54,14 @@ class Controller(NamedTuple):
     """A controller: ``step`` does at most one thing and returns the seconds until it wants to be called again.
 
     None from ``step`` means that nothing is due. ``step`` takes the fence under which it must write. ``close`` ends
-    what it has begun beside it, such as a process.
+    what it has begun beside it, such as a process. ``apart``: nothing that the others do gives it anything to do, so
+    a tick is done with it once it rests, whatever traffic there is meanwhile.
     """
 
     name: str
     step: Callable[[Callable[[Any], None]], float | None]
     close: Callable[[], None] = lambda: None
+    apart: bool = False
 
 
 class ControllerLoop:
@@ -102,33 +105,41 @@ class ControllerLoop:
                     stop.wait(self._round(lease))
 
     def until_idle(self, limit_seconds: float = 600.0) -> int:
-        """Step every controller until none has anything to do; returns the number of steps. For `tick`.
+        """Step every controller until none has anything to do; returns the number of busy steps. For `tick`.
 
-        One that is busy goes on for `STRETCH` steps before the others get their turns.
+        One that is busy goes on for `STRETCH` steps before the others get their turns. Each is asked again after
+        another one was busy, unless it is `apart`.
 
         Raises `Conflict` while another process holds the lease.
         """
         lease = self._leases.acquire(LEASE, self._holder, LEASE_SECONDS)
         if lease is None:
             raise Conflict("another process runs the controllers of this home; stop it, or let it do the work")
-        steps = 0
+        steps = idle = 0
+        turns = deque(self._controllers)
         give_up = self._machine.monotonic() + limit_seconds
         with self._kept(lease):
             while self._machine.monotonic() < give_up:
-                busy = sum(self._stretch(controller, lease.fence, give_up) for controller in self._controllers)
+                controller = turns.popleft()
+                busy, rests = self._stretch(controller, lease.fence, give_up)
                 steps += busy
-                if not busy:
+                if busy:
+                    idle = 0
+                if not rests or not controller.apart:
+                    turns.append(controller)
+                    idle += rests
+                if idle == len(turns):
                     return steps
         raise Unavailable(f"the controllers were still busy after {limit_seconds:.0f} s; call again to go on")
 
-    def _stretch(self, controller: Controller, fence: Callable[[Any], None], give_up: float) -> int:
-        """Step one controller while it is busy; how often it was."""
+    def _stretch(self, controller: Controller, fence: Callable[[Any], None], give_up: float) -> tuple[int, bool]:
+        """Step one controller while it is busy; how often it was, and whether it rests now."""
         for steps in range(STRETCH):
             if controller.step(fence) != 0.0:
-                return steps
+                return steps, True
             if self._machine.monotonic() >= give_up:
-                return steps + 1
-        return STRETCH
+                return steps + 1, False
+        return STRETCH, False
 
     @contextlib.contextmanager
     def _kept(self, lease: Held) -> Iterator[None]:

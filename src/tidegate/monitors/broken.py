@@ -83,7 +83,7 @@ def suspicion(reference: ColumnReference, window: ColumnWindow, numbers: Floats,
 
 def _on_another_lattice(reference: ColumnReference, numbers: Floats) -> str:
     """A unit that turns values which were never seen into those that were: no weather does that."""
-    seen = reference.seen or []
+    seen = np.array(reference.seen or [])
     if unseen_share(seen, numbers, _NEAR) < 0.5:
         return ""
     left = [(unseen_share(seen, (numbers - unit.offset) / unit.factor, _NEAR), unit) for unit in UNITS]

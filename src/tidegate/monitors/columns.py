@@ -1,5 +1,7 @@
 """The columns of logged inputs: taken out of their JSON text, described once for a reference, measured each window."""
 
+import functools
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -163,8 +165,13 @@ def scores_of(reference: ColumnReference, numbers: Floats) -> Floats:
     """Each value's place in the reference as a standard normal number; a value beyond all counts as about 3."""
     grid = np.asarray(reference.grid)
     places = np.searchsorted(grid, numbers, "left") + np.searchsorted(grid, numbers, "right")
-    table = ndtri((np.arange(2 * len(grid) + 1) / 2 + 0.5) / (len(grid) + 1))
-    return np.asarray(table[places], dtype=np.float64)
+    return np.asarray(_scores(len(grid))[places], dtype=np.float64)
+
+
+@functools.cache
+def _scores(size: int) -> Floats:
+    """The score of each place, in and between the entries of a grid of that size."""
+    return np.asarray(ndtri((np.arange(2 * size + 1) / 2 + 0.5) / (size + 1)), dtype=np.float64)
 
 
 def streams_in(reference: ColumnReference, values: pl.Series) -> tuple[list[float], list[float]]:
@@ -194,7 +201,7 @@ def number_streams(reference: ColumnReference, numbers: Floats, rows: int) -> tu
     return [float(scores.mean()), float(sizes.mean()), nulls, *strange], [*variances, own, *([own] * len(strange))]
 
 
-def unseen_share(seen: Sequence[float], numbers: Floats, near: float = _NEAR) -> float:
+def unseen_share(seen: Sequence[float] | Floats, numbers: Floats, near: float = _NEAR) -> float:
     """The share of the numbers that are none of the sorted ones, within a relative distance."""
     if not len(numbers):
         return NAN
@@ -231,7 +238,7 @@ def _numbers(reference: ColumnReference, values: pl.Series) -> Measured:
 
 def _texts(reference: ColumnReference, values: pl.Series) -> Measured:
     there = values.drop_nulls()
-    counts = dict(there.value_counts().iter_rows())
+    counts = Counter(there.to_list())
     rows, known = len(values), reference.categories
     strangers = sum(count for name, count in counts.items() if name not in known)
     unseen = strangers / rows if rows and not reference.others else NAN

@@ -1,7 +1,6 @@
 """Keeps the windows of quality true: follows the prediction log, and computes anew what its news touches."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 import polars as pl
@@ -22,7 +21,6 @@ from tidegate.monitors.touched import KnownWindows, TouchedWindows
 from tidegate.predictions.codecs import label_schema
 from tidegate.predictions.following import Follower, News
 from tidegate.predictions.records import LABELS, PREDICTIONS, Mark
-from tidegate.storage.journal.index import SegmentIndex
 
 Fence = Callable[[Any], None]
 Stage = Literal["read", "computed", "stored", "saved", "cleaned"]
@@ -83,8 +81,8 @@ class QualityController:
         self,
         *,
         store: ControllerStore,
-        folder: Path,
-        index: SegmentIndex,
+        predictions: Follower,
+        labels: Follower,
         objects: ObjectStore,
         clock: BusinessClock,
         machine: MachineClock,
@@ -94,8 +92,8 @@ class QualityController:
     ) -> None:
         self._store = store
         self._objects = objects
-        self._predictions = Follower(PREDICTIONS, folder, index, objects)
-        self._labels = Follower(LABELS, folder, index, objects)
+        self._predictions = predictions
+        self._labels = labels
         self._clock = clock
         self._machine = machine
         self._every = every
@@ -111,7 +109,7 @@ class QualityController:
         started = self._machine.monotonic()
         state = self._store.state()
         moved = self._store.misfits(DAY, MOVED)
-        predictions = self._predictions.after(state.marks.get(PREDICTIONS, Mark()), self._batch, profile.NEWS)
+        predictions = self._predictions.after(state.marks.get(PREDICTIONS, Mark()), self._batch)
         # Labels come after their predictions: read them only once no prediction is waiting.
         labels = self._news_of_labels(state) if predictions.exhausted else None
         self._observe("read")
@@ -144,8 +142,8 @@ class QualityController:
     def uncounted(self, limit: int) -> Uncounted:
         """Up to about `limit` records of either kind that the log holds, and no step has counted yet."""
         marks = self._store.state().marks
-        predictions = self._predictions.after(marks.get(PREDICTIONS, Mark()), limit, ("at",))
-        labels = self._labels.after(marks.get(LABELS, Mark()), limit, ("received_at",))
+        predictions = self._predictions.after(marks.get(PREDICTIONS, Mark()), limit)
+        labels = self._labels.after(marks.get(LABELS, Mark()), limit)
         every = predictions.exhausted and labels.exhausted
         return Uncounted(predictions.frame["at"], labels.frame["received_at"], every)
 

@@ -6,33 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from tidegate.monitors.records import SHADOW, Figures
-from tidegate.monitors.rules import Sample, figures_of
+from tidegate.monitors.rules import Flags, Floats, Sample, figures_of
 from tidegate.predictions.codecs import label_schema
 from tidegate.predictions.reading import holding_labels
-from tidegate.predictions.records import FELL_BACK
+from tidegate.predictions.records import FELL_BACK, Value
 from tidegate.predictions.rules import value_number, value_text
 
 GROUP = ("endpoint", "model", "number", "variant")
 LABEL = ("label", "label_number", "observed_at", "received_at")
-NEWS = (
-    "id",
-    "at",
-    *GROUP,
-    "inputs",
-    "value",
-    "value_number",
-    "classes",
-    "probabilities",
-    "latency",
-    "status",
-    "unknown",
-    "missing",
-    "shadows",
-)
-"""The columns of the prediction log that a profile is made from."""
 
 _SCHEMA: dict[str, pl.DataType] = {
     "id": pl.String(),
@@ -92,20 +77,33 @@ def resolved(labels: pl.DataFrame) -> pl.DataFrame:
     return holding_labels(labels.lazy()).collect()
 
 
-def labelled(profile: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
-    """The profile with those of the labels that are its own and hold against what it has; the same object if none."""
-    theirs = labels.select("prediction_id", *(pl.col(name).alias(f"new_{name}") for name in LABEL))
-    joined = profile.join(theirs, left_on="id", right_on="prediction_id", how="left", maintain_order="left")
-    seen, new_seen = pl.col("observed_at"), pl.col("new_observed_at")
-    came, new_came = pl.col("received_at"), pl.col("new_received_at")
-    text, new_text = pl.col("label").fill_null(""), pl.col("new_label").fill_null("")
-    later = (new_came > came) | ((new_came == came) & (new_text > text))
-    holds = new_came.is_not_null() & (came.is_null() | (new_seen > seen) | ((new_seen == seen) & later))
-    marked = joined.with_columns(holds.fill_null(value=False).alias("_holds"))
-    if not marked["_holds"].any():
-        return profile
-    chosen = [pl.when("_holds").then(pl.col(f"new_{name}")).otherwise(pl.col(name)).alias(name) for name in LABEL]
-    return marked.with_columns(chosen).select(list(_SCHEMA))
+def labelled(profile: pl.DataFrame, labels: pl.DataFrame) -> tuple[pl.DataFrame, list[int]]:
+    """The profile with those of the labels, one a prediction, that hold against what it has; the same object if none.
+
+    Also the places of the labels whose predictions are the profile's.
+    """
+    rows = {prediction: row for row, prediction in enumerate(profile["id"].to_list())}
+    found = {place: rows[name] for place, name in enumerate(labels["prediction_id"].to_list()) if name in rows}
+    own, theirs = list(found), list(found.values())
+    kept = profile[list(LABEL)]
+    new = labels[own][list(LABEL)]
+    holds = _holds(kept[theirs], new)
+    if not holds.any():
+        return profile, own
+    chosen = np.arange(profile.height)
+    chosen[np.array(theirs)[holds]] = profile.height + np.flatnonzero(holds)
+    return pl.DataFrame(profile.to_dict() | pl.concat([kept, new])[chosen].to_dict()), own
+
+
+def _holds(old: pl.DataFrame, new: pl.DataFrame) -> Flags:
+    """Which of the new labels hold against the old ones, by the same order as `predictions.rules.distinct_labels`."""
+    if old["received_at"].null_count() == old.height:
+        return np.ones(old.height, np.bool_)
+    seen, new_seen = old["observed_at"], new["observed_at"]
+    came, new_came = old["received_at"], new["received_at"]
+    later = (new_came > came) | ((new_came == came) & (new["label"].fill_null("") > old["label"].fill_null("")))
+    holds = came.is_null() | (new_seen > seen) | ((new_seen == seen) & later)
+    return holds.fill_null(value=False).to_numpy()
 
 
 def figures(profile: pl.DataFrame) -> Figures:
@@ -137,63 +135,49 @@ def unpacked(data: bytes, names: Sequence[str] | None = None) -> pl.DataFrame:
 def sample_of(profile: pl.DataFrame) -> tuple[Sample, bool]:
     """The rows as arrays, and whether their answers are classes: those that the newest row could choose from."""
     classes = msgspec.json.decode(profile["classes"][-1], type=list[Any])
-    came = pl.col("received_at").is_not_null()
-    columns = profile.select(
-        answered=~pl.col("failed"),
+    answered, came = ~profile["failed"].to_numpy(), ~np.isnat(profile["received_at"].to_numpy())
+    outcome, positive = np.full((2, profile.height), np.nan)
+    if len(classes) == 2:
+        first, second = classes
+        outcome[came & _is(profile, "label", first)] = 0.0
+        outcome[came & _is(profile, "label", second)] = 1.0
+        positive[answered] = _is(profile, "value", second)[answered]
+    number, target = profile["value_number"].to_numpy(), profile["label_number"].to_numpy()
+    sample = Sample(
+        answered=answered,
         labelled=came,
-        same=came & _equal(pl.col("value"), pl.col("value_number")),
-        number=pl.col("value_number").fill_null(float("nan")),
-        target=pl.col("label_number").fill_null(float("nan")),
-        score=pl.col("score").fill_null(float("nan")),
-        outcome=_outcome(classes),
-        positive=_positive(classes),
-        latency=pl.col("latency").cast(pl.Float64).fill_null(float("nan")),
+        same=came & _equal(profile["label"], target, profile["value"], number),
+        number=number,
+        target=target,
+        score=profile["score"].to_numpy(),
+        outcome=outcome,
+        positive=positive,
+        latency=profile["latency"].to_numpy().astype(np.float64),
     )
-    return Sample(**{name: columns[name].to_numpy() for name in Sample._fields}), bool(classes)
+    return sample, bool(classes)
 
 
-def _equal(text: pl.Expr, number: pl.Expr) -> pl.Expr:
-    """Whether the label is this value: numbers by their size, whatever their type, else text by text."""
-    numbers = pl.col("label_number").is_not_null() & number.is_not_null()
-    same = pl.when(numbers).then(pl.col("label_number") == number).otherwise(pl.col("label") == text)
-    return same.fill_null(value=False)
+def _is(profile: pl.DataFrame, name: str, wanted: Value) -> Flags:
+    """Whether the label, or the value, is the one that is wanted."""
+    number = value_number(wanted)
+    known = profile[f"{name}_number"].to_numpy()
+    return _equal(profile[name], known, value_text(wanted), np.nan if number is None else number)
 
 
-def _outcome(classes: list[Any]) -> pl.Expr:
-    absent = pl.lit(float("nan"))
-    if len(classes) != 2:
-        return absent
-    first, second = (
-        _equal(pl.lit(value_text(value), dtype=pl.String()), pl.lit(value_number(value), dtype=pl.Float64()))
-        for value in classes
-    )
-    return (
-        pl.when(pl.col("received_at").is_null())
-        .then(absent)
-        .when(second)
-        .then(1.0)
-        .when(first)
-        .then(0.0)
-        .otherwise(absent)
-    )
-
-
-def _positive(classes: list[Any]) -> pl.Expr:
-    """1 where the answer is the second of two classes, 0 where it is another one."""
-    absent = pl.lit(float("nan"))
-    if len(classes) != 2:
-        return absent
-    text, number = value_text(classes[1]), value_number(classes[1])
-    same = pl.col("value") == pl.lit(text, dtype=pl.String())
-    if number is not None:
-        same = pl.col("value_number") == number
-    return pl.when("failed").then(absent).otherwise(same.fill_null(value=False).cast(pl.Float64))
+def _equal(texts: pl.Series, numbers: Floats, other_texts: pl.Series | str | None, other: Floats | float) -> Flags:
+    """Whether values are the same: numbers by their size, whatever their type, else text by text."""
+    same = np.asarray(numbers == other, dtype=np.bool_)
+    wordy = np.isnan(numbers)
+    if wordy.sum() > texts.null_count():  # a value is text where it has no number
+        same[wordy] = (texts == other_texts).fill_null(value=False).to_numpy()[wordy]
+    return same
 
 
 def _sum(tallies: pl.Series) -> dict[str, int]:
     """JSON objects of counts, added up."""
     total = Counter[str]()
-    for text, times in tallies.drop_nulls().value_counts().iter_rows():
-        for name, count in msgspec.json.decode(text, type=dict[str, int]).items():
-            total[name] += count * times
+    if tallies.null_count() < len(tallies):
+        for text, times in Counter(tallies.drop_nulls().to_list()).items():
+            for name, count in msgspec.json.decode(text, type=dict[str, int]).items():
+                total[name] += count * times
     return dict(sorted(total.items()))

@@ -1,13 +1,17 @@
 """The windows that one step of the controller touches, in memory."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
+import numpy as np
 import polars as pl
 
 from tidegate.kernel.objects import ObjectPlane
 from tidegate.monitors import profile
 from tidegate.monitors.records import DAY, StoredWindow, WindowKey
+
+_Candidate = tuple[WindowKey, StoredWindow | None, str, str]
 
 
 class KnownWindows(Protocol):
@@ -53,18 +57,17 @@ class TouchedWindows:
 
     def label(self, endpoint: str, labels: pl.DataFrame) -> pl.DataFrame:
         """Give predictions of an endpoint their labels, one each; returns those whose prediction nobody has seen."""
-        left = labels
-        for key, first, last in self._candidates(endpoint, labels):
+        labels = labels.sort("prediction_id")
+        names = labels["prediction_id"].to_list()
+        left = np.ones(labels.height, np.bool_)
+        for key, stored, first, last in self._candidates(endpoint, names):
             # A row that shadows answered too is in a window of each: its label goes to all of them.
-            mine = labels.filter(pl.col("prediction_id").is_between(pl.lit(first), pl.lit(last)))
-            if mine.is_empty():
-                continue
-            rows = self._load(key)
-            if rows is None:
-                continue
-            self._rows[key] = profile.labelled(rows, mine)
-            left = left.join(rows.select("id"), left_on="prediction_id", right_on="id", how="anti")
-        return left.sort("prediction_id")
+            start, end = bisect_left(names, first), bisect_right(names, last)
+            rows = self._load(key, stored) if start < end else None
+            if rows is not None:
+                self._rows[key], own = profile.labelled(rows, labels[start:end])
+                left[start:end][own] = False
+        return labels.filter(left)
 
     def changed(self) -> Iterator[tuple[WindowKey, pl.DataFrame]]:
         """The windows whose rows are no longer what was saved."""
@@ -78,21 +81,24 @@ class TouchedWindows:
         gone = rewritten.union(self.removed)
         return {digest for key, digest in self._profiles.items() if key in gone}
 
-    def _candidates(self, endpoint: str, labels: pl.DataFrame) -> list[tuple[WindowKey, str, str]]:
-        first, last = labels["prediction_id"].min(), labels["prediction_id"].max()
-        if not isinstance(first, str) or not isinstance(last, str):
+    def _candidates(self, endpoint: str, names: list[str]) -> list[_Candidate]:
+        """The windows that may hold some of these predictions, each with its first and its last id."""
+        if not names:
             return []
-        here = [(key, rows["id"][0], rows["id"][-1]) for key, rows in self._rows.items() if key.endpoint == endpoint]
-        there = [
-            (window.key, window.first_id, window.last_id)
-            for window in self._known.spanning(endpoint, first, last)
+        mine = {key: rows["id"] for key, rows in self._rows.items() if key.endpoint == endpoint}
+        here: list[_Candidate] = [(key, None, ids[0], ids[-1]) for key, ids in mine.items()]
+        there: list[_Candidate] = [
+            (window.key, window, window.first_id, window.last_id)
+            for window in self._known.spanning(endpoint, names[0], names[-1])
             if window.key not in self._rows and window.key not in self.removed
         ]
         return here + there
 
-    def _load(self, key: WindowKey) -> pl.DataFrame | None:
+    def _load(self, key: WindowKey, stored: StoredWindow | None = None) -> pl.DataFrame | None:
+        """The rows of a window; `stored`: what is known of it, where it has been asked for already."""
         if key not in self._rows:
-            stored = None if key in self.removed else self._known.find(key)
+            if stored is None and key not in self.removed:
+                stored = self._known.find(key)
             if stored is None:
                 self._before[key] = None
                 return None

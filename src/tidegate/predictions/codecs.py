@@ -6,8 +6,7 @@ it, since one file holds the answers of all endpoints: classes, booleans and flo
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from operator import attrgetter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,15 +14,13 @@ import msgspec
 from tidegate.kernel.clock import to_micros
 from tidegate.predictions.records import LABELS, PREDICTIONS, LabelRow, PredictionRow, Shadow, Source, Value
 from tidegate.predictions.rules import value_number, value_text
+from tidegate.predictions.unpacking import unpacked
 
 if TYPE_CHECKING:
     import polars as pl
 
 decode_prediction = msgspec.msgpack.Decoder(PredictionRow).decode
 decode_label = msgspec.msgpack.Decoder(LabelRow).decode
-_json = msgspec.json.Encoder().encode
-
-_OF_SOURCE = frozenset({"endpoint", "deployment", "model", "number", "variant"})
 
 _CHUNK = 10_000
 """So many decoded rows live at a time: the garbage collector walks over all of them."""
@@ -51,9 +48,8 @@ class PredictionCodec:
 
         full = prediction_schema()
         schema = {name: full[name] for name in columns or full}
-        chunks = [_columns(payloads[at : at + _CHUNK], schema) for at in range(0, len(payloads), _CHUNK)]
-        frames = [pl.DataFrame(chunk, schema_overrides=schema) for chunk in chunks]
-        return pl.concat([pl.DataFrame(schema=schema), *frames]).rechunk()
+        frames = [unpacked(payloads[at : at + _CHUNK], schema) for at in range(0, len(payloads) or 1, _CHUNK)]
+        return pl.concat(frames, rechunk=True)
 
 
 class LabelCodec:
@@ -195,67 +191,6 @@ def label_schema() -> dict[str, "pl.DataType"]:
     }
 
 
-def _columns(payloads: list[bytes], wanted: Iterable[str]) -> dict[str, object]:
-    rows = [decode_prediction(payload) for payload in payloads]
-    sources = [row.source for row in rows]
-    made: dict[str, Callable[[], object]] = {
-        "inputs": lambda: [row.inputs.decode("utf-8", "replace") for row in rows],
-        "value": lambda: [value_text(row.value) for row in rows],
-        "value_number": lambda: [value_number(row.value) for row in rows],
-        "classes": lambda: [_json(source.classes).decode() for source in sources],
-        "probabilities": lambda: _lists([row.probabilities for row in rows]),
-        "unknown": lambda: [_tally(row.unknown) for row in rows],
-        "missing": lambda: [_tally(row.missing) for row in rows],
-        "shadows": lambda: _shadows(rows),
-    }
-    return {name: made[name]() if name in made else _plain(name, rows, sources) for name in wanted}
-
-
-def _plain(name: str, rows: list[PredictionRow], sources: list[Source]) -> list[object]:
-    """A column whose values are as they were logged."""
-    return list(map(attrgetter(name), sources if name in _OF_SOURCE else rows))
-
-
-def _shadows(rows: list[PredictionRow]) -> "pl.Series":
-    """A column of lists of structs, null where a row has no shadow."""
-    import numpy as np
-    import polars as pl
-
-    flat = [shadow for row in rows for shadow in row.shadows or ()]
-    if not flat:
-        return pl.repeat(None, len(rows), dtype=pl.List(pl.Struct(shadow_schema())), eager=True)
-    counts = np.fromiter((len(row.shadows or ()) for row in rows), np.int64, len(rows))
-    sources = [shadow.source for shadow in flat]
-    columns = {
-        "deployment": [source.deployment for source in sources],
-        "model": [source.model for source in sources],
-        "number": [source.number for source in sources],
-        "variant": [source.variant for source in sources],
-        "value": [value_text(shadow.value) for shadow in flat],
-        "value_number": [value_number(shadow.value) for shadow in flat],
-        "classes": [_json(source.classes).decode() for source in sources],
-        "probabilities": _lists([shadow.probabilities for shadow in flat]),
-    }
-    structs = pl.DataFrame(columns, schema=shadow_schema()).to_struct("shadows")
-    places = np.arange(len(rows))
-    grouped = pl.DataFrame({"row": np.repeat(places, counts), "shadows": structs}).group_by("row", maintain_order=True)
-    every = pl.DataFrame({"row": places})
-    return every.join(grouped.agg("shadows"), on="row", how="left", maintain_order="left")["shadows"]
-
-
-def _lists(values: list[list[float] | None]) -> "pl.Series":
-    """A column of lists, null where a list is empty or None; several times faster than Polars makes it of lists."""
-    import numpy as np
-    import polars as pl
-
-    lengths = np.fromiter((len(value) if value else 0 for value in values), np.int64, len(values))
-    flat = np.fromiter((number for value in values if value for number in value), np.float64, int(lengths.sum()))
-    rows = np.arange(len(values))
-    grouped = pl.DataFrame({"row": np.repeat(rows, lengths), "value": flat}).group_by("row", maintain_order=True)
-    filled = pl.DataFrame({"row": rows}).join(grouped.agg("value"), on="row", how="left", maintain_order="left")
-    return filled["value"]
-
-
 def _value(text: str | None) -> Value | None:
     value: Value | None = None if text is None else msgspec.json.decode(text, type=Value)
     return value
@@ -263,7 +198,3 @@ def _value(text: str | None) -> Value | None:
 
 def _counts(text: str | None) -> dict[str, int] | None:
     return None if text is None else msgspec.json.decode(text, type=dict[str, int])
-
-
-def _tally(counts: dict[str, int] | None) -> str | None:
-    return _json(counts).decode() if counts else None

@@ -1,19 +1,24 @@
 """Following the prediction log: what is new since a mark, so that the cost grows with the news and not with history."""
 
+import functools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tidegate.kernel.objects import ObjectPlane
-from tidegate.predictions.codecs import CODECS, label_schema, prediction_schema
+from tidegate.predictions.codecs import CODECS
 from tidegate.predictions.reading import open_parquet
-from tidegate.predictions.records import PREDICTIONS, Mark
+from tidegate.predictions.records import Mark
 from tidegate.storage.journal import JournalReader, JournalSnapshot, SealedSegment
 from tidegate.storage.journal.index import SegmentIndex
 from tidegate.storage.journal.parquet import NUMBER
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+_KEPT = 5_000
+"""So many records stay decoded for others who follow the same topic."""
 
 
 class News(NamedTuple):
@@ -28,6 +33,8 @@ class News(NamedTuple):
 class Follower:
     """Reads one topic of the prediction log onwards from a mark. Not thread-safe.
 
+    Several may follow through one, each from marks of its own: what one has read, the next does not decode again.
+
     Law: following from the empty mark, each time from the mark that the last step gave, yields every record of the
     topic exactly once, whatever is written and sealed meanwhile and wherever the steps are cut.
     """
@@ -39,37 +46,45 @@ class Follower:
         self._topic = topic
         self._codec = next(codec for codec in CODECS if codec.topic == topic)
         self._read: tuple[Mark, object] | None = None
-        self._nothing: dict[tuple[str, ...] | None, pl.DataFrame] = {}
+        self._decoded: tuple[list[bytes], pl.DataFrame] | None = None
 
-    def after(self, mark: Mark, limit: int, columns: tuple[str, ...] | None = None) -> News:
-        """Up to about `limit` new records as the columns named, all of them by default."""
+    @functools.cached_property
+    def _nothing(self) -> "pl.DataFrame":
+        return self._codec.to_frame([])
+
+    def after(self, mark: Mark, limit: int) -> News:
+        """Up to about `limit` new records, by the schema of their topic in `predictions.codecs`."""
         import polars as pl
 
         extent = self._reader.extent()  # before the look, so that what was seen is as new as that, or newer
-        nothing = self._none(columns)
         if self._read == (mark, extent):
-            return News(nothing, mark, True)
+            return News(self._nothing, mark, True)
         progress = _Progress(mark, limit)
         with self._reader.snapshot() as snapshot:
             frames = self._sealed(snapshot, progress)
             payloads = self._files(snapshot, progress)
-        wanted = nothing.columns
-        news = pl.concat([*(frame.select(wanted) for frame in frames), self._codec.to_frame(payloads, wanted)])
+        wanted = self._nothing.columns
+        news = pl.concat([*(frame.select(wanted) for frame in frames), self._frame_of(payloads)])
         exhausted, reached = progress.left > 0, progress.mark()
         if exhausted:
             self._read = reached, extent
         return News(news, reached, exhausted)
 
-    def _none(self, columns: tuple[str, ...] | None) -> "pl.DataFrame":
-        """No records, as these columns."""
-        known = self._nothing.get(columns)
-        if known is None:
-            import polars as pl
+    def _frame_of(self, payloads: list[bytes]) -> "pl.DataFrame":
+        """The records as columns; those that were decoded last are not decoded again."""
+        import polars as pl
 
-            schema = prediction_schema() if self._topic == PREDICTIONS else label_schema()
-            known = pl.DataFrame(schema={name: schema[name] for name in columns or schema})
-            self._nothing[columns] = known
-        return known
+        if not payloads:
+            return self._nothing
+        known, decoded = self._decoded or ([], self._nothing)
+        start = known.index(payloads[0]) if payloads[0] in known else len(known)
+        again = min(len(known) - start, len(payloads))
+        if known[start : start + again] != payloads[:again]:
+            again = 0
+        frame = pl.concat([decoded.slice(start, again), self._codec.to_frame(payloads[again:])])
+        if len(payloads) <= _KEPT:
+            self._decoded = payloads, frame
+        return frame
 
     def skip(self, mark: Mark) -> Mark:
         """The mark behind everything that there is now, without decoding any of it."""

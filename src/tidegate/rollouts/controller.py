@@ -146,7 +146,7 @@ class RolloutController:
         """Read, judge and save; whether everything was read."""
         # Labels first: whoever logged one had seen its prediction, so the predictions read afterwards hold it.
         labels = self._labels.after(state.marks.get(LABELS, Mark()), self._batch)
-        predictions = self._predictions.after(state.marks.get(PREDICTIONS, Mark()), self._batch, pairs.NEWS)
+        predictions = self._predictions.after(state.marks.get(PREDICTIONS, Mark()), self._batch)
         told = labels if predictions.exhausted else News(pairs.no_labels(), state.marks.get(LABELS, Mark()), False)
         self._observe("read")
         after = [self._judge(kept, predictions.frame, told.frame, live) for kept in state.running]

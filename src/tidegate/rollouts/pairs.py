@@ -12,19 +12,6 @@ from tidegate.predictions.rules import value_number, value_text
 from tidegate.rollouts.records import KeptRollout
 from tidegate.rollouts.rules import News, Pairs, Split
 
-NEWS = (
-    "id",
-    "endpoint",
-    "deployment",
-    "value",
-    "value_number",
-    "probabilities",
-    "status",
-    "weight",
-    "shadows",
-)
-"""The columns of the prediction log that are read."""
-
 _SAID: dict[str, pl.DataType] = {"value": pl.String(), "number": pl.Float64(), "score": pl.Float64()}
 SCHEMA: dict[str, pl.DataType] = {
     "id": pl.String(),
@@ -47,7 +34,7 @@ class Taken(NamedTuple):
 
 
 def take(kept: KeptRollout, predictions: pl.DataFrame, labels: pl.DataFrame, pending: pl.DataFrame) -> Taken:
-    """Sort out the news of the log: `predictions` with the columns `NEWS` and `labels`, of all endpoints.
+    """Sort out the news of the log: `predictions` and `labels`, of all endpoints.
 
     ``pending`` are the rows that waited. The first label of a prediction counts: bets that were placed stay placed.
     """

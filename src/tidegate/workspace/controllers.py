@@ -52,13 +52,14 @@ def build(shared: Shared) -> list[Controller]:
     storage = shared.storage
     catalog, clock, machine, objects = storage.catalog, storage.clock, storage.machine, storage.objects
     followed = storage.journal_folder, storage.journal_index, objects
+    predictions, labels = Follower(PREDICTIONS, *followed), Follower(LABELS, *followed)
     sealing = SealingController(
         storage.journal_folder, index=storage.journal_index, objects=objects, codecs=CODECS, clock=clock
     )
     quality = QualityController(
         store=SqlMonitors(catalog),
-        folder=storage.journal_folder,
-        index=storage.journal_index,
+        predictions=predictions,
+        labels=labels,
         objects=objects,
         clock=clock,
         machine=machine,
@@ -71,8 +72,8 @@ def build(shared: Shared) -> list[Controller]:
         moves=shared.moves,
         acts=shared.acts,
         write=writing(catalog, shared.dispatcher.on_behalf),
-        predictions=Follower(PREDICTIONS, *followed),
-        labels=Follower(LABELS, *followed),
+        predictions=predictions,
+        labels=labels,
         objects=objects,
         clock=clock,
         machine=machine,
@@ -91,8 +92,8 @@ def build(shared: Shared) -> list[Controller]:
     )
     incidents = IncidentController(store=SqlIncidents(catalog), book=shared.book, events=shared.facts)
     return [
-        Controller("sealing", sealing.step),
-        Controller("quality", quality.step),
+        Controller("sealing", sealing.step, apart=True),
+        Controller("quality", quality.step, apart=True),
         Controller("drift", drift.step),
         Controller("rollouts", rollouts.step),
         Controller("retraining", retrainer.step),

@@ -19,7 +19,7 @@ from tidegate.predictions.codecs import CODECS
 from tidegate.predictions.following import Follower
 from tidegate.predictions.log import PredictionLog
 from tidegate.predictions.reading import PredictionReader
-from tidegate.predictions.records import LabelRow, PredictionRow, Source, Value
+from tidegate.predictions.records import LABELS, PREDICTIONS, LabelRow, PredictionRow, Source, Value
 from tidegate.storage.catalog import open_catalog
 from tidegate.storage.journal import JournalWriter, SealResult, seal_once
 from tidegate.storage.journal.catalog_index import CatalogSegmentIndex
@@ -88,8 +88,8 @@ class LoggedHome:
         """A controller as after a restart."""
         return QualityController(
             store=self.store,
-            folder=self.journal,
-            index=self.index,
+            predictions=self.follower(PREDICTIONS),
+            labels=self.follower(LABELS),
             objects=self.objects,
             clock=self.clock,
             machine=self.machine,

@@ -1,5 +1,6 @@
 """The law of `Follower`: every record exactly once, wherever the steps are cut and whatever is sealed meanwhile."""
 
+import itertools
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -8,6 +9,9 @@ from hypothesis import strategies as st
 
 from tests.contract.predictions.logged_home import LoggedHome
 from tidegate.predictions.records import LABELS, PREDICTIONS, Mark
+
+READERS = range(2)
+"""So many follow through the same follower."""
 
 acts = st.lists(
     st.tuples(st.sampled_from(["predict", "label", "both", "roll", "seal", "follow", "restart"]), st.integers(1, 9)),
@@ -28,16 +32,16 @@ def test_every_record_is_followed_once(things: list[tuple[str, int]]) -> None:
 
 def _follow(home: LoggedHome, things: list[tuple[str, int]]) -> None:
     logged: dict[str, list[str]] = {PREDICTIONS: [], LABELS: []}
-    seen: dict[str, list[str]] = {PREDICTIONS: [], LABELS: []}
+    seen: list[dict[str, list[str]]] = [{PREDICTIONS: [], LABELS: []} for _ in READERS]
     columns = {PREDICTIONS: "id", LABELS: "prediction_id"}
     followers = {topic: home.follower(topic) for topic in logged}
-    marks = {topic: Mark() for topic in logged}
+    marks = [{topic: Mark() for topic in logged} for _ in READERS]
 
-    def follow(topic: str, limit: int) -> bool:
-        news = followers[topic].after(marks[topic], limit, (columns[topic],))
+    def follow(topic: str, limit: int, reader: int) -> bool:
+        news = followers[topic].after(marks[reader][topic], limit)
         assert news.frame.height <= limit
-        marks[topic] = news.mark
-        seen[topic] += news.frame[columns[topic]].to_list()
+        marks[reader][topic] = news.mark
+        seen[reader][topic] += news.frame[columns[topic]].to_list()
         return news.exhausted
 
     for what, count in things:
@@ -52,13 +56,13 @@ def _follow(home: LoggedHome, things: list[tuple[str, int]]) -> None:
         elif what == "restart":
             followers = {topic: home.follower(topic) for topic in logged}
         elif what == "follow":
-            follow(PREDICTIONS if count % 2 else LABELS, count)
-    for topic in logged:
-        while not follow(topic, 5):
+            follow(PREDICTIONS if count % 2 else LABELS, count, count // 2 % len(READERS))
+    for reader, topic in itertools.product(READERS, logged):
+        while not follow(topic, 5, reader):
             pass
-    assert {topic: sorted(ids) for topic, ids in seen.items()} == {topic: sorted(ids) for topic, ids in logged.items()}
+        assert sorted(seen[reader][topic]) == sorted(logged[topic])
     home.seal()
-    for topic in logged:
-        assert follow(topic, 5)
-        assert marks[topic].numbers == {}
-        assert len(seen[topic]) == len(logged[topic])
+    for reader, topic in itertools.product(READERS, logged):
+        assert follow(topic, 5, reader)
+        assert marks[reader][topic].numbers == {}
+        assert len(seen[reader][topic]) == len(logged[topic])

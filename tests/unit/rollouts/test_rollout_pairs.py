@@ -143,7 +143,7 @@ def test_rows_and_losses_are_those_of_a_plain_loop(seen: list[Any], kind: str, p
     loop = PlainLoop(CLASSES[kind], paired=paired)
     for row in seen:
         loop.add(*row)
-    frame = PredictionCodec().to_frame([msgspec.msgpack.encode(row) for row in loop.logged]).select(pairs.NEWS)
+    frame = PredictionCodec().to_frame([msgspec.msgpack.encode(row) for row in loop.logged])
     labels = [LabelCodec().to_frame([msgspec.msgpack.encode(row) for row in part]) for part in loop.told]
     first = pairs.take(loop.kept, frame, labels[0], pairs.nothing_pending())
     second = pairs.take(loop.kept, frame.clear(), labels[1], first.pending)
