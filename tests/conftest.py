@@ -7,11 +7,16 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.peers.peer import Peer, find_peer
+from tidegate.cli.serve import PINNED_THREADS
+from tidegate.loop.supervisor import settle
 
 # A developer's own home or server must not be found by a test.
 for name in [name for name in os.environ if name.startswith("TIDEGATE_")]:
     del os.environ[name]
 
+
+# One thread a pool, as `tidegate serve` has it: the workers of the suite share the processors among themselves.
+os.environ.update(PINNED_THREADS)
 
 # How long anything takes decides no test, on a busy machine least of all.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -22,6 +27,11 @@ settings.load_profile("suite")
 def peer() -> Callable[[str], Peer]:
     """Opens a foreign client or server by its name: `peer("tritonclient").run("driver.py", …)`."""
     return find_peer
+
+
+def pytest_collection_finish() -> None:
+    """What has been loaded by now stays to the end: as in a server, the garbage collector need not look through it."""
+    settle()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

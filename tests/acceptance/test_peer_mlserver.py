@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.contract.endpoints.serving_home import Trained
 from tests.contract.models.fitted_models import COLUMNS, flights
+from tests.contract.models.kept_models import Trained
 from tests.peers.peer import Peer
 from tidegate.http.thread import serving
 from tidegate.kernel.settings import Settings

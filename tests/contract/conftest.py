@@ -31,7 +31,7 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> "Iterator[Home]":
     way, _, database = request.param.partition("-")
     catalog = ""
     if database == "postgres":
-        catalog = request.getfixturevalue("databases").new()
+        catalog = request.getfixturevalue("databases").with_catalog()
     made = Home(tmp_path / "home", way, catalog)
     yield made
     made.close()

@@ -8,6 +8,7 @@ import msgspec
 
 from tidegate.http.thread import serving
 from tidegate.kernel.settings import Settings
+from tidegate.testing.catalogs import place_catalog
 from tidegate.workspace import Workspace, open_local, open_workspace
 
 Way = Literal["local", "wire", "http"]
@@ -19,6 +20,8 @@ class Home:
     def __init__(self, folder: Path, way: Way, catalog: str = "", simulated_clock: bool | None = None) -> None:
         self.settings = Settings(home=str(folder), catalog=catalog)
         self.way = way
+        if not catalog:
+            place_catalog(folder)
         self._exit = contextlib.ExitStack()
         self.inside = self._exit.enter_context(
             contextlib.closing(open_local(self.settings, simulated_clock=simulated_clock))

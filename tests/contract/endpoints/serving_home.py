@@ -2,13 +2,9 @@
 
 import contextlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tests.contract.models.fitted_models import fitted
-from tidegate.data.records import Origin
+from tests.contract.models.kept_models import kept
 from tidegate.endpoints.engine import ServingEngine
 from tidegate.endpoints.records import Deployment
 from tidegate.endpoints.service import Endpoints
@@ -19,7 +15,6 @@ from tidegate.kernel.context import Role
 from tidegate.kernel.dispatch import Dispatcher, LocalInvoker
 from tidegate.kernel.errors import Forbidden
 from tidegate.kernel.ids import IdFactory
-from tidegate.kernel.schema import Column
 from tidegate.lineage.store import LineageGraph
 from tidegate.models.records import StagePolicy
 from tidegate.models.service import Models
@@ -33,18 +28,10 @@ from tidegate.storage.journal import JournalWriter
 from tidegate.storage.journal.catalog_index import CatalogSegmentIndex
 from tidegate.storage.memory import AnswerMemory
 from tidegate.storage.objects.folder import FolderObjects
+from tidegate.testing.catalogs import place_catalog
 
 ROW: dict[str, Any] = {"distance": 1400, "wind": 12.5, "low_visibility": False, "carrier": "c01"}
 """One row as the models of `fitted_models` take it."""
-
-
-class Trained(NamedTuple):
-    """Rows that a model was trained on."""
-
-    X: NDArray[np.float32]
-    columns: tuple[Column, ...]
-    digest: str = "0" * 64
-    lineage: tuple[Origin, ...] = ()
 
 
 class Roles:
@@ -73,7 +60,7 @@ class ServingHome:
     def __init__(self, folder: Path, clock: BusinessClock | None = None) -> None:
         self.machine = SystemClock()
         self.clock = clock or self.machine
-        folder.mkdir(parents=True, exist_ok=True)
+        place_catalog(folder)
         self.catalog = open_catalog("", folder)
         self.objects = FolderObjects(folder / "objects")
         self.index = CatalogSegmentIndex(self.catalog, self.clock)
@@ -114,9 +101,7 @@ class ServingHome:
 
     def promoted(self, recipe: str, name: str, *, unknown: Policy = "null", missing: Policy = "null") -> str:
         """The reference of a version in stage production, made of a model of `fitted_models`."""
-        made = fitted(recipe)
-        inputs = Trained(made.matrix, made.signature.columns)
-        version = self.models.log(name, made.model, inputs=inputs, unknown_category=unknown, missing_feature=missing)
+        version = kept(recipe, unknown, missing).log(name, self.models, self.objects)
         if version.stage != "production":
             self.models.set_policy(name, "production", policy=StagePolicy())
             self.models.promote(name, version.number, to="production")

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from tests.contract.endpoints.serving_home import ROW, Trained
-from tests.contract.models.fitted_models import fitted
+from tests.contract.endpoints.serving_home import ROW
+from tests.contract.models.kept_models import kept
 from tidegate.endpoints.records import OutcomeIn, Strategy
 from tidegate.kernel.clock import SystemClock
 from tidegate.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Refused
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 
 def logged(workspace: "Workspace", recipe: str, name: str = "late") -> ModelVersion:
-    made = fitted(recipe)
-    return workspace.models.log(name, made.model, inputs=Trained(made.matrix, made.signature.columns))
+    return kept(recipe).log(name, workspace.models, workspace.objects)
 
 
 def promoted(workspace: "Workspace", recipe: str, name: str = "late") -> ModelVersion:

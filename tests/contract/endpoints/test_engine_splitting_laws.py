@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy.stats import binom, kstest
 
 import tidegate as tg
-from tests.contract.endpoints.serving_home import ROW, ServingHome, Trained
-from tests.contract.models.fitted_models import fitted
+from tests.contract.endpoints.serving_home import ROW, ServingHome
+from tests.contract.models.kept_models import kept
 from tidegate.endpoints.engine import ServingEngine
 from tidegate.endpoints.moves import Moves
 from tidegate.endpoints.records import Deployment, PredictionOut
@@ -283,8 +283,7 @@ class Known:
 
 def served_by(home: ServingHome, recipe: str, service: str) -> str:
     """A version in production whose manifest names a feature service."""
-    made = fitted(recipe)
-    version = home.models.log("fed", made.model, inputs=Trained(made.matrix, made.signature.columns))
+    version = kept(recipe).log("fed", home.models, home.objects)
     manifest = msgspec.structs.replace(version.manifest, service=service)
     fed = home.models.register("fed", manifest)
     home.models.set_policy("fed", "production", policy=StagePolicy())

@@ -37,7 +37,7 @@ def space(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalWorks
     catalog = ""
     if request.param == "postgres":
         databases: Databases = request.getfixturevalue("databases")
-        catalog = databases.new()
+        catalog = databases.with_catalog()
     with open_local(Settings(home=str(tmp_path / "home"), catalog=catalog)) as opened:
         yield opened
 

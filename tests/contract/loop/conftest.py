@@ -11,20 +11,26 @@ from tests.contract.conftest import WAYS
 from tests.contract.storage.catalog_home import catalog, catalog_home, replica
 
 if TYPE_CHECKING:
+    from tests.contract.loop.retraining_home import LearningHomes
     from tidegate.testing.workspaces import Home
 
 __all__ = ["catalog", "catalog_home", "replica"]
 
 
-@pytest.fixture(params=WAYS)
-def learning(request: pytest.FixtureRequest, tmp_path: Path) -> "Iterator[Home]":
-    """A new `learning_home`, reached in one of four ways."""
-    from tests.contract.loop.retraining_home import learning_home
+@pytest.fixture(scope="session")
+def learning_homes(tmp_path_factory: pytest.TempPathFactory) -> "LearningHomes":
+    """Makes homes whose model is trained anew."""
+    from tests.contract.loop.retraining_home import LearningHomes
 
+    return LearningHomes(tmp_path_factory.mktemp("learning"))
+
+
+@pytest.fixture(params=WAYS)
+def learning(request: pytest.FixtureRequest, learning_homes: "LearningHomes", tmp_path: Path) -> "Iterator[Home]":
+    """A new one, reached in one of four ways."""
     way, _, database = request.param.partition("-")
-    made = learning_home(
-        tmp_path / "home", way, request.getfixturevalue("databases").new() if database == "postgres" else ""
-    )
+    databases = request.getfixturevalue("databases") if database == "postgres" else None
+    made = learning_homes.new(tmp_path / "home", way, databases)
     yield made
     made.close()
     shutil.rmtree(tmp_path / "home", ignore_errors=True)

@@ -1,10 +1,12 @@
 """A home whose model is trained anew, and what that leaves in it."""
 
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from tests.contract.loop import training_steps
+from tests.postgres import Databases
 from tests.slices import deployed
 from tidegate.events.store import EventLog
 from tidegate.loop.policy import RetrainingPolicy
@@ -16,13 +18,30 @@ ENDPOINT = "windy"
 MONTHLY = RetrainingPolicy(pipeline="retraining", schedule_days=30, drift=False, cool_down_days=7, minimum_labels=1)
 
 
-def learning_home(folder: Path, way: Way, catalog: str) -> Home:
-    """A home with a simulated clock, a deployed model, and a pipeline."""
-    home = Home(folder, way, catalog, simulated_clock=True)
+class LearningHomes:
+    """Homes with a simulated clock, a deployed model, and a pipeline: copies of one on each database."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._made: dict[bool, str] = {}
+
+    def new(self, folder: Path, way: Way, databases: Databases | None) -> Home:
+        """A home of this way; its catalog is on PostgreSQL where there is a server."""
+        original = self._folder / ("postgres" if databases else "sqlite")
+        if bool(databases) not in self._made:
+            self._made[bool(databases)] = catalog = databases.with_catalog() if databases else ""
+            _make(original, catalog)
+        shutil.copytree(original, folder)
+        catalog = databases.copy(self._made[True]) if databases else ""
+        return Home(folder, way, catalog, simulated_clock=True)
+
+
+def _make(folder: Path, catalog: str) -> None:
+    home = Home(folder, "local", catalog, simulated_clock=True)
     home.workspace.loop.tick(START)
     home.workspace.endpoints.deploy(ENDPOINT, deployed(home).version)
     home.workspace.pipelines.register("retraining", steps=(f"{training_steps.HERE}:train",))
-    return home
+    home.close()
 
 
 def reasons(home: Home) -> list[str]:

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 from sklearn.linear_model import LogisticRegression
 
+from tests.contract.models.kept_models import KeptModel, keep
 from tidegate.data.rows import Rows
 from tidegate.kernel.clock import SystemClock
 from tidegate.kernel.ids import IdFactory
@@ -52,5 +54,12 @@ def late_rows(workspace: Workspace, rows: int = 1600, seed: int = 1) -> tuple[Ro
 
 
 def logged(workspace: Workspace, train: Rows, name: str = "late-arrival", strength: float = 1.0) -> ModelVersion:
-    """A fitted model, logged."""
-    return workspace.models.log(name, LogisticRegression(C=strength).fit(train.X, train.y), inputs=train)
+    """A fitted model, logged; fitted and verified once for the same rows."""
+    if (train.digest, strength) not in _kept:
+        _kept[train.digest, strength] = keep(LogisticRegression(C=strength).fit(train.X, train.y), train)
+    kept = _kept[train.digest, strength]
+    mine = msgspec.structs.replace(kept.manifest, origins=tuple(train.lineage))
+    return KeptModel(mine, kept.contents).log(name, workspace.models, workspace.objects)
+
+
+_kept: dict[tuple[str, float], KeptModel] = {}

@@ -24,6 +24,7 @@ from tidegate.storage.catalog import open_catalog
 from tidegate.storage.journal import JournalWriter, SealResult, seal_once
 from tidegate.storage.journal.catalog_index import CatalogSegmentIndex
 from tidegate.storage.objects.folder import FolderObjects
+from tidegate.testing.catalogs import place_catalog
 
 START = datetime(2013, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -48,7 +49,8 @@ class LoggedHome:
     """Everything under one folder; open the folder twice to be two processes."""
 
     def __init__(self, folder: Path, catalog: str = "", *, segment_bytes: int = 64 << 20) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not catalog:
+            place_catalog(folder)
         self.journal = folder / "journal"
         self.machine = SystemClock()
         self.clock = TestClock()

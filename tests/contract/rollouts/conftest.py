@@ -15,7 +15,7 @@ from tidegate.testing.workspaces import Home
 def flown(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FlownFlights]:
     """A new home, in which nothing has flown yet."""
     way, _, database = request.param.partition("-")
-    catalog = request.getfixturevalue("databases").new() if database == "postgres" else ""
+    catalog = request.getfixturevalue("databases").with_catalog() if database == "postgres" else ""
     home = Home(tmp_path / "home", way, catalog, simulated_clock=True)
     yield FlownFlights(home)
     home.close()

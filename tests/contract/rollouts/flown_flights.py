@@ -10,8 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tests.contract.endpoints.serving_home import Trained
 from tests.contract.models.fitted_models import CARRIERS, COLUMNS, flights, late
+from tests.contract.models.kept_models import KeptModel, Trained, keep
 from tidegate.endpoints.records import OutcomeIn
 from tidegate.models.records import ModelVersion, StagePolicy
 from tidegate.rollouts.records import Rollout
@@ -33,6 +33,12 @@ def classifier(kind: str) -> Any:
     elif kind == "useless":
         truth = np.random.default_rng(7).permutation(TRUTH)
     return make_pipeline(StandardScaler(), LogisticRegression(C=regularisation)).fit(matrix, truth)
+
+
+@cache
+def kept(kind: str) -> KeptModel:
+    """The files of such a model."""
+    return keep(classifier(kind), Trained(MATRIX, COLUMNS))
 
 
 def brier(kind: str) -> float:
@@ -62,7 +68,7 @@ class FlownFlights:
     def promoted(self, kind: str) -> ModelVersion:
         """A version in stage production."""
         workspace = self.workspace
-        version = workspace.models.log("late", classifier(kind), inputs=Trained(MATRIX, COLUMNS))
+        version = kept(kind).log("late", workspace.models, workspace.objects)
         if version.stage != "production":
             workspace.models.set_policy("late", "production", policy=StagePolicy())
             workspace.models.promote("late", version.number, to="production")

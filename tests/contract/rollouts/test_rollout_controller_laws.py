@@ -62,7 +62,7 @@ class Begun(FlownFlights):
 @pytest.fixture(params=["sqlite", "postgres"])
 def begun(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Begun]:
     """A home in which a rollout has begun."""
-    catalog = request.getfixturevalue("databases").new() if request.param == "postgres" else ""
+    catalog = request.getfixturevalue("databases").with_catalog() if request.param == "postgres" else ""
     home = Home(tmp_path / "home", "local", catalog, simulated_clock=True)
     yield Begun(home)
     home.close()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
-import tidegate.workspace  # noqa: F401 - a catalog is made with the tables that are known by then
 from tidegate.storage.catalog import Catalog, open_catalog
+from tidegate.testing.catalogs import place_catalog
 
 if TYPE_CHECKING:
     from tests.postgres import Databases
@@ -66,11 +66,13 @@ def make_tables(catalog: Catalog) -> None:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def catalog_home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CatalogHome]:
-    """A new home on each database."""
+    """A new home on each database, with an empty catalog."""
     address = ""
     if request.param == "postgresql":
         databases: Databases = request.getfixturevalue("databases")
-        address = databases.new()
+        address = databases.with_catalog()
+    else:
+        place_catalog(tmp_path)
     home = CatalogHome(address, tmp_path)
     yield home
     home.close()

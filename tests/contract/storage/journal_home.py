@@ -14,6 +14,7 @@ from tidegate.storage.journal import JournalReader, JournalSnapshot, JournalWrit
 from tidegate.storage.journal.catalog_index import CatalogSegmentIndex
 from tidegate.storage.journal.sealing import Observer
 from tidegate.storage.objects import open_objects
+from tidegate.testing.catalogs import place_catalog
 
 TOPIC = "prediction"
 CLOCK = SystemClock()
@@ -56,6 +57,8 @@ class Home:
     def __init__(self, folder: Path, catalog: Catalog | None = None, objects: ObjectPlane | None = None) -> None:
         self.folder = folder / "journal"
         self.folder.mkdir(parents=True, exist_ok=True)
+        if catalog is None:
+            place_catalog(folder)
         self.catalog = catalog or open_catalog("", folder)
         self.index = CatalogSegmentIndex(self.catalog, CLOCK)
         self.objects = objects or open_objects(folder / "objects")

@@ -25,7 +25,7 @@ from tidegate.events.store import EventLog
 from tidegate.kernel.clock import SystemClock
 from tidegate.kernel.errors import Conflict, Internal, TidegateError
 from tidegate.kernel.ids import IdFactory
-from tidegate.storage.catalog import Catalog
+from tidegate.storage.catalog import Catalog, open_catalog
 from tidegate.storage.leases import Leases
 
 
@@ -505,6 +505,17 @@ def test_the_pulse_changes_with_the_commits_of_anybody(catalog: Catalog, replica
         one.write(put(one, f"n{number}"))
         pulses.append(catalog.pulse())
     assert len(set(map(str, pulses))) == 4
+
+
+def test_a_reader_that_outlives_its_catalog_leaves_no_connection_open(catalog_home: CatalogHome) -> None:
+    """Its pool is gone by then, and would keep the connection until it is collected as garbage."""
+    catalog = open_catalog(catalog_home.address, catalog_home.folder)
+    with catalog.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        catalog.close()
+        assert driver.execute("SELECT 1").fetchone() == (1,)
+    with pytest.raises(Exception, match="closed"):
+        driver.execute("SELECT 1")
 
 
 def test_the_test_tables_are_not_among_the_rooms(catalog: Catalog) -> None:

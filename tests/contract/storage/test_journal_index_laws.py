@@ -15,16 +15,19 @@ from tidegate.storage.catalog import Catalog, open_catalog
 from tidegate.storage.journal import ChainHead, verify
 from tidegate.storage.journal.catalog_index import CatalogSegmentIndex, chain_head, segments, writers
 from tidegate.storage.journal.records import GENESIS, SealedPart
+from tidegate.testing.catalogs import place_catalog
 
 
 @pytest.fixture(scope="module")
 def postgres(databases: Databases) -> str:
-    return databases.new()
+    return databases.with_catalog()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalog]:
     address = request.getfixturevalue("postgres") if request.param == "postgres" else ""
+    if not address:
+        place_catalog(tmp_path)
     catalog = open_catalog(address, tmp_path)
 
     def empty() -> None:

@@ -1,7 +1,9 @@
 """Migrations make the same catalog as the tables do, on each database."""
 
+import contextlib
 import importlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,10 +22,12 @@ from tidegate.storage.schema import metadata
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture
-def empty(catalog_home: CatalogHome) -> Catalog:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalog]:
     """A catalog without a single table."""
-    return catalog_home.adopt(Catalog(opening._dialect(catalog_home.address, catalog_home.folder)))
+    address = request.getfixturevalue("databases").new() if request.param == "postgresql" else ""
+    with contextlib.closing(Catalog(opening._dialect(address, tmp_path))) as catalog:
+        yield catalog
 
 
 def upgrade(catalog: Catalog) -> None:

@@ -6,10 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import sqlalchemy as sa
-
-from tests.contract.endpoints.serving_home import Trained
-from tests.contract.models.fitted_models import fitted
+from tests.contract.models.kept_models import kept
 from tidegate.models.records import StagePolicy
 from tidegate.storage.schema import metadata
 from tidegate.workspace import LocalWorkspace, Workspace
@@ -57,7 +54,9 @@ class ServedHome:
     def kept(self) -> dict[str, str]:
         """A digest of every table of the catalog, of every file of the journal, and the names of all objects."""
         with self.inside.storage.catalog.connect() as reader:
-            rows = {each.name: sorted(map(repr, reader.execute(sa.select(each)))) for each in metadata.sorted_tables}
+            rows = {
+                each: sorted(map(repr, reader.exec_driver_sql(f'SELECT * FROM "{each}"'))) for each in metadata.tables
+            }
         found = {f"table {name}": hashlib.sha256(repr(all_).encode()).hexdigest() for name, all_ in rows.items()}
         for path in sorted((self._folder / "journal").rglob("*")):
             if path.is_file():
@@ -74,7 +73,6 @@ class ServedHome:
 
 def log_version(workspace: Workspace, name: str, recipe: str = "linear, no nulls") -> str:
     """The reference of a version of this name, made of a model of `fitted_models`, in stage production."""
-    made = fitted(recipe)
-    version = workspace.models.log(name, made.model, inputs=Trained(made.matrix, made.signature.columns))
+    version = kept(recipe).log(name, workspace.models, workspace.objects)
     workspace.models.set_policy(name, "production", policy=StagePolicy())
     return workspace.models.promote(name, version.number, to="production").reference

@@ -30,7 +30,7 @@ def databases() -> Iterator[Databases]:
 @pytest.fixture(params=["sqlite", "postgres"])
 def space(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalWorkspace]:
     """A home with a pipeline of three steps, and the trace that they leave."""
-    catalog = "" if request.param == "sqlite" else request.getfixturevalue("databases").new()
+    catalog = "" if request.param == "sqlite" else request.getfixturevalue("databases").with_catalog()
     with open_local(Settings(home=str(tmp_path / "home"), catalog=catalog)) as opened:
         opened.pipelines.register("nightly", steps=THREE)
         yield opened

@@ -65,21 +65,24 @@ def count(catalog: Catalog, writer: str) -> None:
         say("counted", writer, value)
 
 
-def create(folder: Path, address: str) -> None:
-    """Wait for the word, then open the home."""
-    say("ready")
-    sys.stdin.readline()
-    catalog = open_catalog(address, folder)
-    catalog.write(lambda: None)
-    catalog.close()
-    say("opened")
+def create(address: str, folders: list[Path]) -> None:
+    """Open each home when the word is given."""
+    import tidegate.workspace  # noqa: F401 - a catalog is made with the tables that are known by then
+
+    for folder in folders:
+        say("ready")
+        sys.stdin.readline()
+        catalog = open_catalog(address, folder)
+        catalog.write(lambda: None)
+        catalog.close()
+        say("opened")
 
 
 def main() -> None:
     """Play the role."""
     role, folder, address, *rest = sys.argv[1:]
     if role == "create":
-        create(Path(folder), address)
+        create(address, [Path(folder), *map(Path, rest)])
         return
     catalog = open_catalog(address, Path(folder))
     if role == "count":

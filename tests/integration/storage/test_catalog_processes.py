@@ -41,8 +41,8 @@ def has_written(writer: Child, much: int) -> bool:
     return len(writer.said("written")) > much
 
 
-def are_ready(children: list[Child]) -> bool:
-    return all(one.lines for one in children)
+def have_said(children: list[Child], lines: int) -> bool:
+    return all(len(one.lines) >= lines for one in children)
 
 
 def test_law_1_a_killed_writer_loses_nothing_that_was_acknowledged(catalog: Catalog, tmp_path: Path) -> None:
@@ -98,17 +98,18 @@ def test_law_5_four_processes_lose_no_update_and_none_starves(catalog: Catalog, 
 
 
 def test_processes_that_make_one_home_at_once_all_succeed(tmp_path: Path) -> None:
-    for round_ in range(3):
-        home = tmp_path / f"home{round_}"
+    homes = [tmp_path / f"home{round_}" for round_ in range(3)]
+    for home in homes:
         home.mkdir()
-        with ExitStack() as stack:
-            children = [stack.enter_context(child("create", home, "")) for _ in range(4)]
-            wait_until(partial(are_ready, children))
+    with ExitStack() as stack:
+        children = [stack.enter_context(child("create", homes[0], "", *map(str, homes[1:]))) for _ in range(4)]
+        for round_ in range(3):
+            wait_until(partial(have_said, children, 2 * round_ + 1))
             for one in children:
                 one.tell()
-            for one in children:
-                assert one.drained() == [["ready"], ["opened"]]
-                assert one.process.returncode == 0
+        for one in children:
+            assert one.drained() == [["ready"], ["opened"]] * 3
+            assert one.process.returncode == 0
 
 
 @pytest.fixture

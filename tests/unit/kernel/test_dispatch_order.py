@@ -19,6 +19,7 @@ from tidegate.kernel.operation import Invoker, Service, operation
 from tidegate.storage.audit import AuditChain, AuditRow
 from tidegate.storage.catalog import Catalog, open_catalog
 from tidegate.storage.memory import AnswerMemory
+from tidegate.testing.catalogs import place_catalog
 
 PEOPLE: dict[str, frozenset[Role]] = {
     "ann": frozenset({"contributor"}),
@@ -105,6 +106,7 @@ class Bench:
     """A service behind a dispatcher."""
 
     def __init__(self, folder: Path, wire: bool) -> None:
+        place_catalog(folder)
         self.catalog = open_catalog("", folder)
         make_tables(self.catalog)
         self.service, self.meter = Counters(self.catalog), Meter()

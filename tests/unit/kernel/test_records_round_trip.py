@@ -1,5 +1,7 @@
 """Whatever an operation takes or answers is the same locally and after the wire: every type in every signature."""
 
+from functools import cache
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,10 +23,11 @@ def test_requests_and_answers_cross_the_wire_as_they_are(name: str) -> None:
         check(operation.returns)
 
 
+@cache
 def check(kind: object) -> None:
-    """Many values of this type, there and back."""
+    """Many values of this type, there and back; a type that several operations answer is tried once."""
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(VALUES.of(kind))
     def there_and_back(value: object) -> None:
         raw = wire.encode(value, kind)

@@ -16,6 +16,7 @@ from tidegate.loop import controllers
 from tidegate.loop.controllers import LEASE, Controller, ControllerLoop
 from tidegate.storage.catalog import Catalog, open_catalog
 from tidegate.storage.leases import Lease, Leases, leases
+from tidegate.testing.catalogs import place_catalog
 
 Fence = Callable[[Any], None]
 
@@ -77,6 +78,7 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    place_catalog(tmp_path)
     with contextlib.closing(open_catalog("", tmp_path)) as opened:
         yield opened
 

@@ -30,13 +30,16 @@ class Snapshots:
     @contextlib.contextmanager
     def take(self) -> Iterator[sa.Connection]:
         """A connection on one committed snapshot."""
-        connection = self._begin()
+        connection, pool = self._begin()
         try:
             yield connection
         except sa.exc.DBAPIError as error:
             raise translated(self._dialect, error) from error
         finally:
-            self._end(connection)
+            if pool is self._dialect.reader().pool:
+                self._end(connection)
+            else:
+                discard(connection)  # its pool was disposed of meanwhile, and would keep it open for nobody
 
     def pulse(self) -> object:
         """A value that changes whenever anybody commits."""
@@ -67,11 +70,11 @@ class Snapshots:
         discard(self._pulse_connection)
         self._pulse_connection = None
 
-    def _begin(self) -> sa.Connection:
+    def _begin(self) -> tuple[sa.Connection, sa.Pool]:
         give_up = 0.0
         pause = 0.01
         while True:
-            connection = None
+            connection, pool = None, self._dialect.reader().pool
             try:
                 connection = self._dialect.reader().connect()
                 self._dialect.control(connection, self._dialect.begin_read)
@@ -82,7 +85,7 @@ class Snapshots:
                     raise translated(self._dialect, error) from error
                 self._dialect.reader().dispose()  # the idle ones are as dead
             else:
-                return connection
+                return connection, pool
             time.sleep(pause * jitter())
             pause = min(pause * 2, 0.5)
 
