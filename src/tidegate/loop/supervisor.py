@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -140,7 +139,6 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS, 20, 20)
-    sys.setswitchinterval(0.0005)
 
 
 def end_with_parent() -> None:
