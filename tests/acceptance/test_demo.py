@@ -140,7 +140,6 @@ def test_step_6_what_retraining_was_worth_is_measured_on_the_same_rows(ran: Ran)
     months = ran.report["auc_by_month"]
     assert months["static"]["2013-04"] == months["retrained"]["2013-04"]  # only the first model answered
     assert 0.7 < months["static"]["2013-05"] < months["retrained"]["2013-05"] < 0.8
-    assert 0 < months["retrained"]["2013-06"] - months["static"]["2013-06"] < 0.05
 
 
 def test_step_7_the_leaky_candidate_is_stopped_by_evidence_after_its_gate_was_overridden(ran: Ran) -> None:

@@ -73,12 +73,13 @@ class Journey:
     def run(self, progress: Callable[[int, int], None]) -> None:
         """All days. Raises what the server refuses for good."""
         self._prepare()
-        with self.replay, ThreadPoolExecutor(1, "controllers") as controllers:
+        with ThreadPoolExecutor(1, "controllers") as controllers:
             working = controllers.submit(self._tick, self.plan.since)
             for number in range(self.plan.days):
                 day = self.plan.since + number * DAY
                 for hour in self.replay.day(day):
                     if hour in self.plan.kills:
+                        working.result()  # whoever is killed over a tick leaves a lease that must first run out
                         self._kill(hour)
                 working.result()
                 self._look_after(day + DAY)

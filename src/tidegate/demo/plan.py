@@ -41,10 +41,10 @@ FULL = Plan(
 
 FAST = Plan(
     since=midnight(2013, 4, 1),
-    until=midnight(2013, 6, 20),
-    schedule_days=30,
+    until=midnight(2013, 5, 26),
+    schedule_days=29,
     kills=(midnight(2013, 4, 10) + timedelta(hours=18), midnight(2013, 5, 4) + timedelta(hours=21)),
-    leaky=midnight(2013, 5, 20),
-    broken=(midnight(2013, 5, 28), midnight(2013, 6, 8)),
+    leaky=midnight(2013, 5, 9),
+    broken=(midnight(2013, 5, 14), midnight(2013, 5, 22)),
 )
 """A shorter stretch, with as many rows a day."""

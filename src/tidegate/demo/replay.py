@@ -1,17 +1,14 @@
-"""The demo's clients: hour by hour one tells what has landed and what the weather was, one asks, one tells the labels.
+"""The demo's client: hour by hour it tells what has landed and what the weather was, asks, and tells the labels.
 
-One request asks about all departures of an hour, when the hour is over, each row as of its own departure. Each client
-has a connection of its own, and works beside the others: what becomes known in an hour is told while the hour before is
-asked about, which changes no answer, since each is as of a departure. What a request acknowledges is kept, so that at
-the end every answer can be looked for in the log.
+One request asks about all departures of an hour, when the hour is over, each row as of its own departure. What a
+request acknowledges is kept, so that at the end every answer can be looked for in the log.
 """
 
 import http.client
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tidegate.demo import flights
-from tidegate.kernel.clock import from_micros, to_micros
+from tidegate.kernel.clock import to_micros
 from tidegate.kernel.errors import Unavailable, WireError, from_wire
 
 ASKED: Final = ("carrier", "origin", "distance_miles", "scheduled_hour", "weekday", "tail_number")
@@ -44,14 +41,10 @@ class Kept(NamedTuple):
 
 
 class Replay:
-    """Replays the flights from one moment on, inside a `with` block. Not thread-safe."""
+    """Replays the flights from one moment on. Not thread-safe."""
 
     def __init__(self, schedule: pl.DataFrame, weather: pl.DataFrame, port: int, endpoint: str) -> None:
-        clock = Clock()
-        self._asking, self._feeding, self._telling = (Connection(port, clock) for _ in range(3))
-        self._crew = ThreadPoolExecutor(2, "replay")
-        self._fed: tuple[int, Future[None]] | None = None
-        self._labelled: Future[None] | None = None
+        self._connection = Connection(port)
         self._predict = f"/api/v1/endpoints/{endpoint}/predict"
         self._labels = f"/api/v1/endpoints/{endpoint}/labels"
         self._departs = schedule[flights.DEPARTS].dt.epoch("us").to_numpy()
@@ -75,14 +68,6 @@ class Replay:
         self.requests = 0
         """For predictions."""
 
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Wait for what is on its way."""
-        self._crew.shutdown()
-
     @property
     def weather(self) -> pl.DataFrame:
         """The weather as the source tells it; another one may be set while the replay goes on."""
@@ -103,21 +88,18 @@ class Replay:
         for number in range(24):
             hour = day + number * HOUR
             if hour >= self._next:
-                self.hour(hour, more=number < 23)
+                self.hour(hour)
             yield hour + HOUR
 
-    def hour(self, hour: datetime, *, more: bool = False) -> None:
-        """Replay the hour from a moment on. `more`: the next one follows at once, and is prepared meanwhile."""
+    def hour(self, hour: datetime) -> None:
+        """Replay the hour from a moment on."""
         start, now = to_micros(hour), hour + HOUR
-        self._feed(start).result()
-        if more:
-            self._feed(start + _HOUR_MICROS)
+        self._push("airport_weather", _between(self._weather_known, self._observations, start), now)
+        landings = _between(self._lands, self._landings, start)
+        for view in RECORDS:
+            self._push(view, landings, now)
         self._ask(start, now)
-        if self._labelled is not None:
-            self._labelled.result()
-        self._labelled = self._crew.submit(self._tell, start, now)
-        if not more:
-            self._labelled.result()
+        self._tell(start, now)
         self._next = now
 
     def kept(self) -> Kept:
@@ -134,28 +116,17 @@ class Replay:
             {"id": told_ids, "label": told, "observed_at": seen},
             schema={"id": pl.String, "label": pl.Boolean, "observed_at": pl.Int64},
         ).with_columns(pl.col("observed_at").cast(instant))
-        retried = sum(one.retried for one in (self._asking, self._feeding, self._telling))
-        return Kept(predictions, labels, self.requests, retried)
+        return Kept(predictions, labels, self.requests, self._connection.retried)
 
-    def _feed(self, start: int) -> "Future[None]":
-        """Have what becomes known in an hour pushed, once."""
-        if self._fed is None or self._fed[0] != start:
-            self._fed = start, self._crew.submit(self._push_all, start)
-        return self._fed[1]
-
-    def _push_all(self, start: int) -> None:
-        now = from_micros(start + _HOUR_MICROS)
-        landings = _between(self._lands, self._landings, start)
-        pushed = {"airport_weather": _between(self._weather_known, self._observations, start)}
-        for view, rows in {**pushed, **dict.fromkeys(RECORDS, landings)}.items():
-            if rows:
-                self._feeding.post(f"/api/v1/features/views/{view}/rows", {"rows": rows}, now)
+    def _push(self, view: str, rows: list[msgspec.Raw], now: datetime) -> None:
+        if rows:
+            self._connection.post(f"/api/v1/features/views/{view}/rows", {"rows": rows}, now)
 
     def _ask(self, start: int, now: datetime) -> None:
         first, last = np.searchsorted(self._departs, [start, start + _HOUR_MICROS])
         if first == last:
             return
-        reply = self._asking.post(self._predict, {"rows": self._rows[first:last], "at": self._at[first:last]}, now)
+        reply = self._connection.post(self._predict, {"rows": self._rows[first:last], "at": self._at[first:last]}, now)
         self.requests += 1
         for trip, each in enumerate(_ANSWER(reply).predictions, int(first)):
             self._ids[trip] = each.id
@@ -174,29 +145,23 @@ class Replay:
                 {"prediction_id": prediction, "value": self._late[place], "observed_at": self._landed_at[place]}
                 for prediction, place in told
             ]
-            self._telling.post(self._labels, {"labels": labels}, now)
+            self._connection.post(self._labels, {"labels": labels}, now)
             self._told += [(prediction, self._late[place], int(self._lands[place])) for prediction, place in told]
-
-
-class Clock:
-    """What time the server was told; whoever has something to say at a later one tells it."""
-
-    told = datetime.min.replace(tzinfo=UTC)
 
 
 class Connection:
     """One connection, opened again whenever it breaks."""
 
-    def __init__(self, port: int, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, port: int) -> None:
         self._http = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
         self.retried = 0
         """Requests that had to be sent more than once."""
+        self._told = datetime.min.replace(tzinfo=UTC)
 
     def post(self, path: str, body: dict[str, Any], now: datetime) -> bytes:
         """The reply. Raises what the server refuses for good."""
         headers = {"content-type": "application/json"}
-        if now > self._clock.told:
+        if now > self._told:
             headers["tidegate-time"] = now.isoformat()
         content = msgspec.json.encode(body)
         give_up = time.monotonic() + _PATIENCE_SECONDS
@@ -212,7 +177,7 @@ class Connection:
                 self._http.close()
             else:
                 if response.status == 200:
-                    self._clock.told = max(self._clock.told, now)
+                    self._told = now
                     return reply
                 if response.status != 503:
                     raise from_wire(msgspec.json.decode(reply, type=WireError))
