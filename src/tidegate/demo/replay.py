@@ -6,7 +6,7 @@ request acknowledges is kept, so that at the end every answer can be looked for 
 
 import http.client
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -22,7 +22,6 @@ from tidegate.kernel.errors import Unavailable, WireError, from_wire
 ASKED: Final = ("carrier", "origin", "distance_miles", "scheduled_hour", "weekday", "tail_number")
 """What a client knows of a flight: the request's own features, and the keys by which the others are looked up."""
 
-RECORDS: Final = ("carrier_record", "origin_record")
 HOUR: Final = timedelta(hours=1)
 _HOUR_MICROS: Final = 3_600_000_000
 _PATIENCE_SECONDS: Final = 60.0
@@ -95,9 +94,7 @@ class Replay:
         """Replay the hour from a moment on."""
         start, now = to_micros(hour), hour + HOUR
         self._push("airport_weather", _between(self._weather_known, self._observations, start), now)
-        landings = _between(self._lands, self._landings, start)
-        for view in RECORDS:
-            self._push(view, landings, now)
+        self._push("carrier_record", _between(self._lands, self._landings, start), now, also=["origin_record"])
         self._ask(start, now)
         self._tell(start, now)
         self._next = now
@@ -118,9 +115,9 @@ class Replay:
         ).with_columns(pl.col("observed_at").cast(instant))
         return Kept(predictions, labels, self.requests, self._connection.retried)
 
-    def _push(self, view: str, rows: list[msgspec.Raw], now: datetime) -> None:
+    def _push(self, view: str, rows: list[msgspec.Raw], now: datetime, also: Sequence[str] = ()) -> None:
         if rows:
-            self._connection.post(f"/api/v1/features/views/{view}/rows", {"rows": rows}, now)
+            self._connection.post(f"/api/v1/features/views/{view}/rows", {"rows": rows, "also": also}, now)
 
     def _ask(self, start: int, now: datetime) -> None:
         first, last = np.searchsorted(self._departs, [start, start + _HOUR_MICROS])

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.features.cells import read_column, wrong
-from tidegate.features.expressions import ColumnOf, compute_row
+from tidegate.features.expressions import ColumnOf, SourceType, compute_row
 from tidegate.features.history import ALWAYS, arguments_of
 from tidegate.features.identity import identify, words_of_numbers, words_of_texts
 from tidegate.features.online import entity_key
@@ -26,6 +26,32 @@ class Batch(NamedTuple):
     """Rows that are never known: without an entity, an event time or a moment of knowledge."""
 
 
+class Told:
+    """The rows of one push, read once for all views that they are told to."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        self.rows = rows
+        self._columns: Mapping[str, SourceType] = {}
+        self._cells: dict[str, list[Any]] = {}
+        self._identity: list[int] | None = None
+
+    def cells(self, columns: Mapping[str, SourceType]) -> dict[str, list[Any]]:
+        """The values by column; null where a row does not give one."""
+        if columns != self._columns or not self._cells:
+            self._cells = {
+                name: read_column([row.get(name) for row in self.rows], columns[name], name) for name in columns
+            }
+            self._columns, self._identity = columns, None
+        return self._cells
+
+    def identity(self, columns: Mapping[str, SourceType]) -> list[int]:
+        """Which row of the source each is."""
+        cells = self.cells(columns)
+        if self._identity is None:
+            self._identity = _identity(cells, columns)
+        return self._identity
+
+
 class Pusher:
     """Reads pushed rows for one version of a view. Thread-safe."""
 
@@ -38,17 +64,21 @@ class Pusher:
             (expression, compute_row(expression, view.columns)) for expression, _ in arguments_of(view).values()
         ]
 
-    def read(self, rows: Sequence[Mapping[str, Any]], now: int) -> Batch:
+    def read(self, told: Told, now: int) -> Batch:
         """The rows by entity; all of them, or `Invalid` naming the row and the field."""
-        cells = self._cells(rows)
-        times = self._times(cells, len(rows))
+        self._check(told.rows)
+        rows = len(told.rows)
+        cells = told.cells(self._view.columns)
+        identity = told.identity(self._view.columns) if self._windowed else [0] * rows
+        times = self._times(cells, rows)
         names = list(zip(*[cells[name] for name in self._view.view.entity], strict=True))
         kept = self._kept(times, names, now)
-        if len(kept) < len(rows):
+        if len(kept) < rows:
             cells = {name: [column[row] for row in kept] for name, column in cells.items()}
             times = [[column[row] for row in kept] for column in times]
             names = [names[row] for row in kept]
-        whole = self._whole(cells, times)
+            identity = [identity[row] for row in kept]
+        whole = self._whole(cells, times, identity)
         places: dict[tuple[Any, ...], list[int]] = {}
         for place, name in enumerate(names):
             places.setdefault(name, []).append(place)
@@ -56,18 +86,16 @@ class Pusher:
             entity_key(name): self.layout.pack(self.layout.order(whole.take(some), replace=False))
             for name, some in places.items()
         }
-        return Batch(entities, len(rows) - len(kept))
+        return Batch(entities, rows - len(kept))
 
-    def _cells(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-        """The values by column; null where a row does not give a column that the view does not read."""
-        columns = self._view.columns
-        whole = columns.keys()
+    def _check(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """A row may leave out a column that the view does not read, and no other."""
+        whole = self._view.columns.keys()
         for index, row in enumerate(rows):
             if not isinstance(row, Mapping):
                 raise Invalid(f"rows[{index}]: expected an object of named values", row=index)
             if row.keys() != whole:
                 self._check_fields(index, row)
-        return {name: read_column([row.get(name) for row in rows], kind, name) for name, kind in columns.items()}
 
     def _check_fields(self, index: int, row: Mapping[str, Any]) -> None:
         for name in row:
@@ -104,7 +132,7 @@ class Pusher:
                 kept.append(row)
         return kept
 
-    def _whole(self, cells: dict[str, list[Any]], times: list[list[Any]]) -> Rows:
+    def _whole(self, cells: dict[str, list[Any]], times: list[list[Any]], identity: list[int]) -> Rows:
         columns = []
         for expression, compute in self._arguments:
             if isinstance(expression, ColumnOf):
@@ -113,24 +141,24 @@ class Pusher:
                 rows = zip(*cells.values(), strict=True)
                 columns.append([compute(dict(zip(cells, row, strict=True))) for row in rows])
         event, known = times
-        return Rows(event, known, self._identity(cells) if self._windowed else [0] * len(event), columns)
-
-    def _identity(self, cells: dict[str, list[Any]]) -> list[int]:
-        words = []
-        for name, kind in self._view.columns.items():
-            if kind == "Text":
-                words.append(words_of_texts(cells[name]))
-            else:
-                present = np.array([cell is not None for cell in cells[name]], np.bool_)
-                data: NDArray[Any] = np.array(
-                    [0 if cell is None else cell for cell in cells[name]], _NUMBERS.get(kind, np.int64)
-                )
-                words.append(words_of_numbers(data, present))
-        named: list[int] = identify(words).tolist()
-        return named
+        return Rows(event, known, identity, columns)
 
 
 _NUMBERS: Final[Mapping[str, type]] = {"Float64": np.float64, "Boolean": np.bool_}
+
+
+def _identity(cells: Mapping[str, list[Any]], columns: Mapping[str, SourceType]) -> list[int]:
+    words = []
+    for name, kind in columns.items():
+        if kind == "Text":
+            words.append(words_of_texts(cells[name]))
+        else:
+            present = np.array([cell is not None for cell in cells[name]], np.bool_)
+            numbers = [0 if cell is None else cell for cell in cells[name]]
+            data: NDArray[Any] = np.array(numbers, _NUMBERS.get(kind, np.int64))
+            words.append(words_of_numbers(data, present))
+    named: list[int] = identify(words).tolist()
+    return named
 
 
 def _told(micros: int) -> str:

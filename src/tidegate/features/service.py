@@ -171,18 +171,23 @@ class Features(Service):
         return Page(found[:limit], encode_cursor(last.name, last.number) if last else None)
 
     @operation("POST /features/views/{view}/rows", role="contributor", audit="summary", transaction=False)
-    def push(self, view: str, rows: Sequence[Mapping[str, object]]) -> Pushed:
+    def push(self, view: str, rows: Sequence[Mapping[str, object]], *, also: Sequence[str] = ()) -> Pushed:
         """Tell the online store rows of a view's source, as soon as they are known; the next request sees them.
 
-        All rows or none. A row that is there already changes nothing, and a late one never hides a newer. Versions of
-        the view over a source with other columns than the newest are left as they are.
+        `also`: other views over the same source, which are told the same rows. All rows to all views, or none. A row
+        that is there already changes nothing, and a late one never hides a newer. Versions of a view over a source
+        with other columns than the newest are left as they are.
         """
-        versions = self._store.view_versions(check_name(view, "view"))
-        if not versions:
-            raise NotFound(f"there is no feature view {view!r}: features.apply makes one, features.views shows them")
         _check_count(len(rows))
-        same = [one for one in versions if one.applied.columns == versions[0].applied.columns]
-        return self._online.push(same, rows, to_micros(self._clock.now()))
+        told = [version for name in dict.fromkeys((view, *also)) for version in self._pushable(name)]
+        for one in told:
+            if one.applied.view.source != told[0].applied.view.source:
+                raise Invalid(
+                    f"view {one.name!r} is over {one.applied.view.source}, and {view!r} over "
+                    f"{told[0].applied.view.source}: rows of one source are told to the views over it",
+                    field="also",
+                )
+        return self._online.push(told, rows, to_micros(self._clock.now()))
 
     @operation("POST /features/views/{digest}/entities", role="contributor", audit="summary", transaction=False)
     def load(self, digest: str, *, entities: str) -> Pushed:
@@ -284,6 +289,13 @@ class Features(Service):
                 )
             )
         return tuple(told)
+
+    def _pushable(self, name: str) -> Sequence[ViewVersion]:
+        """The versions of a view that are told what is pushed, the newest first."""
+        versions = self._store.view_versions(check_name(name, "view"))
+        if not versions:
+            raise NotFound(f"there is no feature view {name!r}: features.apply makes one, features.views shows them")
+        return [one for one in versions if one.applied.columns == versions[0].applied.columns]
 
     def _service(self, service: FeatureService | AppliedService | str) -> AppliedService:
         """The version meant. Raises `NotFound` for a definition that was not applied."""

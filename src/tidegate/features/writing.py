@@ -1,13 +1,13 @@
 """Writes to the online store: pushed rows and packed entities, merged with what is there."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from tidegate.features.entities import Entities
 from tidegate.features.online import Key
 from tidegate.features.packed import Entity, Layout
-from tidegate.features.pushing import Pusher
+from tidegate.features.pushing import Pusher, Told
 from tidegate.features.records import Pushed, ViewVersion
 from tidegate.kernel.errors import Invalid
 
@@ -22,7 +22,8 @@ class OnlineWriter:
         self._pushers: dict[str, Pusher] = {}
 
     def push(self, versions: Sequence[ViewVersion], rows: Sequence[Mapping[str, object]], now: int) -> Pushed:
-        """Merge rows into every one of these versions of a view; all of them, or none."""
+        """Merge rows into every one of these versions of views over one source; all of them, or none."""
+        told = Told(rows)
         layouts: dict[str, Layout] = {}
         given: dict[Key, Entity] = {}
         left_out = 0
@@ -30,17 +31,17 @@ class OnlineWriter:
             pusher = self._pushers.get(version.digest)
             if pusher is None:
                 pusher = self._pushers[version.digest] = Pusher(version.applied)
-            batch = pusher.read(rows, now)
+            batch = pusher.read(told, now)
             layouts[version.digest] = pusher.layout
             given |= {(version.digest, name): entity for name, entity in batch.entities.items()}
-            left_out = batch.left_out
+            left_out = max(left_out, batch.left_out)
         changed = self._entities.merge(layouts, given, replace=False)
-        newest = versions[0]
+        newest = {version.name: version.digest for version in reversed(versions)}.values()
         return Pushed(
-            view=newest.name,
+            view=versions[0].name,
             rows=len(rows),
-            entities=_count(newest.digest, given),
-            changed=_count(newest.digest, changed),
+            entities=sum(digest in newest for digest, _ in given),
+            changed=sum(digest in newest for digest, _ in changed),
             left_out=left_out,
         )
 
@@ -55,7 +56,3 @@ class OnlineWriter:
         changed = self._entities.merge({version.digest: layout}, given, replace=True)
         rows = sum(len(entity) for entity in given.values())
         return Pushed(view=version.name, rows=rows, entities=len(given), changed=len(changed))
-
-
-def _count(digest: str, keys: Iterable[Key]) -> int:
-    return sum(key[0] == digest for key in keys)
