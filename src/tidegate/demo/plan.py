@@ -34,17 +34,17 @@ FULL = Plan(
     until=midnight(2014, 1, 1),
     schedule_days=60,
     kills=(midnight(2013, 4, 20) + timedelta(hours=18), midnight(2013, 6, 3) + timedelta(hours=21)),
-    leaky=midnight(2013, 7, 2),
+    leaky=midnight(2013, 6, 24),
     broken=(midnight(2013, 9, 20), midnight(2013, 10, 14)),
 )
 """April to December."""
 
 FAST = Plan(
     since=midnight(2013, 4, 1),
-    until=midnight(2013, 5, 26),
-    schedule_days=29,
+    until=midnight(2013, 5, 22),
+    schedule_days=27,
     kills=(midnight(2013, 4, 10) + timedelta(hours=18), midnight(2013, 5, 4) + timedelta(hours=21)),
-    leaky=midnight(2013, 5, 9),
-    broken=(midnight(2013, 5, 14), midnight(2013, 5, 22)),
+    leaky=midnight(2013, 5, 10),
+    broken=(midnight(2013, 5, 13), midnight(2013, 5, 18)),
 )
 """A shorter stretch, with as many rows a day."""

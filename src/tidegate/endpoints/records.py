@@ -35,6 +35,8 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The canary scores at least so many rows at each step."""
     labels: int = 100
     """The labels of at least so many rows that it scored are known at each step."""
+    least_days: float = 0.0
+    """Business time before which nothing is promoted: evidence speaks of the days seen, and days differ."""
     days: float = 14.0
     """Business time after which a canary that nothing was shown of is `inconclusive`."""
 

@@ -35,6 +35,9 @@ def check_strategy(strategy: Strategy) -> Strategy:
             value = getattr(strategy, name)
             if not low <= value <= high:
                 raise _amiss(name, f"{value:g} is outside {low:g} to {high:g}: {why}")
+        if strategy.least_days > strategy.days:
+            most = f"the {strategy.days:g} days after which the canary is inconclusive"
+            raise _amiss("least_days", f"{strategy.least_days:g} days are more than {most}")
     elif strategy.steps:
         raise _amiss("steps", f"only a canary takes steps, {strategy.kind} does not")
     return strategy
@@ -46,6 +49,7 @@ _BOUNDS = (
     ("ratio", 1.01, 10, "a rate of so many times stable's still counts as not worse, such as 1.4"),
     ("rows", 1, 10_000_000, "the canary scores at least so many rows at each step"),
     ("labels", 1, 10_000_000, "without labels nobody can show that a canary is not worse"),
+    ("least_days", 0, 366, "nothing is promoted sooner; 7 sees a whole week"),
     ("days", 0.001, 366, "after so many days of business time the canary is inconclusive"),
 )
 

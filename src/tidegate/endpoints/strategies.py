@@ -16,6 +16,7 @@ def canary(
     ratio: float = _DEFAULT.ratio,
     rows: int = _DEFAULT.rows,
     labels: int = _DEFAULT.labels,
+    least_days: float = _DEFAULT.least_days,
     days: float = _DEFAULT.days,
 ) -> Strategy:
     """Take over step by step, in percent of the traffic; back at once where harm is shown.
@@ -23,7 +24,9 @@ def canary(
     A step is left when the canary has scored ``rows`` rows at it, ``labels`` labels of its rows have become known, and
     no harm is shown. It is promoted at 100 % once it is shown not to be worse: by ``margin`` in the mean loss (Brier,
     or 0/1) where the endpoint is outcome independent, else by ``ratio`` of the rates of wrong answers. ``alpha`` is
-    the chance of each wrong decision. After ``days`` of business time without either, the canary is inconclusive.
+    the chance of each wrong decision. Days differ, and evidence speaks of those that were seen, so nothing is promoted
+    before ``least_days`` of business time: 7 sees a whole week. After ``days`` without a decision the canary is
+    inconclusive.
     Raises `Invalid` naming what does not make sense.
     """
     return check_strategy(
@@ -35,6 +38,7 @@ def canary(
             ratio=float(ratio),
             rows=rows,
             labels=labels,
+            least_days=float(least_days),
             days=float(days),
         )
     )

@@ -162,6 +162,7 @@ def advance(rollout: Rollout, seen: Outlook, now: datetime) -> Rollout:
     4. **Shown.** Nothing is promoted that is not shown to be not worse. Split traffic tells nothing at 100 %, so there
        it must be shown before that step.
     5. **Bounded.** After its longest duration a rollout is decided.
+    6. **Patient.** Nothing is promoted before its least duration, in which it may still be shown to do harm.
     """
     if rollout.state != "running":
         return rollout
@@ -170,6 +171,11 @@ def advance(rollout: Rollout, seen: Outlook, now: datetime) -> Rollout:
     if seen.mismatch:
         return decided(rollout, "inconclusive", f"the routing is not what it should be: {seen.mismatch}", now)
     step, missing = rollout.steps[-1], _missing(rollout)
+    if (
+        rollout.share == 100
+        and (early := rollout.strategy.least_days - (now - rollout.started_at) / timedelta(days=1)) > 0
+    ):
+        missing.append(f"{early:.1f} more days")
     if rollout.share == 100 and seen.not_worse and not missing:
         return decided(rollout, "promoted", f"shown not to be worse: {_margin(rollout)}", now)
     following = next((share for share in rollout.strategy.steps if share > step.share), None)

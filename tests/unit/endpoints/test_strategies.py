@@ -41,6 +41,8 @@ def test_a_canary_and_a_shadow() -> None:
         ({"rows": 0}, "rows: 0 is outside"),
         ({"labels": 0}, "labels: 0 is outside.*without labels nobody can show"),
         ({"days": 400}, "days: 400 is outside"),
+        ({"least_days": -1}, "least_days: -1 is outside"),
+        ({"least_days": 15}, "least_days: 15 days are more than the 14 days after which"),
     ],
 )
 def test_what_makes_no_sense_is_named(arguments: dict[str, Any], message: str) -> None:

@@ -15,7 +15,7 @@ from tidegate.rollouts.records import Rollout, StepTaken
 from tidegate.rollouts.rules import News, Outlook, Pairs, Split
 
 START = datetime(2013, 6, 1, tzinfo=UTC)
-STRATEGY = canary(steps=[5, 25, 50, 100], rows=20, labels=10, days=30)
+STRATEGY = canary(steps=[5, 25, 50, 100], rows=20, labels=10, least_days=7, days=30)
 
 
 def begun(strategy: Strategy = STRATEGY, *, paired: bool = True) -> Rollout:
@@ -85,6 +85,7 @@ def test_no_path_skips_a_step_and_the_end_is_final(
             assert after.share == 100
             assert shown, "law 4: shown"
             assert after.steps[-1].rows >= STRATEGY.rows
+            assert now - START >= timedelta(days=STRATEGY.least_days), "law 6: patient"
         if now - START >= timedelta(days=STRATEGY.days):
             assert after.state != "running", "law 5: bounded"
         if after.state == "running":
@@ -145,6 +146,15 @@ def test_a_router_that_is_not_true_is_noticed() -> None:
         assert claim in seen.mismatch
         after = rules.advance(begun(), seen, START)
         assert (after.state, claim in after.reason) == ("inconclusive", True)
+
+
+def test_it_waits_for_its_least_days_and_then_is_promoted() -> None:
+    whole = msgspec.structs.replace(begun(), steps=(StepTaken(share=100, since=START, rows=900, labels=900),))
+    early, seen = START + timedelta(days=6.25), Outlook(not_worse=True)
+    waiting = rules.advance(whole, seen, early)
+    assert (waiting.state, waiting.reason) == ("running", "at 100 % it waits for 0.8 more days")
+    assert rules.advance(whole, Outlook("harm", "", True), early).state == "rolled_back"
+    assert rules.advance(whole, seen, START + timedelta(days=7)).state == "promoted"
 
 
 def test_what_it_waits_for_is_said() -> None:
