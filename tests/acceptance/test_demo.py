@@ -138,7 +138,8 @@ def test_step_6_retraining_came_by_the_calendar_and_went_out_as_a_canary(ran: Ra
 
 def test_step_6_what_retraining_was_worth_is_measured_on_the_same_rows(ran: Ran) -> None:
     months = ran.report["auc_by_month"]
-    assert months["static"]["2013-04"] == months["retrained"]["2013-04"]  # only the first model answered
+    # All but a canary's few rows of the last days of April were answered by the first model.
+    assert months["retrained"]["2013-04"] == pytest.approx(months["static"]["2013-04"], abs=0.001)
     assert 0.7 < months["static"]["2013-05"] < months["retrained"]["2013-05"] < 0.8
 
 

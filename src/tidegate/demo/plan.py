@@ -16,6 +16,8 @@ class Plan(NamedTuple):
     until: datetime
     schedule_days: float
     """The policy trains anew so long after the last time."""
+    budget: int
+    """The policy trains anew so often at most."""
     kills: tuple[datetime, datetime]
     """The serving process is killed in the first hour after the first moment, the whole server after the second."""
     leaky: datetime
@@ -33,6 +35,7 @@ FULL = Plan(
     since=midnight(2013, 4, 1),
     until=midnight(2014, 1, 1),
     schedule_days=60,
+    budget=6,
     kills=(midnight(2013, 4, 20) + timedelta(hours=18), midnight(2013, 6, 3) + timedelta(hours=21)),
     leaky=midnight(2013, 6, 24),
     broken=(midnight(2013, 9, 20), midnight(2013, 10, 14)),
@@ -41,10 +44,11 @@ FULL = Plan(
 
 FAST = Plan(
     since=midnight(2013, 4, 1),
-    until=midnight(2013, 5, 22),
+    until=midnight(2013, 5, 28),
     schedule_days=27,
+    budget=1,
     kills=(midnight(2013, 4, 10) + timedelta(hours=18), midnight(2013, 5, 4) + timedelta(hours=21)),
     leaky=midnight(2013, 5, 10),
-    broken=(midnight(2013, 5, 13), midnight(2013, 5, 18)),
+    broken=(midnight(2013, 5, 14), midnight(2013, 5, 22)),
 )
 """A shorter stretch, with as many rows a day."""
