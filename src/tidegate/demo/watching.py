@@ -54,7 +54,7 @@ class Watcher:
             self._decided.add(rollout.id)
             outcome = rollout.state.replace("_", " ")
             mark: Mark = "killed" if rollout.state == "rolled_back" else "done"
-            days = f" after {rollout.days:.0f} days and {rollout.rows:,} rows" if rollout.days is not None else ""
+            days = f" after {rollout.days:.1f} days and {rollout.rows:,} rows" if rollout.days is not None else ""
             self._say(mark, f"{now:%d %B}  {rollout.version} {outcome}{days}: {rollout.reason}")
 
     def _episode(self, now: datetime, episode: Episode) -> None:

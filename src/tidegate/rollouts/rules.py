@@ -170,12 +170,7 @@ def advance(rollout: Rollout, seen: Outlook, now: datetime) -> Rollout:
         return decided(rollout, "rolled_back", f"harm is shown: {seen.harm}", now)
     if seen.mismatch:
         return decided(rollout, "inconclusive", f"the routing is not what it should be: {seen.mismatch}", now)
-    step, missing = rollout.steps[-1], _missing(rollout)
-    if (
-        rollout.share == 100
-        and (early := rollout.strategy.least_days - (now - rollout.started_at) / timedelta(days=1)) > 0
-    ):
-        missing.append(f"{early:.1f} more days")
+    step, missing = rollout.steps[-1], _missing(rollout, now)
     if rollout.share == 100 and seen.not_worse and not missing:
         return decided(rollout, "promoted", f"shown not to be worse: {_margin(rollout)}", now)
     following = next((share for share in rollout.strategy.steps if share > step.share), None)
@@ -214,10 +209,15 @@ def claim_of(guard: Guard, test: SequentialTest) -> str:
     return "answers of the canary are wrong more often than stable's"
 
 
-def _missing(rollout: Rollout) -> list[str]:
+def _missing(rollout: Rollout, now: datetime) -> list[str]:
+    """What the present step has not seen yet."""
     step, asked = rollout.steps[-1], rollout.strategy
     seen = ((step.rows, asked.rows, "rows"), (step.labels, asked.labels, "labels"))
-    return [f"{least - count:,} more {what}" for count, least, what in seen if count < least]
+    missing = [f"{least - count:,} more {what}" for count, least, what in seen if count < least]
+    early = timedelta(days=asked.least_days) - (now - rollout.started_at)
+    if step.share == 100 and early > timedelta():
+        missing.append(f"{early / timedelta(days=1):.1f} more days")
+    return missing
 
 
 def _margin(rollout: Rollout) -> str:
