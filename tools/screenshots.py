@@ -39,6 +39,7 @@ PLAN = Plan(
     since=midnight(2013, 5, 1),
     until=midnight(2013, 5, 23),
     schedule_days=19,
+    budget=4,
     kills=(NEVER, NEVER),
     leaky=midnight(2013, 5, 7),
     broken=(midnight(2013, 5, 21), NEVER),
