@@ -69,7 +69,9 @@ class OperationRoutes:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One ASGI connection."""
         path = scope["path"] if scope["type"] == "http" else ""
-        found = self._paths.match(path[len(PREFIX) :]) if path.startswith(PREFIX + "/") else None
+        found = None
+        if path.startswith(PREFIX + "/"):
+            found = self._paths.match(_method(scope), path[len(PREFIX) :])
         if found is None:
             await self._next(scope, receive, send)
             return
@@ -87,11 +89,10 @@ class OperationRoutes:
         await send({"type": "http.response.body", "body": body})
 
     async def _answer(self, scope: Scope, receive: Receive, found: Match) -> bytes:
-        method = "GET" if scope["method"] == "HEAD" else scope["method"]
         operations, values = found
-        if method not in operations:
+        if _method(scope) not in operations:
             raise WrongMethod(scope["path"], scope["method"], tuple(operations))
-        operation, service = operations[method]
+        operation, service = operations[_method(scope)]
         headers = text_headers(scope)
         call: Call | None = None
         if operation.writes and not _is_small(headers):
@@ -111,7 +112,7 @@ class OperationRoutes:
 
 
 class Paths:
-    """Finds operations by the segments of their paths; a segment that is spelt out goes before a parameter."""
+    """Finds operations by method and path; a segment that is spelt out goes before a parameter."""
 
     def __init__(self, services: Mapping[str, Service]) -> None:
         self._root = _Node()
@@ -119,12 +120,14 @@ class Paths:
             for operation in service.operations():
                 self._add(operation, service)
 
-    def match(self, path: str) -> Match | None:
-        """What stands at a path such as `/runs/7`."""
+    def match(self, method: str, path: str) -> Match | None:
+        """What stands at a path such as `/runs/7`; where nothing there takes the method, all that does not."""
+        others: dict[str, tuple[Operation, Service]] = {}
         for node, values in _walk(self._root, path.split("/")[1:]):
-            if node.operations:
+            if method in node.operations:
                 return node.operations, values
-        return None
+            others |= node.operations
+        return (others, []) if others else None
 
     def _add(self, operation: Operation, service: Service) -> None:
         node = self._root
@@ -157,6 +160,11 @@ def _walk(node: _Node, segments: Sequence[str]) -> Iterator[tuple[_Node, list[st
     if "" in node.following:
         for end, values in _walk(node.following[""], rest):
             yield end, [first, *values]
+
+
+def _method(scope: Scope) -> str:
+    method: str = scope["method"]
+    return "GET" if method == "HEAD" else method
 
 
 def _is_small(headers: Mapping[str, str]) -> bool:

@@ -70,7 +70,7 @@ async def asked(
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: f"{one.room}.{one.name}")
 def test_every_operation_is_found_by_its_path_and_no_other_is(served: ServedHome, operation: Operation) -> None:
     values = {name: f"~{name} ü" for name in operation.path_fields}
-    found = Paths(served.inside.services).match(operation.path.format(**values))
+    found = Paths(served.inside.services).match(operation.method, operation.path.format(**values))
     assert found is not None
     operations, given = found
     assert operations[operation.method][0] is operation
@@ -79,7 +79,21 @@ def test_every_operation_is_found_by_its_path_and_no_other_is(served: ServedHome
 
 @pytest.mark.parametrize("path", ["", "/", "/runs/", "/runs//", "//runs", "/runs/a/b/c/d/e", "/endpoints//predict"])
 def test_nothing_stands_at_a_path_that_is_no_operations(served: ServedHome, path: str) -> None:
-    assert Paths(served.inside.services).match(path) is None
+    assert Paths(served.inside.services).match("GET", path) is None
+
+
+def test_a_path_may_be_read_in_two_ways_and_the_method_decides(served: ServedHome) -> None:
+    paths = Paths(served.inside.services)
+    for method, path, name, values in (
+        ("POST", "/pipelines/runs/versions", "register", ["runs"]),  # which refuses the name, and says so
+        ("GET", "/pipelines/runs/versions", "get_run", ["versions"]),
+    ):
+        found = paths.match(method, path)
+        assert found is not None
+        assert (found[0][method][0].name, found[1]) == (name, values)
+    nothing = paths.match("DELETE", "/pipelines/runs/versions")
+    assert nothing is not None
+    assert set(nothing[0]) == {"GET", "POST"}
 
 
 def test_law_1_a_large_body_is_read_only_once_it_is_known_who_sends_it(served: ServedHome) -> None:
