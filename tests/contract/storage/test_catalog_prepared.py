@@ -20,6 +20,23 @@ kinds = sa.Table(
 )
 
 
+KINDS = [("a", True, b"\x00\xff", 0.1, {"a": [1, None]}), ("b % ü'\"", None, None, None, None)]
+"""Rows of values of every kind."""
+
+
+def put_kinds(catalog: Catalog) -> None:
+    """Make the table of all kinds, with its rows."""
+    insert = catalog.prepared(kinds.insert())
+
+    def work() -> None:
+        with catalog.connect() as connection:
+            kinds.create(connection)
+        for row in KINDS:
+            insert(**dict(zip(kinds.columns.keys(), row, strict=True)))
+
+    catalog.write(work)
+
+
 def all_of(catalog: Catalog, table: sa.Table) -> list[tuple[object, ...]]:
     with catalog.connect() as connection:
         return [tuple(row) for row in connection.execute(sa.select(table).order_by(*table.primary_key))]
@@ -43,17 +60,8 @@ def test_statements_change_what_sqlalchemy_would_change_and_say_how_many_rows(ca
 
 
 def test_values_of_every_kind_come_back_as_they_were_given(catalog: Catalog) -> None:
-    given = [("a", True, b"\x00\xff", 0.1, {"a": [1, None]}), ("b", None, None, None, None)]
-    insert = catalog.prepared(kinds.insert())
-
-    def work() -> None:
-        with catalog.connect() as connection:
-            kinds.create(connection)
-        for row in given:
-            insert(**dict(zip(kinds.columns.keys(), row, strict=True)))
-
-    catalog.write(work)
-    assert all_of(catalog, kinds) == given
+    put_kinds(catalog)
+    assert all_of(catalog, kinds) == KINDS
 
 
 def test_a_statement_that_fails_takes_its_own_work_back_and_says_what_sqlalchemy_says(catalog: Catalog) -> None:
@@ -95,16 +103,7 @@ def test_values_that_no_column_holds_are_invalid(catalog: Catalog) -> None:
 
 
 def test_a_query_sees_what_sqlalchemy_sees(catalog: Catalog) -> None:
-    given = [("a", True, b"\x00\xff", 0.1, {"a": [1, None]}), ("b % ü'\"", None, None, None, None)]
-    insert = catalog.prepared(kinds.insert())
-
-    def work() -> None:
-        with catalog.connect() as connection:
-            kinds.create(connection)
-        for row in given:
-            insert(**dict(zip(kinds.columns.keys(), row, strict=True)))
-
-    catalog.write(work)
+    put_kinds(catalog)
     every = catalog.query(sa.select(kinds).order_by(kinds.c.key))
     assert every() == all_of(catalog, kinds)
     one = catalog.query(sa.select(kinds.c.key, kinds.c.truth).where(kinds.c.key == sa.bindparam("which")))
