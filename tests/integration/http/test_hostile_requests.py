@@ -35,25 +35,15 @@ def databases() -> Iterator[Databases]:
         yield server
 
 
-class Victim(ServedHome):
-    """A home of its own, since random requests that are well-formed do write; it knows itself after a refusal."""
-
-    seen: dict[str, str] | None = None
-
-    def before(self) -> dict[str, str]:
-        """Everything that it keeps; not read anew where the last request was refused, and was looked at after."""
-        return self.kept() if self.seen is None else self.seen
-
-
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def victim(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
-    """The home on each database."""
+def victim(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedHome]:
+    """A home of its own: random requests that are well-formed do write."""
     catalog = request.getfixturevalue("databases").with_catalog() if request.param == "postgres" else ""
     made = Settings(home=str(tmp_path_factory.mktemp("victim") / "home"), catalog=catalog)
     with open_local(made, meter=PrometheusMeter()) as workspace, serving(workspace) as url:
         workspace.endpoints.deploy(ENDPOINT, log_version(workspace, "late"))
         workspace.endpoints.predict(ENDPOINT, [ROW])
-        yield Victim(workspace, url)
+        yield ServedHome(workspace, url)
 
 
 def described(operation: Operation) -> dict[str, Any]:
@@ -108,17 +98,16 @@ HEADERS = st.fixed_dictionaries(
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.room}.{each.name}")
-def test_no_request_is_answered_with_a_fault(victim: Victim, operation: Operation) -> None:
+def test_no_request_is_answered_with_a_fault(victim: ServedHome, operation: Operation) -> None:
     @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(target=targets(operation), body=bodies(operation), headers=st.one_of(st.just({}), HEADERS))
     def ask(target: str, body: bytes | None, headers: dict[str, str]) -> None:
-        before, victim.seen = victim.before(), None
+        before = victim.kept()
         reply = victim.ask(operation.method, target, body, (JSON if body is not None else {}) | headers)
         assert reply.status < 500, (target, body, headers, reply)
         if reply.status >= 400:
             check_refusal(reply)
-            victim.seen = victim.kept()
-            check_kept(before, victim.seen, reply)
+            check_kept(before, victim.kept(), reply)
 
     ask()
 

@@ -27,7 +27,7 @@ def test_requests_and_answers_cross_the_wire_as_they_are(name: str) -> None:
 def check(kind: object) -> None:
     """Many values of this type, there and back; a type that several operations answer is tried once."""
 
-    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(VALUES.of(kind))
     def there_and_back(value: object) -> None:
         raw = wire.encode(value, kind)
