@@ -16,20 +16,17 @@ from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any, NamedTuple
 
-import msgspec
-
-from tidegate.endpoints.records import PredictionOut
 from tidegate.endpoints.routing import Route
-from tidegate.endpoints.variant import Answered, LiveVariant, row_json
+from tidegate.endpoints.variant import Answered, Encoding, LiveVariant, Said, Takes, row_json
 from tidegate.kernel.errors import Invalid, Unavailable
 from tidegate.kernel.features import FeatureLookup
-from tidegate.predictions.records import FELL_BACK, PredictionRow, Shadow
+from tidegate.predictions.records import FELL_BACK, Shadow
 
 log = logging.getLogger("tidegate.endpoints")
 
 Row = Mapping[str, Any]
-Answers = dict[int, tuple[PredictionOut, PredictionRow]]
-"""What a variant answered, by the row's place in the request; rows on which it failed are not there."""
+Answers = dict[int, Said]
+"""What a variant said, by the row's place in the request; rows on which it failed are not there."""
 
 
 class Asked(NamedTuple):
@@ -43,6 +40,8 @@ class Asked(NamedTuple):
 
 def goes_to_canary(prediction_id: str, share: float) -> bool:
     """Whether the row with this id is the canary's, whose part of the traffic lies between 0 and 1."""
+    if share >= 1:
+        return True
     digest = hashlib.blake2b(prediction_id.encode(), digest_size=8).digest()
     return int.from_bytes(digest) < ceil(share * 2**64)
 
@@ -64,6 +63,8 @@ class _Request:
         self._asked = asked
         self._faults: dict[str, list[Exception]] = {}
         self._completed: dict[str | None, tuple[dict[int, dict[str, Any]], dict[int, bytes]]] = {}
+        """By feature service and the row's place: as a model takes it, and as it is logged."""
+        self._encodings: list[tuple[Takes, Encoding]] = []
 
     def answer(self) -> Answered:
         """What every variant says, put together."""
@@ -72,7 +73,7 @@ class _Request:
         theirs = {index for index in every if canary and goes_to_canary(self._asked.ids[index], route.share)}
         both = canary is not None and route.endpoint.outcome_independent
         canaries = self._on_trial(canary, every if both else sorted(theirs)) if canary else {}
-        stables = self._stable([index for index in every if both or index not in theirs])
+        stables = self._stable(every if both or not theirs else [index for index in every if index not in theirs])
         lost = [index for index in theirs if index not in stables and not _usable(canaries.get(index))]
         stables |= self._stable(sorted(lost)) if lost else {}
         shadows = [(shadow, self._on_trial(shadow, every)) for shadow in route.shadows]
@@ -87,20 +88,21 @@ class _Request:
     def _merge(
         self, theirs: set[int], answers: tuple[Answers, Answers], beside: list[tuple[LiveVariant, Answers]]
     ) -> Answered:
-        share = self._route.share
-        weight = share if 0 < share < 1 else None
+        route, asked = self._route, self._asked
+        weight = route.share if 0 < route.share < 1 else None
         stables, canaries = answers
         merged = Answered([], [])
-        for index in range(len(self._asked.rows)):
+        for index, (one, moment) in enumerate(zip(asked.ids, asked.moments, strict=True)):
             own = canaries.get(index) if index in theirs else None
-            if index not in theirs or (not _usable(own) and _usable(stables[index])) or own is None:
-                out, row = stables[index]
-                status = FELL_BACK if index in theirs else row.status
+            if route.canary is not None and own is not None and (_usable(own) or not _usable(stables[index])):
+                variant, said, status = route.canary, own, None
             else:
-                (out, row), status = own, own[1].status
-            others = [_shadow(variant, said.get(index)) for variant, said in beside if variant.source is not row.source]
+                variant, said, status = route.stable, stables[index], FELL_BACK if index in theirs else None
+            others = [_shadow(other, answers.get(index)) for other, answers in beside if other is not variant]
+            text = self._completed[variant.service][1][index]
+            out, row = variant.tell(one, moment, text, said, status=status, weight=weight, shadows=others or None)
             merged.predictions.append(out)
-            merged.rows.append(msgspec.structs.replace(row, status=status, weight=weight, shadows=others or None))
+            merged.rows.append(row)
         return merged
 
     def _stable(self, places: Sequence[int]) -> Answers:
@@ -131,20 +133,22 @@ class _Request:
     def _ask(self, variant: LiveVariant, places: Sequence[int]) -> Answers:
         if not places:
             return {}
-        rows, texts = self._inputs(variant, places)
-        asked = self._asked
-        answered = variant.answer(
-            [rows[index] for index in places],
-            [texts[index] for index in places],
-            [asked.moments[index] for index in places],
-            [asked.ids[index] for index in places],
-        )
-        return dict(zip(places, zip(answered.predictions, answered.rows, strict=True), strict=True))
+        return dict(zip(places, variant.say(self._encoding(variant, places)), strict=True))
 
-    def _inputs(
-        self, variant: LiveVariant, places: Sequence[int]
-    ) -> tuple[Mapping[int, dict[str, Any]], Mapping[int, bytes]]:
-        """The rows as the variant takes them and as they are logged: looked up once a feature service and row."""
+    def _encoding(self, variant: LiveVariant, places: Sequence[int]) -> Encoding:
+        """The rows as the variant takes them: where it is all of them, once for all variants that take the same."""
+        whole = len(places) == len(self._asked.rows)
+        known = [one for takes, one in self._encodings if takes == variant.takes] if whole else []
+        if known:
+            return known[0]
+        rows = self._inputs(variant, places)
+        encoding = variant.encode([rows[index] for index in places])
+        if whole:
+            self._encodings.append((variant.takes, encoding))
+        return encoding
+
+    def _inputs(self, variant: LiveVariant, places: Sequence[int]) -> Mapping[int, dict[str, Any]]:
+        """The completed rows, beside which stand those that are logged: looked up once a feature service and row."""
         rows, texts = self._completed.setdefault(variant.service, ({}, {}))
         lacking = [index for index in places if index not in rows]
         if lacking and variant.service is None:
@@ -156,7 +160,7 @@ class _Request:
             for index, row in zip(lacking, self._look_up(variant, variant.service, lacking), strict=True):
                 rows[index] = row
                 texts[index] = row_json({**self._asked.rows[index], **row})  # entity keys, and all that the model takes
-        return rows, texts
+        return rows
 
     def _look_up(self, variant: LiveVariant, service: str, places: Sequence[int]) -> list[dict[str, Any]]:
         if self._features is None:
@@ -170,11 +174,11 @@ class _Request:
         return self._features.complete(service, rows, [self._asked.moments[index] for index in places])
 
 
-def _usable(answer: tuple[PredictionOut, PredictionRow] | None) -> bool:
-    return answer is not None and answer[1].status == "ok"
+def _usable(said: Said | None) -> bool:
+    return said is not None and said.status == "ok"
 
 
-def _shadow(variant: LiveVariant, said: tuple[PredictionOut, PredictionRow] | None) -> Shadow:
+def _shadow(variant: LiveVariant, said: Said | None) -> Shadow:
     if said is None:
         return Shadow(variant.source, None)
-    return Shadow(variant.source, said[1].value, said[1].probabilities)
+    return Shadow(variant.source, said.value, said.probabilities)

@@ -1,10 +1,10 @@
 """A deployment with its model in memory, ready to answer rows."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from math import isfinite
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -13,7 +13,8 @@ from tidegate.endpoints.records import Deployment, PredictionOut
 from tidegate.endpoints.rules import spelling
 from tidegate.kernel.errors import Internal
 from tidegate.models.loading import LoadedModel
-from tidegate.predictions.records import PredictionRow, Source
+from tidegate.models.signature import EncodedRows, Label, Signature
+from tidegate.predictions.records import PredictionRow, Shadow, Source
 
 SLOW_SECONDS: Final = 0.001
 """A model whose example takes longer is kept off the event loop."""
@@ -28,6 +29,36 @@ class Answered(msgspec.Struct, frozen=True, gc=False):
     rows: list[PredictionRow]
 
 
+Takes = tuple[str | None, Signature]
+"""What a variant takes: the features of a service, or rows as they come, in the columns of a signature."""
+
+
+Surprises = tuple[dict[str, int] | None, dict[str, int] | None]
+"""What a row held of unknown categories and of missing features."""
+
+_NO_SURPRISES: Final = repeat((None, None))
+
+
+class Encoding(NamedTuple):
+    """Rows as a matrix: the same for all variants that take the same."""
+
+    encoded: EncodedRows
+    surprises: Iterable[Surprises]
+    """Of each row."""
+    seconds: float
+    """What it took to encode them."""
+
+
+class Said(NamedTuple):
+    """What a variant says of one row."""
+
+    value: Label | None
+    probabilities: list[float] | None
+    status: str
+    latency: int
+    surprises: Surprises
+
+
 class LiveVariant:
     """Answers rows with one deployment's model: every answer and every logged row names that deployment."""
 
@@ -35,6 +66,7 @@ class LiveVariant:
         "_classes",
         "_clock",
         "_encode",
+        "_finite",
         "_model",
         "_predict",
         "_source",
@@ -44,6 +76,7 @@ class LiveVariant:
         "service",
         "signature",
         "slow",
+        "takes",
     )
 
     def __init__(self, deployment: Deployment, model: LoadedModel, clock: Callable[[], float]) -> None:
@@ -51,12 +84,17 @@ class LiveVariant:
         self.signature = model.signature
         self.platform = model.version.runtime
         self.service = model.version.manifest.service
+        self.takes: Takes = self.service, self.signature
         self._clock = clock
         self._model = deployment.version
         self._variant = deployment.variant
         self._encode = model.encoder.encode
         self._predict = model.predictor.predict
         self._classes = tuple(spelling(label) for label in model.signature.classes)
+        self._finite = bool(self._classes) and all(
+            type(one) is not float or isfinite(one) for one in self.signature.classes
+        )
+        """Whether no value that it answers is infinite, since none of its classes is."""
         self._source = Source(
             deployment.endpoint,
             deployment.id,
@@ -80,34 +118,75 @@ class LiveVariant:
         ``texts`` are the rows as JSON, where they came so; ``moments`` microseconds of business time; of each, as of
         ``ids``, one a row. Raises `Invalid` naming the row and the field.
         """
-        started = self._clock()
-        encoded = self._encode(rows)
-        outputs = self._predict(encoded.matrix)
-        latency = int((self._clock() - started) * 1e6)
-        if len(outputs.values) != len(rows):
-            raise Internal(f"{self._model} answered {len(outputs.values)} values to {len(rows)} rows")
-        shares_of = outputs.probabilities.tolist() if outputs.probabilities is not None else repeat(None)
-        surprises = self._surprises(rows) if encoded.unknown or encoded.missing else repeat((None, None))
+        said = self.say(self.encode(rows))
         if texts is None:
             texts = [row_json(row) for row in rows]
-        model, variant, source, classes = self._model, self._variant, self._source, self._classes
-        answers: list[PredictionOut] = []
-        log: list[PredictionRow] = []
-        for one, moment, text, value, shares, (unknown, missing) in zip(
-            ids, moments, texts, outputs.values, shares_of, surprises, strict=False
-        ):
-            status = "ok"
-            if (type(value) is float and not isfinite(value)) or (shares is not None and not isfinite(sum(shares))):
-                value, shares, status = None, None, "not_finite"
-            named = dict(zip(classes, shares, strict=True)) if shares is not None else None
-            answers.append(PredictionOut(one, value, named, model, variant))
-            log.append(PredictionRow(one, moment, source, text, value, shares, latency, status, unknown, missing))
-        return Answered(answers, log)
+        both = list(map(self.tell, ids, moments, texts, said))
+        return Answered([out for out, _ in both], [row for _, row in both])
 
-    def _surprises(self, rows: Sequence[dict[str, Any]]) -> list[tuple[dict[str, int] | None, dict[str, int] | None]]:
-        """What each row held of unknown categories and missing features, which were counted together so far."""
-        alone = (self._encode([row]) for row in rows)
-        return [(one.unknown or None, one.missing or None) for one in alone]
+    def encode(self, rows: Sequence[dict[str, Any]]) -> Encoding:
+        """The rows for `say`. Raises `Invalid` naming the row and the field."""
+        started = self._clock()
+        encoded = self._encode(rows)
+        seconds = self._clock() - started
+        surprises: Iterable[Surprises] = _NO_SURPRISES
+        if encoded.unknown or encoded.missing:  # which were counted together so far
+            alone = [self._encode([row]) for row in rows]
+            surprises = [(one.unknown or None, one.missing or None) for one in alone]
+        return Encoding(encoded, surprises, seconds)
+
+    def say(self, encoding: Encoding) -> list[Said]:
+        """What the model says of each row, by an encoding of a variant that takes the same."""
+        matrix = encoding.encoded.matrix
+        started = self._clock()
+        outputs = self._predict(matrix)
+        latency = int((self._clock() - started + encoding.seconds) * 1e6)
+        if len(outputs.values) != len(matrix):
+            raise Internal(f"{self._model} answered {len(outputs.values)} values to {len(matrix)} rows")
+        shares_of: Iterable[list[float] | None] = repeat(None)
+        finite = self._finite or isfinite(sum(outputs.values))  # type: ignore[arg-type]  # numbers: of no class
+        if outputs.probabilities is not None:
+            width = len(self._classes)
+            if outputs.probabilities.shape != (len(matrix), width):
+                shape = outputs.probabilities.shape
+                raise Internal(f"{self._model} answered probabilities of shape {shape} for {width} classes")
+            flat = outputs.probabilities.ravel().tolist()  # many times as fast as numpy makes lists of lists
+            shares_of = [flat[start : start + width] for start in range(0, len(flat), width)]
+            finite = finite and isfinite(sum(flat))
+        answers = zip(outputs.values, shares_of, repeat("ok"), repeat(latency), encoding.surprises, strict=False)
+        said = list(map(Said._make, answers))
+        return said if finite else list(map(_finite, said))
+
+    def tell(
+        self,
+        prediction_id: str,
+        moment: int,
+        text: bytes,
+        said: Said,
+        *,
+        status: str | None = None,
+        weight: float | None = None,
+        shadows: list[Shadow] | None = None,
+    ) -> tuple[PredictionOut, PredictionRow]:
+        """What is said of a row, as it is answered and as it is logged."""
+        value, shares, known, latency, (unknown, missing) = said
+        named = dict(zip(self._classes, shares, strict=True)) if shares is not None else None
+        out = PredictionOut(prediction_id, value, named, self._model, self._variant)
+        row = PredictionRow(
+            prediction_id,
+            moment,
+            self._source,
+            text,
+            value,
+            shares,
+            latency,
+            status or known,
+            unknown,
+            missing,
+            weight,
+            shadows,
+        )
+        return out, row
 
     def _warm_up(self, example: Sequence[dict[str, Any]]) -> float:
         """Seconds that the example takes, at best, once the runtime has prepared itself."""
@@ -120,6 +199,14 @@ class LiveVariant:
             self._predict(matrix)
             best = min(best, self._clock() - started)
         return best
+
+
+def _finite(said: Said) -> Said:
+    """As it is said, or nothing in place of what is not finite."""
+    value, shares = said.value, said.probabilities
+    if (type(value) is float and not isfinite(value)) or (shares is not None and not isfinite(sum(shares))):
+        return said._replace(value=None, probabilities=None, status="not_finite")
+    return said
 
 
 def _plain(value: object) -> object:
