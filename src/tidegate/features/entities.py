@@ -25,23 +25,25 @@ class Entities:
         self._fresh: dict[Key, Entity | None] = {}
         self._unpacked: dict[Key, tuple[bytes, Entity]] = {}
 
-    def get(self, layout: Layout, digest: str, names: Sequence[str]) -> list[Entity | None]:
-        """The rows of these entities of a view, None for those of which nothing is known. As fresh as the store."""
+    def get(self, layouts: Mapping[str, Layout], keys: Sequence[Key]) -> list[Entity | None]:
+        """The rows under each of these keys, None for those of which nothing is known. As fresh as the store.
+
+        ``layouts`` are those of their views.
+        """
         with self._lock:
             news = self._store.news(self._mark)
             if news is not None:
                 self._mark = news.mark
                 for key in news.keys:
                     self._fresh.pop(key, None)
-            keys = [(digest, name) for name in names]
             missing = [key for key in keys if key not in self._fresh]
             if missing:
                 if len(self._fresh) + len(missing) > MOST_KEPT:
                     self._fresh.clear()
-                    missing = keys
+                    missing = list(keys)
                 found = self._store.read(missing)
                 for key in missing:
-                    self._fresh[key] = self._unpack(layout, key, found[key]) if key in found else None
+                    self._fresh[key] = self._unpack(layouts[key[0]], key, found[key]) if key in found else None
             return [self._fresh[key] for key in keys]
 
     def merge(self, layouts: Mapping[str, Layout], given: Mapping[Key, Entity], *, replace: bool) -> list[Key]:

@@ -5,7 +5,7 @@ a whole source, a request one of the few entities that it asks for; both are rea
 are the same, bit for bit: a window's float sum is taken over the same rows in the same order.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tidegate.features.expressions import AnyExpression, Apply, ColumnType, Constant, type_of
 from tidegate.features.records import Aggregate, AppliedView, Kind
-from tidegate.features.windows import Piece, Slices, aggregate, pieces_of
+from tidegate.features.windows import Column, Piece, Slices, pieces_of
 
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
@@ -33,13 +33,6 @@ class Values(NamedTuple):
 
     data: NDArray[Any]
     present: Booleans
-
-    def take(self, rows: Integers) -> "Values":
-        """The values of these rows, null where the row is -1."""
-        found = rows >= 0
-        if not len(self.present):
-            return Values(np.zeros(len(rows), self.data.dtype), found & False)
-        return Values(self.data[np.where(found, rows, 0)], found & self.present[rows])
 
     def cells(self) -> list[object]:
         """The values as Python has them, None where they are null."""
@@ -104,16 +97,26 @@ def arguments_of(view: AppliedView) -> dict[str, tuple[AnyExpression, ColumnType
 def read_history(view: AppliedView, history: History, asked: Moments) -> tuple[Values, ...]:
     """The features of a view, in order, as of each moment."""
     if view.view.kind != "windowed":
-        rows = latest(history, asked, view.view.ttl)
-        return tuple(column.take(rows) for column in history.columns)
+        return take(history.columns, latest(history, asked, view.view.ttl))
     return _windows(view, history, asked)
+
+
+def take(columns: Iterable[Values], rows: Integers) -> tuple[Values, ...]:
+    """The values of these rows, null where the row is -1."""
+    found = rows >= 0
+    places = np.maximum(rows, 0)
+    return tuple(
+        Values(column.data[places], found & column.present[places])
+        if len(column.present)
+        else Values(np.zeros(len(rows), column.data.dtype), np.zeros(len(rows), np.bool_))
+        for column in columns
+    )
 
 
 def latest(history: History, asked: Moments, ttl: int | None) -> Integers:
     """The row that holds at each moment, -1 where none does."""
-    extents = Extents(history, asked.code)
-    event = Keys(history.event, history.starts)
-    after = extents.bisect(event, asked.at, right=True)
+    extents = Extents(history.starts, asked.code)
+    after = extents.bisect(history.event, asked.at, right=True)
     after = _skip_unknown(history, extents.low, after, asked)
     rows = after - 1
     found = rows >= extents.low
@@ -123,45 +126,40 @@ def latest(history: History, asked: Moments, ttl: int | None) -> Integers:
 
 
 class Extents:
-    """Where the rows of each question's entity lie: from `low` to before `high`; nowhere for those without rows."""
+    """Where the rows of each question's entity lie: from `low` to before `high`; those without rows are at the end."""
 
-    def __init__(self, history: History, code: Integers) -> None:
-        self._starts = history.starts
-        self._there = (code >= 0) & (len(history.starts) > 1)
-        self._place = np.where(self._there, code, 0)
-        self.low: Integers = np.where(self._there, history.starts[self._place], 0)
-        self.high: Integers = np.where(self._there, history.starts[self._place + self._there], 0)
+    def __init__(self, starts: Integers, code: Integers) -> None:
+        self._starts = starts
+        self._place = np.where(code >= 0, code, len(starts) - 1)
+        self.low: Integers = starts[self._place]
 
-    def bisect(self, keys: "Keys", targets: Integers, *, right: bool = False) -> Integers:
-        """The first place of an entity's rows whose key is not below (`right`: is above) the target, else `high`."""
+    def bisect(self, keys: Integers, targets: Integers, *, right: bool = False) -> Integers:
+        """The first place of an entity's rows whose key is not below (`right`: is above) the target, else their end.
+
+        The keys are sorted within each entity. Targets: one a question, or several rows of them.
+        """
         side: Literal["left", "right"] = "right" if right else "left"
-        if not len(keys.plain):
-            return self.low.copy()
-        if keys.joint is None:
-            return self._one_by_one(keys.plain, targets, side)
-        sought = self._place * keys.span + np.minimum(np.maximum(targets - keys.least + 1, 0), keys.span - 1)
-        return np.where(self._there, np.searchsorted(keys.joint, sought, side=side), self.low)
+        if not len(keys):
+            return np.zeros(targets.shape, np.int64)
+        least, entities = int(keys.min()), len(self._starts) - 1
+        span = int(keys.max()) - least + 3  # 0 is before all keys, span - 1 after all
+        if span * (entities + 1) >= 2**63:
+            return self._one_by_one(keys, targets, side)
+        offsets = np.arange(entities + 1) * span - (least - 1)  # entity and key in 64 bits: sorted as a whole
+        joint = keys + np.repeat(offsets[:-1], np.diff(self._starts))
+        sought = np.minimum(np.maximum(targets, least - 1), least + span - 2) + offsets[self._place]
+        return np.searchsorted(joint, sought, side=side)
 
     def _one_by_one(self, keys: Integers, targets: Integers, side: Literal["left", "right"]) -> Integers:
+        high = np.append(self._starts, self._starts[-1])[self._place + 1]
         found = [
-            low + np.searchsorted(keys[low:high], target, side=side)
-            for low, high, target in zip(self.low, self.high, targets, strict=True)
+            [
+                low + np.searchsorted(keys[low:high], target, side=side)
+                for low, high, target in zip(self.low, high, row, strict=True)
+            ]
+            for row in np.atleast_2d(targets)
         ]
-        return np.array(found, np.int64)
-
-
-class Keys:
-    """Numbers that are sorted within each entity, as one sorted array: entity and number in 64 bits, if they fit."""
-
-    def __init__(self, plain: Integers, starts: Integers) -> None:
-        self.plain = plain
-        self.joint: Integers | None = None
-        if len(plain):
-            self.least = int(plain.min())
-            self.span = int(plain.max()) - self.least + 3  # 0 is before all, span - 1 after all
-            if self.span * len(starts) < 2**63:
-                code = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-                self.joint = code * self.span + (plain - (self.least - 1))
+        return np.array(found, np.int64).reshape(targets.shape)
 
 
 def _skip_unknown(history: History, low: Integers, after: Integers, asked: Moments) -> Integers:
@@ -197,38 +195,40 @@ def _stretches(history: History, lag: int) -> list[tuple[int, Integers]]:
 
 
 def _windows(view: AppliedView, history: History, asked: Moments) -> tuple[Values, ...]:
-    extents = Extents(history, asked.code)
-    event = Keys(history.event, history.starts)
-    before = extents.bisect(event, asked.at)
+    aggregates = [one for one in view.view.features.values() if isinstance(one, Aggregate)]
+    if len(aggregates) < len(view.view.features):
+        raise TypeError(f"view {view.view.name!r} mixes aggregates with expressions")
+    overs = list({one.over: None for one in aggregates})
+    extents = Extents(history.starts, asked.code)
+    before, *firsts = extents.bisect(history.event, np.stack([asked.at - over for over in (0, *overs)]))
     at_once = history.known is history.event
     ordered = at_once or _in_order(history)
     if ordered and not (at_once and asked.seen is asked.at):
-        known = Keys(history.known, history.starts)
-        before = np.minimum(before, extents.bisect(known, asked.seen, right=True))
-    pieces: dict[int, list[Piece]] = {}
-    answers = []
-    for feature, column in zip(view.view.features.values(), history.columns, strict=True):
-        if not isinstance(feature, Aggregate):
-            raise TypeError(f"view {view.view.name!r} mixes aggregates with expressions")
-        if feature.over not in pieces:
-            first = np.minimum(extents.bisect(event, asked.at - feature.over), before)
-            pieces[feature.over] = pieces_of(Slices(first, before), history.known, asked.seen, ordered)
-        answers.append(_aggregated(feature.kind, column, pieces[feature.over], asked))
-    return tuple(answers)
+        before = np.minimum(before, extents.bisect(history.known, asked.seen, right=True))
+    pieces = {
+        over: pieces_of(Slices(np.minimum(first, before), before), history.known, asked.seen, ordered)
+        for over, first in zip(overs, firsts, strict=True)
+    }
+    columns = {id(column): Column(*column) for column in history.columns}
+    somebody = asked.code != NOBODY
+    return tuple(
+        _aggregated(one.kind, columns[id(column)], pieces[one.over], somebody)
+        for one, column in zip(aggregates, history.columns, strict=True)
+    )
 
 
-def _aggregated(kind: Kind, column: Values, pieces: list[Piece], asked: Moments) -> Values:
+def _aggregated(kind: Kind, column: Column, pieces: list[Piece], somebody: Booleans) -> Values:
     """The aggregate for each question; null for who asks of no entity."""
-    data: NDArray[Any] | None = None
-    present = np.zeros(len(asked.code), np.bool_)
-    for piece in pieces:
-        source = column if piece.rows is None else Values(column.data[piece.rows], column.present[piece.rows])
-        values, there = aggregate(kind, source.data, source.present, piece.slices)
-        data = np.zeros(len(asked.code), values.dtype) if data is None else data
+    data: NDArray[Any] = np.zeros(len(somebody))
+    present = np.zeros(len(somebody), np.bool_)
+    for place, piece in enumerate(pieces):
+        source = column if piece.rows is None else column.take(piece.rows)
+        values, there = source.aggregate(kind, piece.slices)
+        if piece.questions is None:
+            return Values(values, there & somebody)
+        data = data if place else np.zeros(len(somebody), values.dtype)
         data[piece.questions], present[piece.questions] = values, there
-    if data is None:
-        data = np.zeros(len(asked.code))
-    return Values(data, present & (asked.code != NOBODY))
+    return Values(data, present & somebody)
 
 
 def _in_order(history: History) -> bool:

@@ -1,7 +1,9 @@
 """Looking features up for requests, from the online store: numpy, no frames, nothing read twice."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from itertools import islice
+from operator import attrgetter
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,6 +16,11 @@ from tidegate.features.packed import Entity, Layout
 from tidegate.features.records import AppliedService
 from tidegate.features.rules import key_types
 from tidegate.kernel.clock import from_micros
+
+Key = tuple[Any, ...]
+"""The values of a row that name an entity of a view."""
+
+_FLOOR: Final = attrgetter("floor")
 
 
 class OnlineLookup:
@@ -48,9 +55,8 @@ class _Plan:
         self._request = service.service.request
         self._fields: dict[str, SourceType] = {**self._keys, **self._request}
         self._names = [one.name for one in service.inputs]
-        self._views = [
-            _View(digest, Layout(view)) for digest, view in zip(service.view_digests, service.views, strict=True)
-        ]
+        self._layouts = {digest: Layout(view) for digest, view in zip(service.view_digests, service.views, strict=True)}
+        self._views = [_View(*view) for view in self._layouts.items()]
 
     def complete(self, rows: Sequence[Mapping[str, Any]], at: Integers, entities: Entities) -> list[dict[str, Any]]:
         """The rows as a model takes them: each request feature that it has, and all features of the views."""
@@ -60,14 +66,26 @@ class _Plan:
             self._check_fields(index, rows[index])
         cells = {name: read_column([row.get(name) for row in rows], kind, name) for name, kind in self._fields.items()}
         columns: list[Sequence[object]] = [cells[name] for name in self._request]
-        for view in self._views:
-            columns += view.columns(cells, at, entities)
+        columns += self._features(cells, at, entities)
         answers = [dict(zip(self._names, values, strict=True)) for values in zip(*columns, strict=True)]
         for index in partial:
             for name in self._request:
                 if name not in rows[index]:
                     del answers[index][name]
         return answers
+
+    def _features(self, cells: Mapping[str, list[Any]], at: Integers, entities: Entities) -> list[list[object]]:
+        """The features of all views, one value a row; every entity is looked up once."""
+        keyed = [view.keys(cells) for view in self._views]
+        distinct = [[key for key in dict.fromkeys(keys) if None not in key] for keys in keyed]
+        wanted = [
+            (view.digest, entity_key(key)) for view, keys in zip(self._views, distinct, strict=True) for key in keys
+        ]
+        found = iter(entities.get(self._layouts, wanted))
+        features: list[list[object]] = []
+        for view, keys, asked in zip(self._views, distinct, keyed, strict=True):
+            features += view.columns(asked, dict(zip(keys, islice(found, len(keys)), strict=True)), at)
+        return features
 
     def _check_fields(self, index: int, row: Mapping[str, Any]) -> None:
         if not isinstance(row, dict):
@@ -85,31 +103,32 @@ class _View:
     """One view's part of a plan."""
 
     def __init__(self, digest: str, layout: Layout) -> None:
-        self._digest = digest
+        self.digest = digest
         self._layout = layout
         self._entity = layout.view.view.entity
 
-    def columns(self, cells: Mapping[str, list[Any]], at: Integers, entities: Entities) -> list[list[object]]:
-        """The view's features, one value a row; every entity is looked up once."""
-        keys = list(zip(*[cells[name] for name in self._entity], strict=True))
-        names = [key for key in dict.fromkeys(keys) if None not in key]
+    def keys(self, cells: Mapping[str, list[Any]]) -> list[Key]:
+        """The entity that each row names."""
+        return list(zip(*[cells[name] for name in self._entity], strict=True))
+
+    def columns(self, keys: list[Key], found: Mapping[Key, Entity | None], at: Integers) -> list[list[object]]:
+        """The view's features, one value a row, of the entities that were found."""
         there: list[Entity] = []
-        codes: dict[tuple[Any, ...], int] = {}
-        found_each = entities.get(self._layout, self._digest, list(map(entity_key, names)))
-        for name, found in zip(names, found_each, strict=True):
-            codes[name] = UNKNOWN if found is None else len(there)
-            if found is not None:
-                there.append(found)
+        codes: dict[Key, int] = {}
+        for key, entity in found.items():
+            codes[key] = UNKNOWN if entity is None else len(there)
+            if entity is not None:
+                there.append(entity)
         asked = np.array([codes.get(key, NOBODY) for key in keys], np.int64)
         self._refuse_forgotten(there, asked, at)
         values = read_history(self._layout.view, self._layout.history(there), Moments(asked, at, at))
         return [column.cells() for column in values]
 
-    def _refuse_forgotten(self, entities: list[Entity], codes: Any, at: Any) -> None:
+    def _refuse_forgotten(self, entities: list[Entity], codes: Integers, at: Integers) -> None:
         """Raises `Invalid` where a moment lies before what is remembered of its entity."""
-        if not entities or max(one.floor for one in entities) <= at.min():
+        if not entities or max(map(_FLOOR, entities)) <= at.min():
             return
-        floors = np.array([one.floor for one in entities])[np.where(codes >= 0, codes, 0)]
+        floors = np.array(list(map(_FLOOR, entities)))[np.where(codes >= 0, codes, 0)]
         early = np.flatnonzero((codes >= 0) & (at < floors))
         if len(early):
             row = int(early[0])

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from tidegate.features.expressions import ColumnType
-from tidegate.features.history import ALWAYS, DTYPES, History, Values, arguments_of
+from tidegate.features.history import ALWAYS, DTYPES, History, Values, arguments_of, take
 from tidegate.features.records import Aggregate, AppliedView
 from tidegate.features.rules import REMEMBERED
 from tidegate.kernel.errors import Conflict, Invalid
@@ -101,7 +101,11 @@ class Layout:
         self.view = view
         self.kind = view.view.kind
         self._at_once = view.view.known_at is None and not view.view.delay
-        self.types: tuple[ColumnType, ...] = tuple(kind for _, kind in arguments_of(view).values())
+        arguments = list(arguments_of(view).values())
+        self.types: tuple[ColumnType, ...] = tuple(kind for _, kind in arguments)
+        spelt = list(map(repr, arguments))
+        self._same = [spelt.index(one) for one in spelt]
+        """For each column the first one that holds the same."""
         windows = [one.over for one in view.view.features.values() if isinstance(one, Aggregate)]
         self._longest = max(windows, default=0)
 
@@ -188,7 +192,10 @@ class Layout:
         np.cumsum(list(map(len, entities)), out=starts[1:])
         event = np.frombuffer(b"".join([one.event for one in entities]), np.int64)
         known = event if self._at_once else np.frombuffer(b"".join([one.known for one in entities]), np.int64)
-        columns = [_joined([one.columns[place] for one in entities], kind) for place, kind in enumerate(self.types)]
+        columns: list[Values] = []
+        for place, (kind, same) in enumerate(zip(self.types, self._same, strict=True)):
+            again = same < place
+            columns.append(columns[same] if again else _joined([one.columns[place] for one in entities], kind))
         return History(starts, event, known, np.zeros(0, np.uint64), tuple(columns))
 
     def entity_of(self, history: History, code: int, until: int) -> Entity | None:
@@ -198,7 +205,7 @@ class Layout:
         if not len(rows):
             return None
         event, known, identity = (one[rows].tolist() for one in (history.event, history.known, history.identity))
-        columns = [column.take(rows).cells() for column in history.columns]
+        columns = [column.cells() for column in take(history.columns, rows)]
         return self.trim(self.pack(Rows(event, known, identity, columns)))
 
     def _check_column(self, column: Column, kind: ColumnType, rows: int) -> None:

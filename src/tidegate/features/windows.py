@@ -5,6 +5,7 @@ the same slice gives the same bits, wherever it lies.
 """
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -27,10 +28,12 @@ class Slices(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Some questions, the rows to gather for them (none: all as they are), and their slices of what was gathered."""
+    """Some questions, and their slices of some of the rows."""
 
-    questions: Integers
+    questions: Integers | None
+    """Their places; None where it is all of them."""
     rows: Integers | None
+    """What is to be gathered for them; None where the rows stay as they are."""
     slices: Slices
 
 
@@ -39,14 +42,13 @@ def pieces_of(slices: Slices, known: Integers, seen: Integers, ordered: bool) ->
 
     Where the known rows of a slice lie side by side it stays as it is; for the others the known ones are gathered.
     """
-    every = np.arange(len(slices.low))
     if ordered or not len(known):
-        return [Piece(every, None, slices)]
+        return [Piece(None, None, slices)]
+    every = np.arange(len(slices.low))
     unknown = _counts_unknown(slices, known, seen)
     clean = every[~unknown]
-    made = [Piece(clean, None, Slices(slices.low[clean], slices.high[clean]))]
-    made += _gathered(every[unknown], slices, known, seen)
-    return [piece for piece in made if len(piece.questions)]
+    made = [Piece(clean, None, Slices(slices.low[clean], slices.high[clean]))] if len(clean) else []
+    return [*made, *_gathered(every[unknown], slices, known, seen)]
 
 
 def _counts_unknown(slices: Slices, known: Integers, seen: Integers) -> Booleans:
@@ -73,41 +75,78 @@ def _gathered(questions: Integers, slices: Slices, known: Integers, seen: Intege
         start = stop
 
 
-def aggregate(kind: Kind, data: NDArray[Any], present: Booleans, slices: Slices) -> tuple[NDArray[Any], Booleans]:
-    """The aggregate of each slice, and where there is one."""
-    if kind == "count":
-        return slices.high - slices.low, np.ones(len(slices.low), np.bool_)
-    running = np.concatenate([[0], np.cumsum(present)])
-    held = running[slices.high] - running[slices.low]
-    some = held > 0
-    if kind in ("min", "max"):
-        function = np.minimum if kind == "min" else np.maximum
-        filled = np.where(present, data, _neutral(data.dtype, kind))
-        return np.where(some, _reduce(function, filled, slices), 0).astype(data.dtype), some
-    zeroed = np.where(present, data, data.dtype.type(0))
-    if data.dtype == np.float64:
-        sums = _reduce(np.add, zeroed, slices)
-        some = some & np.isfinite(sums)
-        sums = np.where(some, sums, 0.0)
+class Column:
+    """A column whose slices are aggregated: what all its aggregates need is made once."""
+
+    def __init__(self, data: NDArray[Any], present: Booleans) -> None:
+        self._data = data
+        self._present = present
+
+    def take(self, rows: Integers) -> "Column":
+        """Some of the rows."""
+        return Column(self._data[rows], self._present[rows])
+
+    def aggregate(self, kind: Kind, slices: Slices) -> tuple[NDArray[Any], Booleans]:
+        """The aggregate of each slice, and where there is one."""
+        if kind == "count":
+            return slices.high - slices.low, np.ones(len(slices.low), np.bool_)
+        held = _differences(self._held, slices)
+        some = held > 0
+        if kind in ("min", "max"):
+            function = np.minimum if kind == "min" else np.maximum
+            filled = np.where(self._present, self._data, _neutral(self._data.dtype, kind))
+            return np.where(some, _reduce(function, filled, slices), 0).astype(self._data.dtype), some
+        if self._data.dtype == np.float64:
+            sums = _reduce(np.add, self._zeroed, slices)
+            some = some & np.isfinite(sums)
+            sums = np.where(some, sums, 0.0)
+        else:
+            sums, some = self._exact(slices, some)
         return (sums / np.maximum(held, 1) if kind == "mean" else sums), some
-    return _integers(kind, zeroed, slices, held)
 
+    @cached_property
+    def _held(self) -> Integers:
+        """How many values lie before each place."""
+        return _running(self._present)
 
-def _integers(kind: Kind, data: NDArray[Any], slices: Slices, held: Integers) -> tuple[NDArray[Any], Booleans]:
-    """Exact sums; one that needs more than 64 bits is null."""
-    some = held > 0
-    largest = max((abs(int(data.min())), abs(int(data.max()))), default=0) if len(data) else 0
-    longest = int((slices.high - slices.low).max()) if len(slices.low) else 0
-    if largest * longest < 2**63:
-        running = np.concatenate([[0], np.cumsum(data, dtype=np.int64)])  # may wrap around: differences are exact
-        sums = running[slices.high] - running[slices.low]
-    else:
-        exact = [sum(data[low:high].tolist()) for low, high in zip(slices.low, slices.high, strict=True)]
+    @cached_property
+    def _zeroed(self) -> NDArray[Any]:
+        """The values, 0 where there is none."""
+        return np.where(self._present, self._data, self._data.dtype.type(0))
+
+    @cached_property
+    def _sums(self) -> Integers:
+        """Of the integers before each place, modulo 2 ** 64."""
+        return _running(self._zeroed)
+
+    @cached_property
+    def _largest(self) -> int:
+        zeroed = self._zeroed
+        return max(-int(zeroed.min()), int(zeroed.max())) if len(zeroed) else 0
+
+    def _exact(self, slices: Slices, some: Booleans) -> tuple[Integers, Booleans]:
+        """Sums of integers; one that needs more than 64 bits is null."""
+        if self._largest * len(self._data) < 2**63 or self._largest * _longest(slices) < 2**63:
+            return _differences(self._sums, slices), some
+        exact = [sum(self._zeroed[low:high].tolist()) for low, high in zip(slices.low, slices.high, strict=True)]
         some = some & np.array([-(2**63) <= one < 2**63 for one in exact], np.bool_)
-        sums = np.array([one if fits else 0 for one, fits in zip(exact, some, strict=True)], np.int64)
-    if kind == "mean":
-        return sums.astype(np.float64) / np.maximum(held, 1), some
-    return sums, some
+        return np.array([one if fits else 0 for one, fits in zip(exact, some, strict=True)], np.int64), some
+
+
+def _running(values: NDArray[Any]) -> Integers:
+    """The sum of the values before each place, and of all."""
+    sums = np.zeros(len(values) + 1, np.int64)
+    np.cumsum(values, out=sums[1:])
+    return sums
+
+
+def _differences(running: Integers, slices: Slices) -> Integers:
+    """What is summed within each slice; exact, also where the running sums wrap around."""
+    return running[slices.high] - running[slices.low]
+
+
+def _longest(slices: Slices) -> int:
+    return int((slices.high - slices.low).max()) if len(slices.low) else 0
 
 
 def _neutral(dtype: np.dtype[Any], kind: Kind) -> Any:

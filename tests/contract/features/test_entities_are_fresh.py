@@ -53,7 +53,9 @@ def test_every_process_sees_every_update(taken: list[tuple[int, str, dict[str, i
         both = [Entities(store) for store in stores]
         for who, what, amounts in taken:
             if what == "get":
-                assert [one or 0 for one in both[who].get(layout, VIEW, NAMES)] == list(truth.values())
+                assert [one or 0 for one in both[who].get({VIEW: layout}, [(VIEW, name) for name in NAMES])] == list(
+                    truth.values()
+                )
                 continue
             told: Any = {(VIEW, name): Total(amount) for name, amount in amounts.items()}
             if 13 in amounts.values():
@@ -63,6 +65,8 @@ def test_every_process_sees_every_update(taken: list[tuple[int, str, dict[str, i
                 both[who].merge({VIEW: layout}, told, replace=False)
                 truth |= {name: truth[name] + amount for name, amount in amounts.items()}
         for entities in both:
-            assert [one or 0 for one in entities.get(layout, VIEW, NAMES)] == list(truth.values())
+            assert [one or 0 for one in entities.get({VIEW: layout}, [(VIEW, name) for name in NAMES])] == list(
+                truth.values()
+            )
         for store in stores:
             store.close()
