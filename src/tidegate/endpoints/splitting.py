@@ -20,7 +20,7 @@ from tidegate.endpoints.routing import Route
 from tidegate.endpoints.variant import Answered, Encoding, LiveVariant, Said, Takes, row_json
 from tidegate.kernel.errors import Invalid, Unavailable
 from tidegate.kernel.features import FeatureLookup
-from tidegate.predictions.records import FELL_BACK, Shadow
+from tidegate.predictions.records import FELL_BACK, Shadow, Source
 
 log = logging.getLogger("tidegate.endpoints")
 
@@ -76,17 +76,16 @@ class _Request:
         stables = self._stable(every if both or not theirs else [index for index in every if index not in theirs])
         lost = [index for index in theirs if index not in stables and not _usable(canaries.get(index))]
         stables |= self._stable(sorted(lost)) if lost else {}
-        shadows = [(shadow, self._on_trial(shadow, every)) for shadow in route.shadows]
+        beside: list[tuple[LiveVariant, Answers]] = []
+        if canary and both:
+            beside = [(route.stable, stables), (canary, canaries)]
+        beside += [(shadow, self._on_trial(shadow, every)) for shadow in route.shadows]
         for version, faults in self._faults.items():
             log.warning("endpoint %s: %s failed %d times: %s", route.endpoint.name, version, len(faults), faults[0])
-        if canary and both:
-            beside = [(route.stable, stables), (canary, canaries), *shadows]
-        else:
-            beside = shadows
-        return self._merge(theirs, (stables, canaries), beside)
+        return self._merge(theirs, (stables, canaries), [(variant.source, said) for variant, said in beside])
 
     def _merge(
-        self, theirs: set[int], answers: tuple[Answers, Answers], beside: list[tuple[LiveVariant, Answers]]
+        self, theirs: set[int], answers: tuple[Answers, Answers], beside: list[tuple[Source, Answers]]
     ) -> Answered:
         route, asked = self._route, self._asked
         weight = route.share if 0 < route.share < 1 else None
@@ -98,9 +97,15 @@ class _Request:
                 variant, said, status = route.canary, own, None
             else:
                 variant, said, status = route.stable, stables[index], FELL_BACK if index in theirs else None
-            others = [_shadow(other, answers.get(index)) for other, answers in beside if other is not variant]
+            shadows = [
+                Shadow(source, other.value, other.probabilities)
+                if (other := answers.get(index))
+                else Shadow(source, None)
+                for source, answers in beside
+                if source is not variant.source
+            ]
             text = self._completed[variant.service][1][index]
-            out, row = variant.tell(one, moment, text, said, status=status, weight=weight, shadows=others or None)
+            out, row = variant.tell(one, moment, text, said, status=status, weight=weight, shadows=shadows or None)
             merged.predictions.append(out)
             merged.rows.append(row)
         return merged
@@ -176,9 +181,3 @@ class _Request:
 
 def _usable(said: Said | None) -> bool:
     return said is not None and said.status == "ok"
-
-
-def _shadow(variant: LiveVariant, said: Said | None) -> Shadow:
-    if said is None:
-        return Shadow(variant.source, None)
-    return Shadow(variant.source, said.value, said.probabilities)

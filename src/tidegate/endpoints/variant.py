@@ -49,7 +49,7 @@ class Encoding(NamedTuple):
     """What it took to encode them."""
 
 
-class Said(NamedTuple):
+class Said(msgspec.Struct, frozen=True, gc=False):
     """What a variant says of one row."""
 
     value: Label | None
@@ -153,8 +153,7 @@ class LiveVariant:
             flat = outputs.probabilities.ravel().tolist()  # many times as fast as numpy makes lists of lists
             shares_of = [flat[start : start + width] for start in range(0, len(flat), width)]
             finite = finite and isfinite(sum(flat))
-        answers = zip(outputs.values, shares_of, repeat("ok"), repeat(latency), encoding.surprises, strict=False)
-        said = list(map(Said._make, answers))
+        said = list(map(Said, outputs.values, shares_of, repeat("ok"), repeat(latency), encoding.surprises))
         return said if finite else list(map(_finite, said))
 
     def tell(
@@ -169,7 +168,7 @@ class LiveVariant:
         shadows: list[Shadow] | None = None,
     ) -> tuple[PredictionOut, PredictionRow]:
         """What is said of a row, as it is answered and as it is logged."""
-        value, shares, known, latency, (unknown, missing) = said
+        value, shares, (unknown, missing) = said.value, said.probabilities, said.surprises
         named = dict(zip(self._classes, shares, strict=True)) if shares is not None else None
         out = PredictionOut(prediction_id, value, named, self._model, self._variant)
         row = PredictionRow(
@@ -179,8 +178,8 @@ class LiveVariant:
             text,
             value,
             shares,
-            latency,
-            status or known,
+            said.latency,
+            status or said.status,
             unknown,
             missing,
             weight,
@@ -205,7 +204,7 @@ def _finite(said: Said) -> Said:
     """As it is said, or nothing in place of what is not finite."""
     value, shares = said.value, said.probabilities
     if (type(value) is float and not isfinite(value)) or (shares is not None and not isfinite(sum(shares))):
-        return said._replace(value=None, probabilities=None, status="not_finite")
+        return msgspec.structs.replace(said, value=None, probabilities=None, status="not_finite")
     return said
 
 

@@ -37,7 +37,7 @@ class Values(NamedTuple):
     def cells(self) -> list[object]:
         """The values as Python has them, None where they are null."""
         values: list[object] = self.data.tolist()
-        if self.present.all():
+        if 0 not in self.present.tobytes():
             return values
         return [value if there else None for value, there in zip(values, self.present.tolist(), strict=True)]
 
@@ -96,9 +96,11 @@ def arguments_of(view: AppliedView) -> dict[str, tuple[AnyExpression, ColumnType
 
 def read_history(view: AppliedView, history: History, asked: Moments) -> tuple[Values, ...]:
     """The features of a view, in order, as of each moment."""
-    if view.view.kind != "windowed":
-        return take(history.columns, latest(history, asked, view.view.ttl))
-    return _windows(view, history, asked)
+    if view.view.kind == "windowed":
+        return _windows(view, history, asked)
+    if view.view.kind == "static":
+        return take(history.columns, _last(history, asked.code))
+    return take(history.columns, latest(history, asked, view.view.ttl))
 
 
 def take(columns: Iterable[Values], rows: Integers) -> tuple[Values, ...]:
@@ -111,6 +113,13 @@ def take(columns: Iterable[Values], rows: Integers) -> tuple[Values, ...]:
         else Values(np.zeros(len(rows), column.data.dtype), np.zeros(len(rows), np.bool_))
         for column in columns
     )
+
+
+def _last(history: History, code: Integers) -> Integers:
+    """The row that is known of each entity since ever, -1 where none is."""
+    last = history.starts[1:] - 1
+    rows = np.append(np.where(last >= history.starts[:-1], last, -1), -1)
+    return rows[np.maximum(code, -1)]
 
 
 def latest(history: History, asked: Moments, ttl: int | None) -> Integers:
@@ -146,9 +155,9 @@ class Extents:
         if span * (entities + 1) >= 2**63:
             return self._one_by_one(keys, targets, side)
         offsets = np.arange(entities + 1) * span - (least - 1)  # entity and key in 64 bits: sorted as a whole
-        joint = keys + np.repeat(offsets[:-1], np.diff(self._starts))
+        joint = keys + offsets[:-1].repeat(self._starts[1:] - self._starts[:-1])
         sought = np.minimum(np.maximum(targets, least - 1), least + span - 2) + offsets[self._place]
-        return np.searchsorted(joint, sought, side=side)
+        return joint.searchsorted(sought, side)
 
     def _one_by_one(self, keys: Integers, targets: Integers, side: Literal["left", "right"]) -> Integers:
         high = np.append(self._starts, self._starts[-1])[self._place + 1]
@@ -200,7 +209,7 @@ def _windows(view: AppliedView, history: History, asked: Moments) -> tuple[Value
         raise TypeError(f"view {view.view.name!r} mixes aggregates with expressions")
     overs = list({one.over: None for one in aggregates})
     extents = Extents(history.starts, asked.code)
-    before, *firsts = extents.bisect(history.event, np.stack([asked.at - over for over in (0, *overs)]))
+    before, *firsts = extents.bisect(history.event, asked.at - np.array([0, *overs])[:, None])
     at_once = history.known is history.event
     ordered = at_once or _in_order(history)
     if ordered and not (at_once and asked.seen is asked.at):

@@ -136,7 +136,7 @@ class Column:
 def _running(values: NDArray[Any]) -> Integers:
     """The sum of the values before each place, and of all."""
     sums = np.zeros(len(values) + 1, np.int64)
-    np.cumsum(values, out=sums[1:])
+    values.cumsum(out=sums[1:])
     return sums
 
 
