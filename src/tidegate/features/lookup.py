@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from operator import attrgetter
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -12,15 +11,13 @@ from tidegate.features.entities import Entities
 from tidegate.features.expressions import SourceType
 from tidegate.features.history import NOBODY, UNKNOWN, Integers, Moments, read_history
 from tidegate.features.online import entity_key
-from tidegate.features.packed import Entity, Layout
+from tidegate.features.packed import BEGINNING, Entity, Layout
 from tidegate.features.records import AppliedService
 from tidegate.features.rules import key_types
 from tidegate.kernel.clock import from_micros
 
 Key = tuple[Any, ...]
 """The values of a row that name an entity of a view."""
-
-_FLOOR: Final = attrgetter("floor")
 
 
 class OnlineLookup:
@@ -81,10 +78,16 @@ class _Plan:
         wanted = [
             (view.digest, entity_key(key)) for view, keys in zip(self._views, distinct, strict=True) for key in keys
         ]
-        found = iter(entities.get(self._layouts, wanted))
+        found = entities.get(self._layouts, wanted)
+        floor = max((one.floor for one in found if one is not None), default=BEGINNING)
+        forgotten = bool((at < floor).any())
+        following = iter(found)
         features: list[list[object]] = []
         for view, keys, asked in zip(self._views, distinct, keyed, strict=True):
-            features += view.columns(asked, dict(zip(keys, islice(found, len(keys)), strict=True)), at)
+            known = _Known(asked, dict(zip(keys, islice(following, len(keys)), strict=True)))
+            if forgotten:
+                view.refuse_forgotten(known, at)
+            features += view.columns(known, at)
         return features
 
     def _check_fields(self, index: int, row: Mapping[str, Any]) -> None:
@@ -99,6 +102,20 @@ class _Plan:
                 raise wrong(index, name, "it is missing, and names an entity: give null where there is none")
 
 
+class _Known:
+    """What the store knows of the entities that the rows name in a view."""
+
+    def __init__(self, keys: list[Key], found: Mapping[Key, Entity | None]) -> None:
+        self.entities: list[Entity] = []
+        codes: dict[Key, int] = {}
+        for key, entity in found.items():
+            codes[key] = UNKNOWN if entity is None else len(self.entities)
+            if entity is not None:
+                self.entities.append(entity)
+        self.codes: Integers = np.array([codes.get(key, NOBODY) for key in keys], np.int64)
+        """Of each row's entity: its place among the entities, or none."""
+
+
 class _View:
     """One view's part of a plan."""
 
@@ -111,24 +128,15 @@ class _View:
         """The entity that each row names."""
         return list(zip(*[cells[name] for name in self._entity], strict=True))
 
-    def columns(self, keys: list[Key], found: Mapping[Key, Entity | None], at: Integers) -> list[list[object]]:
-        """The view's features, one value a row, of the entities that were found."""
-        there: list[Entity] = []
-        codes: dict[Key, int] = {}
-        for key, entity in found.items():
-            codes[key] = UNKNOWN if entity is None else len(there)
-            if entity is not None:
-                there.append(entity)
-        asked = np.array([codes.get(key, NOBODY) for key in keys], np.int64)
-        self._refuse_forgotten(there, asked, at)
-        values = read_history(self._layout.view, self._layout.history(there), Moments(asked, at, at))
-        return [column.cells() for column in values]
+    def columns(self, known: "_Known", at: Integers) -> list[list[object]]:
+        """The view's features, one value a row."""
+        history = self._layout.history(known.entities)
+        return [column.cells() for column in read_history(self._layout.view, history, Moments(known.codes, at, at))]
 
-    def _refuse_forgotten(self, entities: list[Entity], codes: Integers, at: Integers) -> None:
+    def refuse_forgotten(self, known: "_Known", at: Integers) -> None:
         """Raises `Invalid` where a moment lies before what is remembered of its entity."""
-        if not entities or max(map(_FLOOR, entities)) <= at.min():
-            return
-        floors = np.array(list(map(_FLOOR, entities)))[np.where(codes >= 0, codes, 0)]
+        codes = known.codes
+        floors = np.array([one.floor for one in known.entities] or [0])[np.where(codes >= 0, codes, 0)]
         early = np.flatnonzero((codes >= 0) & (at < floors))
         if len(early):
             row = int(early[0])

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.features.cells import read_column, wrong
-from tidegate.features.expressions import ColumnOf, SourceType, compute_row
+from tidegate.features.expressions import ColumnOf, Constant, SourceType, compute_row
 from tidegate.features.history import ALWAYS, arguments_of
 from tidegate.features.identity import identify, words_of_numbers, words_of_texts
 from tidegate.features.online import entity_key
@@ -92,7 +92,7 @@ class Pusher:
         """A row may leave out a column that the view does not read, and no other."""
         whole = self._view.columns.keys()
         for index, row in enumerate(rows):
-            if not isinstance(row, Mapping):
+            if type(row) is not dict and not isinstance(row, Mapping):
                 raise Invalid(f"rows[{index}]: expected an object of named values", row=index)
             if row.keys() != whole:
                 self._check_fields(index, row)
@@ -137,6 +137,8 @@ class Pusher:
         for expression, compute in self._arguments:
             if isinstance(expression, ColumnOf):
                 columns.append(cells[expression.name])
+            elif isinstance(expression, Constant):
+                columns.append([expression.value] * len(identity))
             else:
                 rows = zip(*cells.values(), strict=True)
                 columns.append([compute(dict(zip(cells, row, strict=True))) for row in rows])

@@ -81,6 +81,7 @@ class Column:
     def __init__(self, data: NDArray[Any], present: Booleans) -> None:
         self._data = data
         self._present = present
+        self._whole = 0 not in present.tobytes()
 
     def take(self, rows: Integers) -> "Column":
         """Some of the rows."""
@@ -90,7 +91,7 @@ class Column:
         """The aggregate of each slice, and where there is one."""
         if kind == "count":
             return slices.high - slices.low, np.ones(len(slices.low), np.bool_)
-        held = _differences(self._held, slices)
+        held = slices.high - slices.low if self._whole else _differences(self._held, slices)
         some = held > 0
         if kind in ("min", "max"):
             function = np.minimum if kind == "min" else np.maximum
@@ -112,7 +113,7 @@ class Column:
     @cached_property
     def _zeroed(self) -> NDArray[Any]:
         """The values, 0 where there is none."""
-        return np.where(self._present, self._data, self._data.dtype.type(0))
+        return self._data if self._whole else np.where(self._present, self._data, self._data.dtype.type(0))
 
     @cached_property
     def _sums(self) -> Integers:
