@@ -231,7 +231,7 @@ def _aggregated(kind: Kind, column: Column, pieces: list[Piece], somebody: Boole
     data: NDArray[Any] = np.zeros(len(somebody))
     present = np.zeros(len(somebody), np.bool_)
     for place, piece in enumerate(pieces):
-        source = column if piece.rows is None else column.take(piece.rows)
+        source = column if piece.rows is None or kind == "count" else column.take(piece.rows)
         values, there = source.aggregate(kind, piece.slices)
         if piece.questions is None:
             return Values(values, there & somebody)

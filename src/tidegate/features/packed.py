@@ -24,6 +24,9 @@ from tidegate.kernel.errors import Conflict, Invalid
 BEGINNING = -(2**63)
 """The floor of an entity of which nothing was forgotten."""
 
+_UNREAD: Final = Values(np.zeros(0), np.zeros(0, np.bool_))
+"""The column of a count."""
+
 _CODES: Final[Mapping[ColumnType, str]] = {"Int64": "q", "Float64": "d", "Boolean": "b"}
 """The types as `array` spells them; their items are as wide as those of `DTYPES`."""
 
@@ -102,10 +105,14 @@ class Layout:
         self.kind = view.view.kind
         self._at_once = view.view.known_at is None and not view.view.delay
         arguments = list(arguments_of(view).values())
-        self.types: tuple[ColumnType, ...] = tuple(kind for _, kind in arguments)
         spelt = list(map(repr, arguments))
-        self._same = [spelt.index(one) for one in spelt]
-        """For each column the first one that holds the same."""
+        counts = [isinstance(one, Aggregate) and one.kind == "count" for one in view.view.features.values()]
+        distinct = list(dict.fromkeys(one for one, count in zip(spelt, counts, strict=True) if not count))
+        self.kept = tuple(map(spelt.index, distinct))
+        """The features whose columns are packed: one that several read once, and none for counts, which read none."""
+        self.types: tuple[ColumnType, ...] = tuple(arguments[place][1] for place in self.kept)
+        self._columns = [None if count else distinct.index(one) for one, count in zip(spelt, counts, strict=True)]
+        """The packed column of each feature."""
         windows = [one.over for one in view.view.features.values() if isinstance(one, Aggregate)]
         self._longest = max(windows, default=0)
 
@@ -115,6 +122,8 @@ class Layout:
             entity = _DECODE(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise self._unlike(str(error)) from error
+        if len(entity.columns) == len(self._columns):  # one a feature: as they were packed at first
+            entity = msgspec.structs.replace(entity, columns=[entity.columns[place] for place in self.kept])
         rows = len(entity)
         lengths = {len(entity.event), len(entity.known), len(entity.identity)}
         if lengths != {rows * _WORD} or len(entity.columns) != len(self.types):
@@ -192,11 +201,10 @@ class Layout:
         starts[1:] = np.array([len(one.event) // _WORD for one in entities]).cumsum()
         event = np.frombuffer(b"".join([one.event for one in entities]), np.int64)
         known = event if self._at_once else np.frombuffer(b"".join([one.known for one in entities]), np.int64)
-        packed = list(zip(*[one.columns for one in entities], strict=True)) or [()] * len(self.types)
-        columns: list[Values] = []
-        for place, (kind, same) in enumerate(zip(self.types, self._same, strict=True)):
-            columns.append(columns[same] if same < place else _joined(packed[place], kind))
-        return History(starts, event, known, np.zeros(0, np.uint64), tuple(columns))
+        packed = zip(*[one.columns for one in entities], strict=True) if entities else [()] * len(self.types)
+        joined = list(map(_joined, packed, self.types))
+        columns = tuple(_UNREAD if place is None else joined[place] for place in self._columns)
+        return History(starts, event, known, np.zeros(0, np.uint64), columns)
 
     def entity_of(self, history: History, code: int, until: int) -> Entity | None:
         """What may be known by `until` of one entity of a history."""
@@ -205,7 +213,7 @@ class Layout:
         if not len(rows):
             return None
         event, known, identity = (one[rows].tolist() for one in (history.event, history.known, history.identity))
-        columns = [column.cells() for column in take(history.columns, rows)]
+        columns = [column.cells() for column in take([history.columns[place] for place in self.kept], rows)]
         return self.trim(self.pack(Rows(event, known, identity, columns)))
 
     def _check_column(self, column: Column, kind: ColumnType, rows: int) -> None:

@@ -60,9 +60,9 @@ class Pusher:
         self._view = view
         self._windowed = view.view.kind == "windowed"
         self._needed = tuple(view.columns) if self._windowed else needed_columns(view)
-        self._arguments = [
-            (expression, compute_row(expression, view.columns)) for expression, _ in arguments_of(view).values()
-        ]
+        arguments = list(arguments_of(view).values())
+        expressions = [arguments[place][0] for place in self.layout.kept]
+        self._arguments = [(one, compute_row(one, view.columns)) for one in expressions]
 
     def read(self, told: Told, now: int) -> Batch:
         """The rows by entity; all of them, or `Invalid` naming the row and the field."""

@@ -186,10 +186,11 @@ def test_packed_rows_that_are_none_are_refused(served: Served) -> None:
         {"known": np.array([2**63 - 1]).tobytes()},
         {"event": moment * 2},
         {"event": moment + b"\0"},
-        {"columns": columns[:1]},
-        {"columns": [columns[0], infinite, columns[2]]},
-        {"columns": [columns[0], Column(["1"], b"\1"), columns[2]]},
-        {"columns": [columns[0], columns[1], Column(columns[2].data, b"")]},
+        {"columns": []},
+        {"columns": columns * 2},
+        {"columns": [infinite]},
+        {"columns": [Column(["1"], b"\1")]},
+        {"columns": [Column(columns[0].data, b"")]},
     ):
         wrong: Entity = msgspec.structs.replace(sound, **change)
         with pytest.raises(Invalid, match="no packed rows of view 'view'"):
@@ -197,6 +198,16 @@ def test_packed_rows_that_are_none_are_refused(served: Served) -> None:
     for raw in (b"", b"anything", b"\x95\xcf" + b"\xff" * 8):
         with pytest.raises(Invalid, match="no packed rows"):
             layout.unpack(raw)
+
+
+def test_rows_that_were_packed_with_one_column_a_feature_are_read(served: Served) -> None:
+    layout = Layout(served.service.views[0])
+    moment = np.array([BASE], np.int64).tobytes()
+    counted, value = Column(b"\1", b"\1"), Column(np.array([7.0]).tobytes(), b"\1")
+    old = Entity(BEGINNING, moment, moment, moment, [counted, value, value])
+    assert layout.unpack(old.pack()) == msgspec.structs.replace(old, columns=[value])
+    read = layout.history([layout.unpack(old.pack())]).columns
+    assert [one.cells() for one in read] == [[], [7.0], [7.0]], "a count reads no column, and two read the same"
 
 
 def test_an_unknown_entity_counts_nothing_and_no_entity_is_null(served: Served) -> None:
