@@ -218,12 +218,14 @@ def _windows(view: AppliedView, history: History, asked: Moments) -> tuple[Value
         over: pieces_of(Slices(np.minimum(first, before), before), history.known, asked.seen, ordered)
         for over, first in zip(overs, firsts, strict=True)
     }
-    columns = {id(column): Column(*column) for column in history.columns}
     somebody = asked.code != NOBODY
-    return tuple(
-        _aggregated(one.kind, columns[id(column)], pieces[one.over], somebody)
-        for one, column in zip(aggregates, history.columns, strict=True)
-    )
+    answers: dict[int, Values] = {}
+    for shared in {id(column): column for column in history.columns}.values():  # one at a time: they may be long
+        made = Column(*shared)
+        for place, (one, column) in enumerate(zip(aggregates, history.columns, strict=True)):
+            if column is shared:
+                answers[place] = _aggregated(one.kind, made, pieces[one.over], somebody)
+    return tuple(answers[place] for place in range(len(aggregates)))
 
 
 def _aggregated(kind: Kind, column: Column, pieces: list[Piece], somebody: Booleans) -> Values:

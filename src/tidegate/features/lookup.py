@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tidegate.features.cells import read_column, wrong
 from tidegate.features.entities import Entities
 from tidegate.features.expressions import SourceType
-from tidegate.features.history import NOBODY, UNKNOWN, Integers, Moments, read_history
+from tidegate.features.history import NOBODY, UNKNOWN, Integers, Moments, Values, read_history
 from tidegate.features.online import entity_key
-from tidegate.features.packed import BEGINNING, Entity, Layout
+from tidegate.features.packed import Entity, Layout
 from tidegate.features.records import AppliedService
 from tidegate.features.rules import key_types
 from tidegate.kernel.clock import from_micros
@@ -54,6 +54,10 @@ class _Plan:
         self._names = [one.name for one in service.inputs]
         self._layouts = {digest: Layout(view) for digest, view in zip(service.view_digests, service.views, strict=True)}
         self._views = [_View(*view) for view in self._layouts.items()]
+        alike: dict[object, list[_View]] = {}
+        for view in self._views:
+            alike.setdefault(view.layout.shape, []).append(view)
+        self._alike = list(alike.values())
 
     def complete(self, rows: Sequence[Mapping[str, Any]], at: Integers, entities: Entities) -> list[dict[str, Any]]:
         """The rows as a model takes them: each request feature that it has, and all features of the views."""
@@ -72,23 +76,22 @@ class _Plan:
         return answers
 
     def _features(self, cells: Mapping[str, list[Any]], at: Integers, entities: Entities) -> list[list[object]]:
-        """The features of all views, one value a row; every entity is looked up once."""
+        """The features of all views, one value a row. Every entity is looked up once, and views alike read as one."""
         keyed = [view.keys(cells) for view in self._views]
         distinct = [[key for key in dict.fromkeys(keys) if None not in key] for keys in keyed]
         wanted = [
             (view.digest, entity_key(key)) for view, keys in zip(self._views, distinct, strict=True) for key in keys
         ]
-        found = entities.get(self._layouts, wanted)
-        floor = max((one.floor for one in found if one is not None), default=BEGINNING)
-        forgotten = bool((at < floor).any())
-        following = iter(found)
-        features: list[list[object]] = []
-        for view, keys, asked in zip(self._views, distinct, keyed, strict=True):
-            known = _Known(asked, dict(zip(keys, islice(following, len(keys)), strict=True)))
-            if forgotten:
-                view.refuse_forgotten(known, at)
-            features += view.columns(known, at)
-        return features
+        following = iter(entities.get(self._layouts, wanted))
+        asked: dict[_View, _Asked] = {}
+        for view, keys, names in zip(self._views, keyed, distinct, strict=True):
+            asked[view] = _Asked(keys, dict(zip(names, islice(following, len(names)), strict=True)))
+            asked[view].refuse_forgotten(view.layout.view.view.name, at)
+        columns: dict[_View, list[list[object]]] = {}
+        for views in self._alike:
+            read = _read(views[0].layout, [asked[view] for view in views], at)
+            columns |= dict(zip(views, read, strict=True))
+        return [column for view in self._views for column in columns[view]]
 
     def _check_fields(self, index: int, row: Mapping[str, Any]) -> None:
         if not isinstance(row, dict):
@@ -102,8 +105,19 @@ class _Plan:
                 raise wrong(index, name, "it is missing, and names an entity: give null where there is none")
 
 
-class _Known:
-    """What the store knows of the entities that the rows name in a view."""
+class _View(NamedTuple):
+    """One view's part of a plan."""
+
+    digest: str
+    layout: Layout
+
+    def keys(self, cells: Mapping[str, list[Any]]) -> list[Key]:
+        """The entity that each row names."""
+        return list(zip(*[cells[name] for name in self.layout.view.view.entity], strict=True))
+
+
+class _Asked:
+    """The entities that the rows name in a view, and what is known of them."""
 
     def __init__(self, keys: list[Key], found: Mapping[Key, Entity | None]) -> None:
         self.entities: list[Entity] = []
@@ -115,35 +129,31 @@ class _Known:
         self.codes: Integers = np.array([codes.get(key, NOBODY) for key in keys], np.int64)
         """Of each row's entity: its place among the entities, or none."""
 
-
-class _View:
-    """One view's part of a plan."""
-
-    def __init__(self, digest: str, layout: Layout) -> None:
-        self.digest = digest
-        self._layout = layout
-        self._entity = layout.view.view.entity
-
-    def keys(self, cells: Mapping[str, list[Any]]) -> list[Key]:
-        """The entity that each row names."""
-        return list(zip(*[cells[name] for name in self._entity], strict=True))
-
-    def columns(self, known: "_Known", at: Integers) -> list[list[object]]:
-        """The view's features, one value a row."""
-        history = self._layout.history(known.entities)
-        return [column.cells() for column in read_history(self._layout.view, history, Moments(known.codes, at, at))]
-
-    def refuse_forgotten(self, known: "_Known", at: Integers) -> None:
+    def refuse_forgotten(self, view: str, at: Integers) -> None:
         """Raises `Invalid` where a moment lies before what is remembered of its entity."""
-        codes = known.codes
-        floors = np.array([one.floor for one in known.entities] or [0])[np.where(codes >= 0, codes, 0)]
-        early = np.flatnonzero((codes >= 0) & (at < floors))
+        floors = [one.floor for one in self.entities]
+        if not floors or not (at < max(floors)).any():
+            return
+        codes, floor = self.codes, np.array(floors)[np.maximum(self.codes, 0)]
+        early = np.flatnonzero((codes >= 0) & (at < floor))
         if len(early):
             row = int(early[0])
             raise wrong(
                 row,
                 "at",
                 f"{from_micros(int(at[row])).isoformat()} is before what the online store remembers of this entity "
-                f"in view {self._layout.view.view.name!r} ({from_micros(int(floors[row])).isoformat()}): "
-                "a training set answers for the past",
+                f"in view {view!r} ({from_micros(int(floor[row])).isoformat()}): a training set answers for the past",
             )
+
+
+def _read(layout: Layout, asked: Sequence[_Asked], at: Integers) -> list[list[list[object]]]:
+    """The features of views that are alike, one value a row: all their entities are one history."""
+    entities: list[Entity] = []
+    codes = []
+    for one in asked:
+        codes.append(np.where(one.codes >= 0, one.codes + len(entities), one.codes))
+        entities += one.entities
+    moments = np.tile(at, len(asked))
+    read = read_history(layout.view, layout.history(entities), Moments(np.concatenate(codes), moments, moments))
+    bounds = [(place * len(at), (place + 1) * len(at)) for place in range(len(asked))]
+    return [[Values(*(part[low:high] for part in column)).cells() for column in read] for low, high in bounds]

@@ -1,7 +1,7 @@
 """The online store: packed rows by view and entity, shared by the processes of a home."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -9,9 +9,12 @@ Key = tuple[str, str]
 """The digest of a view's version, and an entity as `entity_key` writes it."""
 
 
+_ENCODE: Final = msgspec.json.Encoder().encode
+
+
 def entity_key(values: Sequence[object]) -> str:
     """The text that names an entity: its key values as a JSON array."""
-    return msgspec.json.encode(values).decode()
+    return _ENCODE(values).decode()
 
 
 class News(NamedTuple):

@@ -61,6 +61,7 @@ class Entity(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Microseconds; rows that matter before it were forgotten."""
     event: bytes
     known: bytes
+    """Empty in a view whose rows are known at once."""
     identity: bytes
     columns: list[Column]
 
@@ -113,6 +114,9 @@ class Layout:
         self.types: tuple[ColumnType, ...] = tuple(arguments[place][1] for place in self.kept)
         self._columns = [None if count else distinct.index(one) for one, count in zip(spelt, counts, strict=True)]
         """The packed column of each feature."""
+        aggregates = [(one.kind, one.over) for one in view.view.features.values() if isinstance(one, Aggregate)]
+        self.shape = self.kind, self._at_once, view.view.ttl, self.types, tuple(self._columns), tuple(aggregates)
+        """Equal for views whose entities may be read as one history."""
         windows = [one.over for one in view.view.features.values() if isinstance(one, Aggregate)]
         self._longest = max(windows, default=0)
 
@@ -125,26 +129,31 @@ class Layout:
         if len(entity.columns) == len(self._columns):  # one a feature: as they were packed at first
             entity = msgspec.structs.replace(entity, columns=[entity.columns[place] for place in self.kept])
         rows = len(entity)
-        lengths = {len(entity.event), len(entity.known), len(entity.identity)}
+        known = entity.event if self._at_once and not entity.known else entity.known
+        lengths = {len(entity.event), len(known), len(entity.identity)}
         if lengths != {rows * _WORD} or len(entity.columns) != len(self.types):
             raise self._unlike("they differ in length")
         for column, kind in zip(entity.columns, self.types, strict=True):
             self._check_column(column, kind, rows)
-        times = np.frombuffer(entity.event + entity.known, np.int64)
+        times = np.frombuffer(entity.event + known, np.int64)
         if rows and (times.min() < ALWAYS or times.max() > -ALWAYS or entity.floor > times[rows:].max()):
             raise self._unlike("their times lie beyond all years")
         if not BEGINNING <= entity.floor <= -ALWAYS:
             raise self._unlike("they forget what is not known yet")
-        return entity
+        if self._at_once and known != entity.event:
+            raise self._unlike("they are known at another time than they happen")
+        return msgspec.structs.replace(entity, known=b"") if self._at_once else entity
 
     def pack(self, rows: Rows) -> Entity:
         """Sorted rows as an entity."""
         event, known, identity = (array(code, one).tobytes() for code, one in zip("qqQ", rows[:3], strict=True))
+        known = b"" if self._at_once else known
         return Entity(BEGINNING, event, known, identity, list(map(_packed, rows.columns, self.types)))
 
     def rows(self, entity: Entity) -> Rows:
         """The rows of an entity."""
-        event, known = (memoryview(one).cast("q").tolist() for one in (entity.event, entity.known))
+        event = memoryview(entity.event).cast("q").tolist()
+        known = event if self._at_once else memoryview(entity.known).cast("q").tolist()
         identity = memoryview(entity.identity).cast("Q").tolist()
         return Rows(event, known, identity, list(map(_cells, entity.columns, self.types)))
 

@@ -181,9 +181,10 @@ def test_packed_rows_that_are_none_are_refused(served: Served) -> None:
     sound = Entity(BEGINNING, moment, moment, moment, columns)
     assert layout.rows(layout.unpack(sound.pack())).event == [BASE]
     infinite = Column(np.array([np.nan]).tobytes(), b"\1")
-    for change in (
+    changes: list[dict[str, Any]] = [
         {"floor": 2**62},
         {"known": np.array([2**63 - 1]).tobytes()},
+        {"known": np.array([BASE + 1]).tobytes()},
         {"event": moment * 2},
         {"event": moment + b"\0"},
         {"columns": []},
@@ -191,7 +192,8 @@ def test_packed_rows_that_are_none_are_refused(served: Served) -> None:
         {"columns": [infinite]},
         {"columns": [Column(["1"], b"\1")]},
         {"columns": [Column(columns[0].data, b"")]},
-    ):
+    ]
+    for change in changes:
         wrong: Entity = msgspec.structs.replace(sound, **change)
         with pytest.raises(Invalid, match="no packed rows of view 'view'"):
             layout.unpack(wrong.pack())
@@ -200,12 +202,12 @@ def test_packed_rows_that_are_none_are_refused(served: Served) -> None:
             layout.unpack(raw)
 
 
-def test_rows_that_were_packed_with_one_column_a_feature_are_read(served: Served) -> None:
+def test_rows_that_were_packed_at_greater_length_are_read(served: Served) -> None:
     layout = Layout(served.service.views[0])
     moment = np.array([BASE], np.int64).tobytes()
     counted, value = Column(b"\1", b"\1"), Column(np.array([7.0]).tobytes(), b"\1")
     old = Entity(BEGINNING, moment, moment, moment, [counted, value, value])
-    assert layout.unpack(old.pack()) == msgspec.structs.replace(old, columns=[value])
+    assert layout.unpack(old.pack()) == msgspec.structs.replace(old, known=b"", columns=[value])
     read = layout.history([layout.unpack(old.pack())]).columns
     assert [one.cells() for one in read] == [[], [7.0], [7.0]], "a count reads no column, and two read the same"
 
