@@ -9,7 +9,7 @@ import numpy as np
 from tidegate.features.cells import read_column, wrong
 from tidegate.features.entities import Entities
 from tidegate.features.expressions import SourceType
-from tidegate.features.history import NOBODY, UNKNOWN, Integers, Moments, Values, read_history
+from tidegate.features.history import NOBODY, UNKNOWN, Integers, Moments, read_history
 from tidegate.features.online import entity_key
 from tidegate.features.packed import Entity, Layout
 from tidegate.features.records import AppliedService
@@ -148,6 +148,9 @@ class _Asked:
 
 def _read(layout: Layout, asked: Sequence[_Asked], at: Integers) -> list[list[list[object]]]:
     """The features of views that are alike, one value a row: all their entities are one history."""
+    if len(asked) == 1:
+        history = layout.history(asked[0].entities)
+        return [[column.cells() for column in read_history(layout.view, history, Moments(asked[0].codes, at, at))]]
     entities: list[Entity] = []
     codes = []
     for one in asked:
@@ -155,5 +158,6 @@ def _read(layout: Layout, asked: Sequence[_Asked], at: Integers) -> list[list[li
         entities += one.entities
     moments = np.tile(at, len(asked))
     read = read_history(layout.view, layout.history(entities), Moments(np.concatenate(codes), moments, moments))
-    bounds = [(place * len(at), (place + 1) * len(at)) for place in range(len(asked))]
-    return [[Values(*(part[low:high] for part in column)).cells() for column in read] for low, high in bounds]
+    cells = [column.cells() for column in read]
+    starts = [place * len(at) for place in range(len(asked))]
+    return [[column[start : start + len(at)] for column in cells] for start in starts]

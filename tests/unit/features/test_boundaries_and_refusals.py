@@ -219,6 +219,20 @@ def test_an_unknown_entity_counts_nothing_and_no_entity_is_null(served: Served) 
     assert nobody == {"n": None, "total": None, "mean": None, "x2": None}
 
 
+def test_views_that_are_alike_do_not_mix(tmp_path: Path) -> None:
+    """They are read as one history, each with its own entities."""
+    by_id = msgspec.structs.replace(window("1h"), name="other", entity=("id",))
+    served = Served(applied([window("1h"), by_id], source((1, 1, 1.0))), tmp_path / "online.db")
+    for view in (0, 1):
+        served.push(view, [row(1, 10, 2.0), row(2, 20, 3.0)])
+    asked = [{"entity": "a", "id": 1}, {"entity": None, "id": 2}, {"entity": "z", "id": 9}, {"entity": "a", "id": None}]
+    answers = served.answer(asked, [BASE + 50] * 4)
+    assert [(one["view__n"], one["view__total"]) for one in answers] == [(2, 5.0), (None, None), (0, None), (2, 5.0)]
+    assert [(one["other__n"], one["other__mean"]) for one in answers] == [(1, 2.0), (1, 3.0), (0, None), (None, None)]
+    assert served.answer([], []) == []
+    served.store.close()
+
+
 NONSENSE: dict[str, tuple[dict[str, Any], str]] = {
     "an absent column": ({"entity": "nobody"}, "entity: the source has no column 'nobody'"),
     "a time that is none": ({"event_time": "x"}, "time 'x' is of type Float64: it takes Instant"),
