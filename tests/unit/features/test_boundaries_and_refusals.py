@@ -225,7 +225,12 @@ def test_views_that_are_alike_do_not_mix(tmp_path: Path) -> None:
     served = Served(applied([window("1h"), by_id], source((1, 1, 1.0))), tmp_path / "online.db")
     for view in (0, 1):
         served.push(view, [row(1, 10, 2.0), row(2, 20, 3.0)])
-    asked = [{"entity": "a", "id": 1}, {"entity": None, "id": 2}, {"entity": "z", "id": 9}, {"entity": "a", "id": None}]
+    asked: list[dict[str, Any]] = [
+        {"entity": "a", "id": 1},
+        {"entity": None, "id": 2},
+        {"entity": "z", "id": 9},
+        {"entity": "a", "id": None},
+    ]
     answers = served.answer(asked, [BASE + 50] * 4)
     assert [(one["view__n"], one["view__total"]) for one in answers] == [(2, 5.0), (None, None), (0, None), (2, 5.0)]
     assert [(one["other__n"], one["other__mean"]) for one in answers] == [(1, 2.0), (1, 3.0), (0, None), (None, None)]
