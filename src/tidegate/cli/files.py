@@ -39,7 +39,7 @@ def export(reference: str, file: str, json_output: bool, home: str | None) -> No
         else:
             frame.write_csv(path)
     except OSError as error:
-        raise Invalid(f"{file} cannot be written: {error.strerror}") from error
+        raise Invalid(f"{file} cannot be written: {error.strerror or error}") from error
     if json_output:
         print_answer({"file": file, "rows": frame.height}, dict[str, object], json_output=True)
     else:

@@ -19,6 +19,8 @@ def common_options(command: click.Command) -> click.Command:
 
 def opened(home: str | None) -> "Workspace":
     """The home that this command works on: the server where TIDEGATE_URL is set, else the folder."""
+    from tidegate.cli.faults import shorten_log
     from tidegate.workspace import open_workspace
 
+    shorten_log()
     return open_workspace(home)
