@@ -1,15 +1,18 @@
 """What crosses rooms, on every kind of home: the slice from data to `why`, the status, the tick."""
 
+import contextlib
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from tests.slices import AT, ENDPOINT, deployed, logged
 from tidegate.endpoints.records import OutcomeIn
-from tidegate.kernel.clock import SystemClock
+from tidegate.kernel.clock import EARLIEST, LATEST, SystemClock
 from tidegate.kernel.errors import Invalid, NotFound, Refused
 from tidegate.kernel.ids import IdFactory
 from tidegate.loop.why import tell
+from tidegate.monitors.rules import LONGEST
 from tidegate.testing.workspaces import Home
 
 
@@ -50,6 +53,27 @@ def test_a_prediction_is_walked_back_to_its_data(home: Home) -> None:
     assert status.quality is not None
     assert status.quality.metric == "AUC"
     assert status.latency_p50_ms is not None
+
+
+def test_the_ends_of_time_are_ticked_like_any_other(tmp_path: Path) -> None:
+    """One row of a time from which no window can be reckoned would stop the controllers for good."""
+    with contextlib.closing(Home(tmp_path / "home", "local", simulated_clock=True)) as home:
+        row = deployed(home).held_out.records()[0]
+        space = home.workspace
+        space.loop.tick(until=AT)
+        space.monitors.set_window(ENDPOINT, seconds=LONGEST)
+        with pytest.raises(Invalid, match=r"at\[0\].*no business time"):
+            space.endpoints.predict(ENDPOINT, [row], at=[EARLIEST - timedelta(microseconds=1)])
+        space.endpoints.predict(ENDPOINT, [row], at=[EARLIEST])
+        space.loop.tick()
+        with pytest.raises(Invalid, match="no business time"):
+            space.loop.tick(until=LATEST + timedelta(microseconds=1))
+        space.loop.tick(until=LATEST)
+        space.endpoints.predict(ENDPOINT, [row])
+        space.loop.tick()
+        windows = space.monitors.windows(ENDPOINT).items
+        assert [window.predictions for window in windows] == [1, 1]
+        assert space.loop.status().endpoints[0].predictions == 2
 
 
 def test_the_rules_hold_on_the_way(home: Home) -> None:
