@@ -18,7 +18,7 @@ def commit(name: str, file: str, note: str, json_output: bool, home: str | None)
 
     The first version teaches the contract; later ones are checked against it, and refused with the rows named.
     """
-    with opened(home) as workspace:
+    with opened(home, makes=True) as workspace:
         version = workspace.data.commit(name, file, note=note)
     print_answer(version, type(version), json_output)
 

@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 
@@ -43,7 +44,7 @@ def main() -> None:
     2. **No debris.** A process in which a step has failed takes no other run.
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    began, folder = SystemClock().wall(), os.getcwd()
+    began, folder = SystemClock().wall(), Path.cwd()
     end_with_parent()
     while another_message(IDLE_SECONDS):
         if _changed_since(began):
@@ -69,7 +70,7 @@ def _changed_since(moment: datetime) -> bool:
     """Whether the file of a loaded module has changed, was replaced or is gone since then."""
     paths = [path for module in list(sys.modules.values()) if (path := getattr(module, "__file__", None))]
     with contextlib.suppress(OSError):
-        return any(os.stat(path).st_ctime > moment.timestamp() for path in paths)
+        return any(Path(path).stat().st_ctime > moment.timestamp() for path in paths)
     return True
 
 

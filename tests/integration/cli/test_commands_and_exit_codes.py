@@ -177,6 +177,14 @@ def test_the_status_says_what_is_live_and_what_nobody_knows_yet(run: Run, home: 
     assert " ms" in after
 
 
+@pytest.mark.parametrize("command", [("why", "0" * 32), ("predict", "e", "--row", "{}"), ("data", "list")])
+def test_a_command_that_reads_makes_no_home(run: Run, tmp_path: Path, command: tuple[str, ...]) -> None:
+    said = run(*command, "--home", tmp_path / "mistyped")
+    assert said.code == 5
+    assert f"there is no home at {tmp_path / 'mistyped'}" in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_status_of_an_empty_home_says_how_to_begin(run: Run, tmp_path: Path) -> None:
     said = run("status", "--home", tmp_path / "empty")
     assert said.code == 0
