@@ -4,8 +4,8 @@
 Ratios: committed transactions a second against one raw connection (BEGIN IMMEDIATE, INSERT, COMMIT) that as many
 threads share by a lock; "ratio" with a prepared statement, "not prepared" by SQLAlchemy's own execution. Rounds of
 all three alternate, and the median round counts, since a disk is never steady.
-Then four processes on one home: the share of the least and the most served; and how long a single write takes,
-such as a command makes, beside a process whose eight threads write without a pause.
+Then four processes on one home: the share of the least and the most served (`command_beside_server.py` tells how
+long a command's write takes).
 """
 
 import argparse
@@ -27,7 +27,6 @@ import tidegate.workspace  # noqa: F401 - the tables of every room
 from tidegate.storage.catalog import Catalog, open_catalog
 
 AIM = 0.7
-AIM_P99 = 300.0
 TEXT = "x" * 100
 metadata = sa.MetaData()
 rows = sa.Table(
@@ -108,35 +107,27 @@ def raw_writing(folder: Path, durable: bool) -> tuple[Callable[[], None], Callab
     return write, connection.close
 
 
-def process_load(folder: Path, threads: int, end: Event, counted: "Queue[float]") -> None:
+def process_load(folder: Path, end: Event, counted: "Queue[float]") -> None:
     """A process that writes until it is told to end, and says how often."""
     catalog = open_catalog("", folder)
-    write, count = writing(catalog, True), [0] * threads
-
-    def load(thread: int) -> None:
+    write, count = writing(catalog, True), 0
+    write()
+    counted.put(-1)
+    while not end.is_set():
         write()
-        counted.put(-1)
-        while not end.is_set():
-            write()
-            count[thread] += 1
-
-    workers = [threading.Thread(target=load, args=(thread,)) for thread in range(threads)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+        count += 1
     catalog.close()
-    counted.put(sum(count))
+    counted.put(count)
 
 
-def beside(folder: Path, processes: int, threads: int, act: Callable[[], None]) -> list[float]:
+def beside(folder: Path, processes: int, act: Callable[[], None]) -> list[float]:
     """Do something while processes write; what each of them wrote from the first common moment on."""
     context = multiprocessing.get_context("spawn")
     end, counted = context.Event(), context.Queue()
-    children = [context.Process(target=process_load, args=(folder, threads, end, counted)) for _ in range(processes)]
+    children = [context.Process(target=process_load, args=(folder, end, counted)) for _ in range(processes)]
     for child in children:
         child.start()
-    for _ in range(processes * threads):
+    for _ in children:
         counted.get(timeout=60)
     act()
     end.set()
@@ -168,28 +159,12 @@ def measure_ratios(folder: Path, seconds: float, rounds: int) -> dict[str, float
 
 
 def measure_processes(folder: Path, seconds: float) -> dict[str, float]:
-    """Four processes at once, and a command beside a busy server."""
-    catalog = opened(folder)
-    counts = beside(folder, 4, 1, lambda: time.sleep(4 * seconds))
-    spent: list[float] = []
-
-    def commands() -> None:
-        write = writing(catalog, True)
-        for _ in range(200):
-            begun = time.perf_counter()
-            write()
-            spent.append((time.perf_counter() - begun) * 1000)
-            time.sleep(0.01)
-
-    beside(folder, 1, 8, commands)
-    catalog.close()
-    spent.sort()
+    """Four processes at once."""
+    opened(folder).close()
+    counts = beside(folder, 4, lambda: time.sleep(4 * seconds))
     return {
         "4 processes, transactions/s": sum(counts) / (4 * seconds),
         "4 processes, least of the most served": counts[0] / max(1.0, counts[-1]),
-        "command beside a busy server, ms p50": spent[len(spent) // 2],
-        "command beside a busy server, ms p99": spent[len(spent) * 99 // 100],
-        "command beside a busy server, ms worst": spent[-1],
     }
 
 
@@ -208,7 +183,7 @@ def main() -> None:
         print(json.dumps(figures))
         return
     for name, value in figures.items():
-        aim = f"   (aim >= {AIM})" if "ratio" in name else f"   (aim <= {AIM_P99})" if "p99" in name else ""
+        aim = f"   (aim >= {AIM})" if "ratio" in name else ""
         print(f"{name:42} {value:12,.2f}{aim}")
 
 

@@ -31,7 +31,7 @@ def command_for(room: str, name: str) -> click.Command:
 
     def run(json_output: bool, home: str | None, **given: Any) -> None:
         asked = {key: value for key, value in given.items() if value is not None}
-        with opened(home) as workspace:
+        with opened(home, makes=operation.writes) as workspace:
             answer = getattr(workspace.services[room], operation.name)(**asked)
         print_answer(answer, operation.returns, json_output)
 

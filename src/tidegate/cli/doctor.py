@@ -56,15 +56,19 @@ def _installation() -> list[Finding]:
 
 
 def _home(home: str | None) -> list[Finding]:
+    from tidegate.cli.faults import shorten_log
+    from tidegate.storage.opening import check_whole
     from tidegate.workspace import open_local
 
+    shorten_log()
     settings = resolve({"home": home}).settings
     if settings.url:
         return [_check("server", lambda: _ask(settings.url))]
     folder = find_home(settings)
-    if not settings.catalog and not (folder / "catalog.db").exists():
-        return [Finding("home", "note", f"there is none at {folder} yet; the first command that writes makes it")]
     try:
+        check_whole(settings, folder)
+        if not settings.catalog and not (folder / "catalog.db").exists():
+            return [Finding("home", "note", f"there is none at {folder} yet; the first command that opens it makes it")]
         workspace = open_local(msgspec.structs.replace(settings, home=str(folder)))
     except TidegateError as error:
         return [Finding("home", "fault", error.message)]
@@ -75,6 +79,7 @@ def _home(home: str | None) -> list[Finding]:
             _check("catalog", lambda: _catalog(workspace)),
             _check("audit chain", lambda: _audit(workspace)),
             _check("journal chain", lambda: _journal(workspace)),
+            _check("live versions", lambda: _live_versions(workspace)),
         ]
 
 
@@ -117,11 +122,25 @@ def _audit(workspace: "LocalWorkspace") -> str:
 def _journal(workspace: "LocalWorkspace") -> str:
     from tidegate.storage.journal import verify
 
-    report = verify(workspace.storage.journal_index)
+    report = verify(workspace.storage.journal_index, workspace.storage.objects)
     if not report.sound:
         fault = report.faults[0]
-        raise Internal(f"sealed part {fault.sequence} {fault.reason}; restore the catalog from a backup")
+        raise Internal(f"sealed part {fault.sequence}: {fault.reason}; restore catalog and objects from a backup")
     return f"{report.links:,} sealed parts, intact"
+
+
+def _live_versions(workspace: "LocalWorkspace") -> str:
+    """Every file of the versions that answer is read: an object that is gone is seen before it is needed."""
+    found, cursor = 0, ""
+    while True:
+        page = workspace.endpoints.list(cursor=cursor)
+        for live in (one.live for one in page.items if one.live is not None):
+            for digest in workspace.models.get(live.model, live.number).manifest.files.values():
+                workspace.storage.objects.get(digest)
+            found += 1
+        if page.next is None:
+            return f"{found:,}, their files intact"
+        cursor = page.next
 
 
 common_options(doctor)

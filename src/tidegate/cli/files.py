@@ -18,7 +18,7 @@ def commit(name: str, file: str, note: str, json_output: bool, home: str | None)
 
     The first version teaches the contract; later ones are checked against it, and refused with the rows named.
     """
-    with opened(home) as workspace:
+    with opened(home, makes=True) as workspace:
         version = workspace.data.commit(name, file, note=note)
     print_answer(version, type(version), json_output)
 
@@ -39,7 +39,7 @@ def export(reference: str, file: str, json_output: bool, home: str | None) -> No
         else:
             frame.write_csv(path)
     except OSError as error:
-        raise Invalid(f"{file} cannot be written: {error.strerror}") from error
+        raise Invalid(f"{file} cannot be written: {error.strerror or error}") from error
     if json_output:
         print_answer({"file": file, "rows": frame.height}, dict[str, object], json_output=True)
     else:

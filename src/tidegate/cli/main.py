@@ -24,7 +24,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line."""
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="tidegate", standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("interrupted", err=True)
         sys.exit(_INTERRUPTED)
@@ -67,9 +67,7 @@ def _report_usage(error: click.UsageError) -> None:
 
 def _fault(error: Exception) -> Internal:
     """A fault of ours, with its traceback put where it can be asked for."""
-    import tempfile
-    import traceback
+    from tidegate.cli.faults import keep_traceback
 
-    with tempfile.NamedTemporaryFile("w", prefix="tidegate-fault-", suffix=".txt", delete=False) as file:
-        traceback.print_exception(error, file=file)
-    return Internal(f"a fault of ours ({type(error).__name__}: {error}); what we need to mend it is in {file.name}")
+    kept = keep_traceback(error)
+    return Internal(f"a fault of ours ({type(error).__name__}: {error}); what we need to mend it is in {kept}")

@@ -43,7 +43,12 @@ def serve(simulated_clock: bool, **arguments: Any) -> None:
     settings = resolve(arguments).settings
     settings = msgspec.structs.replace(settings, home=str(find_home(settings)), url="")
     _check_reach(settings)
-    held = _hold(Path(settings.home), simulated_clock)
+    with _hold(Path(settings.home), simulated_clock):
+        sys.exit(_run(settings, simulated_clock))
+
+
+def _run(settings: Settings, simulated_clock: bool) -> int:
+    """Supervise until the end; the exit code."""
     address = Path(settings.home) / ADDRESS_FILE
     orphaned = address.exists()  # whoever wrote it was killed: its children may still drain
     address.unlink(missing_ok=True)
@@ -61,8 +66,7 @@ def serve(simulated_clock: bool, **arguments: Any) -> None:
     finally:
         address.unlink(missing_ok=True)
         reserved.close()
-        held.close()
-    sys.exit(1 if failed.is_set() else 0)
+    return 1 if failed.is_set() else 0
 
 
 def _spawns(settings: Settings) -> list[Any]:

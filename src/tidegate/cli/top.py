@@ -18,7 +18,7 @@ from tidegate.kernel.settings import Settings, find_home, resolve
 @click.command()
 def status(json_output: bool, home: str | None) -> None:
     """Every endpoint: its live version, traffic, latency and quality."""
-    with opened(home) as workspace:
+    with opened(home, makes=True) as workspace:  # who begins asks this first, and is told how to go on
         answer = workspace.loop.status()
     if json_output:
         click.echo(wire.encode(answer, type(answer)))

@@ -72,7 +72,7 @@ class HotPath:
             path: str = scope["path"]
             if path.startswith(PREFIX):
                 name, _, action = path[len(PREFIX) :].partition("/")
-                if action in self._work and name:
+                if action in self._work and name and b"%2f" not in scope["raw_path"].lower():  # no name holds a slash
                     await self._serve(scope, receive, send, (name, action))
                     return
         await self._next(scope, receive, send)

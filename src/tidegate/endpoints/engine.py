@@ -21,6 +21,7 @@ from tidegate.endpoints.splitting import Asked, answer_split
 from tidegate.endpoints.variant import LiveVariant
 from tidegate.kernel import wire
 from tidegate.kernel.clock import BusinessClock, MachineClock, to_micros
+from tidegate.kernel.errors import Invalid
 from tidegate.kernel.features import FeatureLookup
 from tidegate.models.loading import LoadedModel
 from tidegate.predictions.log import PredictionLog
@@ -154,5 +155,19 @@ def rows_of(texts: Sequence[bytes]) -> list[dict[str, Any]]:
         try:
             rows.append(_ROW(text))
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            rows.append(wire.decode(text, dict[str, Any], f"rows[{index}]"))  # says what is wrong
+            rows.append(_row_or_why(text, index))
     return rows
+
+
+def _row_or_why(text: bytes, index: int) -> dict[str, Any]:
+    """The row, value by value, so that the one that is wrong has a name: the decoder of a whole row tells none."""
+    values = _decoded(text, dict[str, msgspec.Raw], index, f"rows[{index}]")
+    return {name: _decoded(bytes(value), Any, index, name) for name, value in values.items()}
+
+
+def _decoded(text: bytes, kind: Any, row: int, field: str) -> Any:
+    where = f"rows[{row}]"
+    try:
+        return wire.decode(text, kind, where if field == where else f"{where}.{field}")
+    except Invalid as error:
+        raise Invalid(error.message, row=row, field=field) from error

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from tidegate.endpoints.records import Deployment, Endpoint, OutcomeIn, Strategy, Variant
-from tidegate.kernel.clock import to_micros
+from tidegate.kernel.clock import business_time, to_micros
 from tidegate.kernel.errors import Invalid, Refused
 from tidegate.kernel.ids import parse_id
 from tidegate.models.records import ModelVersion
@@ -143,7 +143,7 @@ def check_count(count: int, what: str) -> None:
 
 
 def moments_of(at: Sequence[datetime], rows: int, now: datetime) -> list[int]:
-    """The instants in microseconds. Raises `Invalid` unless there is one a row, none of them later than now."""
+    """The instants in microseconds. Raises `Invalid` unless there is one a row, a business time not later than now."""
     if len(at) != rows:
         raise Invalid(f"at: expected one instant a row ({rows:,}), got {len(at):,}", field="at")
     for index, moment in enumerate(at):
@@ -152,7 +152,7 @@ def moments_of(at: Sequence[datetime], rows: int, now: datetime) -> list[int]:
                 f"at[{index}]: {moment.isoformat()} is in the future; business time is {now.isoformat()}",
                 field=f"at[{index}]",
             )
-    return [to_micros(moment, f"at[{index}]") for index, moment in enumerate(at)]
+    return [to_micros(business_time(moment, f"at[{index}]")) for index, moment in enumerate(at)]
 
 
 def spelling(label: Label) -> str:

@@ -113,6 +113,8 @@ async def error_response(request: Request, error: Exception) -> Response:
     headers = {"www-authenticate": "Bearer"} if error.status == 401 else {}
     if error.status == 503:
         headers["retry-after"] = "1"
+    if error.status == 408:
+        headers["connection"] = "close"
     if error.status == 416:
         headers["content-range"] = f"bytes */{error.details['size']}"
     return Response(wire.encode(to_wire(error)), error.status, headers, "application/json")

@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from typing import Any
+from typing import Any, Final
 
 import anyio
 from anyio import to_thread
@@ -24,6 +24,22 @@ _BYTES = "application/octet-stream"
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
 
 
+UPLOADS: Final = 16
+"""So many objects are received at once: each holds a thread until it is whole, and others are needed elsewhere."""
+
+STALL_SECONDS = 30.0
+"""How long the next bytes of an object may be waited for."""
+
+
+class Stalled(Invalid):
+    """The bytes of an object stopped arriving."""
+
+    status = 408
+
+    def __init__(self) -> None:
+        super().__init__(f"no byte of the object arrived for {STALL_SECONDS:g} s; nothing was stored")
+
+
 class OutOfRange(Invalid):
     """The range lies outside the object."""
 
@@ -37,6 +53,7 @@ class ObjectRoutes:
         self._objects = objects
         self._dispatcher = dispatcher
         self._identify = identify
+        self._uploads = anyio.CapacityLimiter(UPLOADS)
 
     def routes(self) -> list[Route]:
         """The routes of the plane."""
@@ -76,7 +93,11 @@ class ObjectRoutes:
         body: AsyncIterator[bytes] = aiter(request.stream())
 
         async def following() -> bytes | None:
-            return await anext(body, None)
+            try:
+                with anyio.fail_after(STALL_SECONDS):
+                    return await anext(body, None)
+            except TimeoutError as error:
+                raise Stalled from error
 
         def chunks() -> Iterator[bytes]:
             while (chunk := anyio.from_thread.run(following)) is not None:
@@ -84,7 +105,7 @@ class ObjectRoutes:
                     yield chunk
 
         digest = request.path_params["digest"]
-        info = await to_thread.run_sync(lambda: self._objects.put(chunks(), expect=digest))
+        info = await to_thread.run_sync(lambda: self._objects.put(chunks(), expect=digest), limiter=self._uploads)
         return Response(wire.encode(info), media_type="application/json")
 
     async def _allow(self, request: Request, role: Role, act: str) -> None:

@@ -6,7 +6,7 @@ Business time (`BusinessClock.now`) dates windows, labels, schedules and ids. Ma
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Protocol
+from typing import Annotated, Final, Protocol
 
 import msgspec
 
@@ -14,6 +14,10 @@ from tidegate.kernel.errors import Invalid
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """A point in time. Always aware; stored as integer microseconds UTC."""
+
+EARLIEST: Final = datetime(1000, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
+"""Business time lies between these, so that what is reckoned from it (windows, terms, schedules) is a date, too."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -66,6 +70,18 @@ def utc(instant: datetime, what: str = "instant") -> datetime:
         return instant.astimezone(UTC)
     except OverflowError as error:
         raise Invalid(f"{what} {instant.isoformat()} lies outside the years 1 to 9999 in UTC", field=what) from error
+
+
+def business_time(instant: datetime, what: str = "instant") -> datetime:
+    """The instant in UTC. Raises `Invalid` when it is naive, or before `EARLIEST` or after `LATEST`."""
+    found = utc(instant, what)
+    if not EARLIEST <= found <= LATEST:
+        raise Invalid(
+            f"{what} {instant.isoformat()} is no business time: it lies outside the years {EARLIEST.year} to "
+            f"{LATEST.year}",
+            field=what,
+        )
+    return found
 
 
 def to_micros(instant: datetime, what: str = "instant") -> int:

@@ -79,7 +79,7 @@ def parse_id(text: str, what: str = "id") -> IdParts:
     """Time, counter and writer of an id. Raises `Invalid` when the text is not one of ours."""
     value = int(text, 16) if _ID.fullmatch(text) else 0
     if (value >> 76) & 0xF != 7 or (value >> 62) & 0x3 != 2 or value >> 80 > _LAST_MILLIS:
-        raise Invalid(f"{what} {text[:64]!r} is not an id: ids are 32 hex digits, as Tidegate returned them")
+        raise Invalid(f"{what} {text[:64]!r} is not an id as Tidegate returns them: 32 hex digits, a UUIDv7")
     counter = ((value >> 64) & 0xFFF) << 14 | (value >> 48) & 0x3FFF
     return IdParts(from_micros((value >> 80) * 1000), counter, (value >> 32) & 0xFFFF)
 

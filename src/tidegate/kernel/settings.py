@@ -9,9 +9,10 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from tidegate.kernel import wire
 from tidegate.kernel.errors import Invalid
@@ -36,9 +37,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where objects are kept. Empty: a folder in the home; or `s3://bucket/prefix`, `gs://…`, `az://…`."""
     host: str = "127.0.0.1"
     """Address that `serve` binds. Anything but loopback needs `auth = "token"`."""
-    port: int = 8000
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8000
     """Port that `serve` binds; 0 chooses a free one."""
-    workers: int = 1
+    workers: Annotated[int, Meta(ge=1, le=64)] = 1
     """Serving processes."""
     auth: Literal["local", "token"] = "local"
     """`local`: on loopback, requests without a token belong to the person `local`. `token`: every request needs one."""
@@ -46,11 +47,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The MLflow version that `/version` answers: the one that we conform to."""
     egress_allow: tuple[str, ...] = ()
     """Private networks (CIDR) that outbound HTTP may reach."""
-    segment_megabytes: int = 64
+    segment_megabytes: Annotated[int, Meta(ge=1)] = 64
     """A journal segment is sealed when it has grown to this size."""
-    segment_seconds: int = 60
+    segment_seconds: Annotated[int, Meta(ge=0)] = 60
     """... or when it is this old, in machine time."""
-    body_megabytes: int = 8
+    body_megabytes: Annotated[int, Meta(ge=1)] = 8
     """Largest JSON body that the server reads."""
 
 
@@ -67,7 +68,7 @@ def resolve(
     environ: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> Resolved:
-    """The settings in force. Raises `Invalid` for an unknown name (with a suggestion) or a wrong type."""
+    """The settings in force. Raises `Invalid` for an unknown name (with a suggestion) or a wrong value."""
     environ = os.environ if environ is None else environ
     folder = Path.cwd() if folder is None else folder
     values: dict[str, object] = {}
@@ -81,7 +82,7 @@ def resolve(
             _check_known(name, origin)
             values[name] = value
             origins[name] = f"environment TIDEGATE_{name.upper()}" if origin == "environment" else origin
-    settings: Settings = wire.convert(values, Settings, "settings", strict=False)
+    settings = _converted(values, origins)
     secret = _secret(settings.token, environ)
     return Resolved(msgspec.structs.replace(settings, token=secret), origins)
 
@@ -95,6 +96,16 @@ def find_home(settings: Settings, folder: Path | None = None) -> Path:
         if (parent / HOME_FOLDER).is_dir():
             return parent / HOME_FOLDER
     return folder / HOME_FOLDER
+
+
+def _converted(values: Mapping[str, object], origins: Mapping[str, str]) -> Settings:
+    try:
+        settings: Settings = wire.convert(values, Settings, "settings", strict=False)
+    except Invalid as error:
+        name = str(error.details.get("field", "")).partition("[")[0]
+        origin = f" (from {origins[name]})" if name in origins else ""
+        raise Invalid(error.message + origin, **error.details) from error
+    return settings
 
 
 def _check_known(name: str, origin: str) -> None:
@@ -131,6 +142,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Invalid(f"{path} is not valid TOML: {error}") from error
+    except OSError as error:
+        raise Invalid(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _secret(text: str, environ: Mapping[str, str]) -> str:

@@ -32,9 +32,14 @@ def decode(raw: bytes | str, kind: Any, what: str = "body") -> Any:
     except msgspec.ValidationError as error:
         raise invalid_field(error, what) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid(f"the {what} is not valid JSON: {error}") from error
+        found = error if raw else "it is empty"
+        raise Invalid(f"{_named(what)} is not valid JSON: {found}") from error
     except RecursionError as error:
-        raise Invalid(f"the {what} is nested too deeply") from error
+        raise Invalid(f"{_named(what)} is nested too deeply") from error
+
+
+def _named(what: str) -> str:
+    return "the body" if what == "body" else what
 
 
 def convert(value: object, kind: Any, what: str = "arguments", *, strict: bool = True) -> Any:

@@ -26,6 +26,9 @@ MOST_EPISODES: Final = 100
 """So many open episodes are read at an endpoint."""
 
 _UNRESOLVED: Final[tuple[IncidentState, ...]] = ("open", "acknowledged")
+FEW_LABELS: Final = 30
+"""Fewer say nothing: the interval of an accuracy is then wider than 0.3."""
+
 _ORDER: Final[dict[Health, int]] = {"attention": 0, "waiting": 1, "good": 2}
 
 
@@ -168,7 +171,7 @@ def _measure(window: QualityWindow) -> Measure | None:
 def judge(windows: list[QualityWindow], measures: list[Measure], orphans: int, incidents: bool) -> tuple[Health, str]:
     """Only what is certain: answers that failed, labels without a prediction, a score no better than chance, incidents.
 
-    The reason is empty where the incidents say all.
+    The reason is empty where the incidents say all. Nothing is called good on a few labels.
     """
     failed = sum(each.failed for each in windows)
     if failed:
@@ -180,4 +183,4 @@ def judge(windows: list[QualityWindow], measures: list[Measure], orphans: int, i
         return "attention", f"the newest window's AUC of {newest.value:.2f} is worse than chance"
     if incidents:
         return "attention", ""
-    return ("waiting" if newest is None else "good"), ""
+    return ("good" if sum(each.labels for each in measures) >= FEW_LABELS else "waiting"), ""

@@ -4,6 +4,7 @@ import contextlib
 import gc
 import logging
 import os
+import select
 import signal
 import subprocess
 import threading
@@ -145,11 +146,14 @@ def end_with_parent() -> None:
     """In a supervised process: end as on SIGTERM when the supervisor is gone, however it died."""
 
     def watch() -> None:
-        try:
-            while os.read(0, 1024):
-                pass
-        except OSError:
-            pass
+        gone = select.poll()
+        gone.register(0, 0)  # nothing but its end: what is still to be read is left for whoever reads it
+        gone.poll()
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+
+
+def another_message(within: float) -> bool:
+    """In a supervised process: wait for the supervisor's next line; whether it came within so many seconds."""
+    return bool(select.select([0], [], [], within)[0])

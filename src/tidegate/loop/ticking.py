@@ -13,7 +13,8 @@ from tidegate.kernel.errors import Conflict, TidegateError, Unavailable, from_wi
 from tidegate.loop.records import TickAnswer
 
 LOOK_SECONDS: Final = 0.005
-"""How often either side looks where a look costs a few microseconds (SQLite)."""
+LONGEST_LOOK_SECONDS: Final = 0.03
+"""How often either side looks where a look costs little (SQLite): at first, and when nothing has come for a while."""
 
 QUERY_SECONDS: Final = 0.05
 """How often where a look is a query (PostgreSQL)."""
@@ -69,6 +70,7 @@ class DelegatedTick:
         number = self._store.ask()
         give_up = self._machine.monotonic() + limit_seconds
         seen: object | None = None
+        pause = LOOK_SECONDS
         while self._machine.monotonic() < give_up:
             pulse = self._store.quick_pulse()
             if pulse is None or pulse != seen:
@@ -76,7 +78,8 @@ class DelegatedTick:
                 answer = self._store.take(number)
                 if answer is not None:
                     return _steps(answer)
-            self._pause.wait(LOOK_SECONDS if pulse is not None else QUERY_SECONDS)
+            pause = _longer(pause) if pulse is not None else QUERY_SECONDS
+            self._pause.wait(pause)
         raise Unavailable(f"the controller process did not answer within {limit_seconds:.0f} s; call again to go on")
 
 
@@ -91,24 +94,26 @@ class TickDesk:
     def run(self, stop: threading.Event) -> None:
         """Until told to stop."""
         seen: object | None = None
-        pause = 0.0
+        pause = LOOK_SECONDS
         while not stop.wait(pause):
             pulse = self._store.quick_pulse()
-            pause = LOOK_SECONDS if pulse is not None else QUERY_SECONDS
+            pause = _longer(pause) if pulse is not None else QUERY_SECONDS
             if pulse is None or pulse != seen:
                 seen = pulse
-                self.answer()
+                if self.answer():
+                    pause = LOOK_SECONDS
 
-    def answer(self) -> None:
-        """Tick once for every request that is waiting now."""
+    def answer(self) -> bool:
+        """Tick once for every request that is waiting now; whether there was any."""
         upto = self._store.newest()
         if not upto:
-            return
+            return False
         try:
             told = TickAnswer(steps=self._patiently())
         except TidegateError as error:
             told = TickAnswer(error=to_wire(error))
         self._store.answer(upto, told)
+        return True
 
     def _patiently(self) -> int:
         """Tick, once the lease of a controller process that was killed over it has run out."""
@@ -117,6 +122,11 @@ class TickDesk:
                 return self._ticker.until_idle()
             self._pause.wait(TRY_SECONDS)
         return self._ticker.until_idle()
+
+
+def _longer(pause: float) -> float:
+    """The next pause after one in which nothing came."""
+    return min(pause * 1.2, LONGEST_LOOK_SECONDS)
 
 
 def _steps(answer: TickAnswer) -> int:

@@ -114,13 +114,14 @@ def described(name: str, kind: ColumnType, windows: Sequence[pl.Series]) -> Colu
     """The reference of a column (`typed`), from its windows."""
     every = pl.concat(windows)
     values = every.drop_nulls()
+    least_distinct, novel = _variety(every, [len(window) for window in windows])
     common: dict[str, Any] = {
         "column": name,
         "type": kind,
         "rows": len(values),
         "nulls": every.null_count() / max(len(every), 1),
-        "least_distinct": min((window.drop_nulls().n_unique() for window in windows if window.count()), default=0),
-        "novel": _novel(windows),
+        "least_distinct": least_distinct,
+        "novel": novel,
     }
     if kind == "text":
         counts = dict(values.value_counts(sort=True).sort("count", name, descending=[True, False]).iter_rows())
@@ -275,13 +276,20 @@ def turned(share: float) -> float:
     return float(np.arcsin(np.sqrt(share)))
 
 
-def _novel(windows: Sequence[pl.Series]) -> list[float]:
-    places = [pl.DataFrame({"value": each, "window": place}) for place, each in enumerate(windows)]
-    rows = pl.concat([place.cast({"window": pl.Int64}) for place in places])
-    lone = pl.col("value").is_not_null() & (pl.col("window").n_unique().over("value") == 1)
-    shares = rows.with_columns(lone=lone)
-    found = dict(shares.group_by("window").agg(pl.col("lone").mean()).iter_rows())
-    return [float(found.get(place, NAN)) for place in range(len(windows))]
+def _variety(every: pl.Series, lengths: Sequence[int]) -> tuple[int, list[float]]:
+    """Of windows that lie one after the other: the fewest values that one has, and each one's share of lone values.
+
+    A lone value is one that no other window has. A window without rows has no share, one of nulls counts for no value.
+    """
+    rows = pl.DataFrame({"value": every, "window": np.repeat(np.arange(len(lengths)), lengths)})
+    there = pl.col("value").is_not_null()
+    window = pl.col("window")
+    lone = there & (window.min().over("value") == window.max().over("value"))
+    distinct = pl.col("value").filter(there).n_unique()
+    found = rows.with_columns(lone=lone).group_by("window").agg(pl.col("lone").mean(), distinct)
+    of = {window: (share, values) for window, share, values in found.iter_rows()}
+    shares = [float(of[place][0]) if place in of else NAN for place in range(len(lengths))]
+    return min((values for _, values in of.values() if values), default=0), shares
 
 
 def _share(part: int, rows: int) -> float:

@@ -19,20 +19,29 @@ Message = Callable[[PipelineRun, int], bytes]
 """What the process for a run, in its term, must be told."""
 
 
-class _Child(NamedTuple):
+class _Worker(NamedTuple):
+    """A process, and the pipeline whose runs it works on."""
+
+    pipeline: str
+    process: subprocess.Popen[bytes]
+
+
+class _Turn(NamedTuple):
+    """A run that was given to the process, in its term."""
+
     run: str
     term: int
-    process: subprocess.Popen[bytes]
 
 
 class PipelineController:
     """Runs pipelines. A step of any length never runs in the process of the controller itself.
 
-    The catalog has all that there is to know of a run; only the running process is remembered here. When the
-    controller dies, so does that process, and the next controller takes the run up where it is.
+    The catalog has all that there is to know of a run; only the process is remembered here. When the controller dies,
+    so does that process, and the next controller takes the run up where it is.
 
-    `command`: starts a process that reads one line of its standard input, and ends when that is closed.
-    `poll`: seconds of one step while a process runs, so that other controllers get their turns.
+    `command`: starts a process that reads runs from its standard input, a line each, and ends when that is closed. It
+    may end after a run, or stay for the next one of the same pipeline.
+    `poll`: seconds of one step while a run goes on, so that other controllers get their turns.
     """
 
     def __init__(self, *, journal: Journal, command: Sequence[str], message: Message, poll: float = 0.1) -> None:
@@ -40,40 +49,50 @@ class PipelineController:
         self._command = command
         self._message = message
         self._poll = poll
-        self._child: _Child | None = None
+        self._worker: _Worker | None = None
+        self._turn: _Turn | None = None
 
     def step(self, fence: Fence) -> float | None:
-        """Begin the next run, or look after the one that runs; 0 as long as there is anything to do."""
-        if self._child is None:
-            self._child = self._next(fence)
-            return None if self._child is None else 0.0
-        try:
-            code = self._child.process.wait(self._poll)
-        except subprocess.TimeoutExpired:
-            if self._journal.get(self._child.run).term != self._child.term:  # cancelled, or taken up by another
-                self.close()
-            return 0.0
-        if code != 0:
-            log.warning("the process of run %s ended with %d; the run goes on where it was", self._child.run, code)
-        self.close()
+        """Begin the next run, or look after the one that goes on; 0 as long as there is anything to do."""
+        if self._worker is None or self._turn is None:
+            if self._worker is not None and self._worker.process.poll() is not None:
+                self.close()  # it had nothing to do for long
+            self._turn = self._next(fence)
+            return None if self._turn is None else 0.0
+        code = self._wait(self._worker.process)
+        kept = self._journal.get(self._turn.run)
+        if kept.term != self._turn.term:  # cancelled, or taken up by another
+            self.close()
+        elif kept.run.state != "running":
+            self._turn = None
+        elif code is not None:
+            log.warning("the process of run %s ended with %d; the run goes on where it was", self._turn.run, code)
+            self.close()
         return 0.0
 
     def close(self) -> None:
-        """End the process that runs, if one does: its run can be taken up again."""
-        if self._child is None:
+        """End the process, if there is one: a run that goes on can be taken up again."""
+        worker, self._worker, self._turn = self._worker, None, None
+        if worker is None:
             return
-        process = self._child.process
-        process.kill()
-        process.wait()
-        if process.stdin is not None:
-            process.stdin.close()
-        self._child = None
+        worker.process.kill()
+        worker.process.wait()
+        if worker.process.stdin is not None:
+            worker.process.stdin.close()
 
-    def _next(self, fence: Fence) -> _Child | None:
+    def _wait(self, process: "subprocess.Popen[bytes]") -> int | None:
+        """What the process ended with, if it does so before long."""
+        try:
+            return process.wait(self._poll)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def _next(self, fence: Fence) -> _Turn | None:
         while (due := self._journal.due()) is not None:
             kept = self._take_up(due.run.id, fence)
             if kept.run.state == "running":
-                return _Child(kept.run.id, kept.term, self._start(self._message(kept.run, kept.term)))
+                self._give(kept.run, kept.term)
+                return _Turn(kept.run.id, kept.term)
         return None
 
     def _take_up(self, run_id: str, fence: Fence) -> Journaled:
@@ -83,11 +102,15 @@ class PipelineController:
         finally:
             current.reset(token)
 
-    def _start(self, message: bytes) -> subprocess.Popen[bytes]:
-        # What a step prints goes with the log: standard output belongs to whoever asked for the tick.
-        process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=2, start_new_session=True)
+    def _give(self, run: PipelineRun, term: int) -> None:
+        """Tell the process of the run's pipeline; a new one where there is none."""
+        if self._worker is None or self._worker.pipeline != run.pipeline or self._worker.process.poll() is not None:
+            self.close()
+            # What a step prints goes with the log: standard output belongs to whoever asked for the tick.
+            process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=2, start_new_session=True)
+            self._worker = _Worker(run.pipeline, process)
+        stdin = self._worker.process.stdin
         with contextlib.suppress(BrokenPipeError):  # it is dead already, which the next step sees
-            if process.stdin is not None:
-                process.stdin.write(message + b"\n")
-                process.stdin.flush()
-        return process
+            if stdin is not None:
+                stdin.write(self._message(run, term) + b"\n")
+                stdin.flush()

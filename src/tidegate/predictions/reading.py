@@ -132,7 +132,11 @@ class PredictionReader:
     def _rows(self, part: SealedSegment, column: str, wanted: str) -> list[dict[str, Any]]:
         import polars as pl
 
-        return open_parquet(self._reader, part).filter(pl.col(column) == wanted).collect().to_dicts()
+        try:
+            return open_parquet(self._reader, part).filter(pl.col(column) == wanted).collect().to_dicts()
+        except pl.exceptions.PolarsError:
+            self._reader.check_intact(part)
+            raise
 
     def _counted(self, part: SealedSegment) -> Counter[str]:
         key = part.segment, part.topic

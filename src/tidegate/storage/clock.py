@@ -4,7 +4,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from tidegate.kernel.clock import BusinessClock, SystemClock, from_micros, to_micros, utc
+from tidegate.kernel.clock import BusinessClock, SystemClock, business_time, from_micros, to_micros
 from tidegate.kernel.errors import Conflict
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.schema import Micros, table
@@ -43,8 +43,11 @@ class SimulatedClock:
         return now
 
     def advance(self, to: datetime) -> datetime:
-        """Move business time forward; an earlier instant changes nothing. Returns the time now."""
-        target, now = utc(to), self.now()
+        """Move business time forward; an earlier instant changes nothing. Returns the time now.
+
+        Raises `Invalid` where the instant is naive, or no business time.
+        """
+        target, now = business_time(to), self.now()
         if now >= target:
             return now
         micros = to_micros(target)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tidegate.kernel.clock import BusinessClock, MachineClock, SystemClock
-from tidegate.kernel.errors import Invalid
+from tidegate.kernel.errors import Conflict, Invalid
 from tidegate.kernel.ids import IdFactory, random_id
 from tidegate.kernel.objects import ObjectStore
 from tidegate.kernel.settings import Settings
@@ -50,8 +50,26 @@ class Storage(NamedTuple):
         return JournalReader(self.journal_folder, self.journal_index, self.objects)
 
 
+def check_whole(settings: Settings, home: Path) -> None:
+    """Raise `Conflict` where the catalog of a home is gone: a new one would know nothing of what the home keeps.
+
+    Objects are looked for first, for whoever makes a home makes its catalog before the first object.
+    """
+    if home.exists() and not home.is_dir():
+        raise Invalid(f"home {home} is no folder; choose another with --home or TIDEGATE_HOME")
+    if settings.catalog or not any((home / "objects").glob("[0-9a-f][0-9a-f]/*")):
+        return
+    files = [home / "catalog.db", home / "catalog.db-wal"]
+    if not any(file.exists() and file.stat().st_size for file in files):
+        raise Conflict(
+            f"the catalog of home {home} is gone, and its objects are still there: restore {files[0]} from a backup, "
+            "or say with TIDEGATE_CATALOG where its catalog is"
+        )
+
+
 def open_storage(settings: Settings, home: Path, simulated: bool | None) -> Storage:
     """The storage of a home, created where it is not there yet. The tables of all rooms must be known by now."""
+    check_whole(settings, home)
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         (home / "journal").mkdir(exist_ok=True)

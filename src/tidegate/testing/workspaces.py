@@ -17,8 +17,10 @@ Way = Literal["local", "wire", "http"]
 class Home:
     """A home for tests. ``way`` says how its rooms are reached; ``acting`` opens it as somebody else."""
 
-    def __init__(self, folder: Path, way: Way, catalog: str = "", simulated_clock: bool | None = None) -> None:
-        self.settings = Settings(home=str(folder), catalog=catalog)
+    def __init__(
+        self, folder: Path, way: Way, catalog: str = "", simulated_clock: bool | None = None, *, objects: str = ""
+    ) -> None:
+        self.settings = Settings(home=str(folder), catalog=catalog, objects=objects)
         self.way = way
         if not catalog:
             place_catalog(folder)

@@ -209,6 +209,7 @@ def test_every_other_path_answers_in_the_protocols_form(app: AsgiApp, method: st
     reply = call(app, path, [b'{"inputs": []}'], method=method)
     assert reply.status == status
     assert list(reply.json) == ["error"]
+    assert reply.headers.get("allow") == (("POST" if method == "GET" else "GET, HEAD") if status == 405 else None)
 
 
 def test_roles_and_types_hold_here_too(app: AsgiApp) -> None:

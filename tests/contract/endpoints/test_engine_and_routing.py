@@ -90,6 +90,25 @@ def test_law_3_what_is_wrong_is_named_and_leaves_no_row(late_home: ServingHome, 
     assert late_home.logged() == before
 
 
+@pytest.mark.parametrize(
+    ("row", "said", "field"),
+    [
+        (b"3", r"^rows\[1\]: expected `object`", "rows[1]"),
+        (b'{"wind": 1, "distance": 1e999}', r"^rows\[1\]\.distance: number out of range", "distance"),
+        (b'{"distance": ' + b"9" * 5000 + b"}", r"^rows\[1\]\.distance: integer value out of range", "distance"),
+        (b'{"carrier": "\xff"}', r"^rows\[1\]\.carrier is not valid JSON", "carrier"),
+    ],
+    ids=["no row", "too large", "many digits", "not UTF-8"],
+)
+def test_law_3_a_value_that_cannot_be_read_is_named(late_home: ServingHome, row: bytes, said: str, field: str) -> None:
+    body = b'{"rows": [%b, %b]}' % (msgspec.json.encode(ROW), row)
+    before = late_home.logged()
+    with pytest.raises(Invalid, match=said) as error:
+        late_home.engine.predict_bytes("late", body)
+    assert error.value.details == {"row": 1, "field": field}
+    assert late_home.logged() == before
+
+
 def test_rows_may_be_of_another_time(late_home: ServingHome) -> None:
     [one] = ask(late_home, "late", {"rows": [ROW], "at": ["2013-10-01T06:00:00+02:00"]})["predictions"]
     assert late_home.reader.get(one["id"]).at.isoformat() == "2013-10-01T04:00:00+00:00"

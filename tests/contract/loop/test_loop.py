@@ -1,16 +1,23 @@
 """What crosses rooms, on every kind of home: the slice from data to `why`, the status, the tick."""
 
+import contextlib
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from tests.slices import AT, ENDPOINT, deployed, logged
+import tidegate as tg
+from tests.contract.storage.s3_process import new_bucket, s3_options, s3_server
+from tests.slices import AT, ENDPOINT, deployed, logged, seeded_frame
 from tidegate.endpoints.records import OutcomeIn
-from tidegate.kernel.clock import SystemClock
-from tidegate.kernel.errors import Invalid, NotFound, Refused
+from tidegate.kernel.clock import EARLIEST, LATEST, SystemClock
+from tidegate.kernel.errors import Conflict, Invalid, NotFound, Refused
 from tidegate.kernel.ids import IdFactory
 from tidegate.loop.why import tell
+from tidegate.monitors.rules import LONGEST
+from tidegate.storage.journal import verify
 from tidegate.testing.workspaces import Home
+from tidegate.workspace import LocalWorkspace
 
 
 def test_a_prediction_is_walked_back_to_its_data(home: Home) -> None:
@@ -52,6 +59,45 @@ def test_a_prediction_is_walked_back_to_its_data(home: Home) -> None:
     assert status.latency_p50_ms is not None
 
 
+def test_the_slice_on_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with s3_server() as endpoint:
+        for name, value in s3_options(endpoint).items():
+            monkeypatch.setenv(f"AWS_{name.upper()}", value)
+        with contextlib.closing(Home(tmp_path / "home", "local", objects=new_bucket(endpoint))) as home:
+            made = deployed(home)
+            asked = made.held_out.records()[:3]
+            answered = home.workspace.endpoints.predict(ENDPOINT, asked).predictions
+        with tg.open(tmp_path / "home", objects=home.settings.objects) as space:
+            assert isinstance(space, LocalWorkspace)
+            space.loop.tick()
+            assert verify(space.storage.journal_index, space.storage.objects).links > 0, "the journal was sealed"
+            why = space.loop.why(answered[1].id)
+            assert (why.prediction.inputs, why.model.digest) == (asked[1], made.version.digest)
+            assert space.data.frame("flights/1").height == len(seeded_frame())
+    assert not (tmp_path / "home" / "objects").exists()
+
+
+def test_the_ends_of_time_are_ticked_like_any_other(tmp_path: Path) -> None:
+    """One row of a time from which no window can be reckoned would stop the controllers for good."""
+    with contextlib.closing(Home(tmp_path / "home", "local", simulated_clock=True)) as home:
+        row = deployed(home).held_out.records()[0]
+        space = home.workspace
+        space.loop.tick(until=AT)
+        space.monitors.set_window(ENDPOINT, seconds=LONGEST)
+        with pytest.raises(Invalid, match=r"at\[0\].*no business time"):
+            space.endpoints.predict(ENDPOINT, [row], at=[EARLIEST - timedelta(microseconds=1)])
+        space.endpoints.predict(ENDPOINT, [row], at=[EARLIEST])
+        space.loop.tick()
+        with pytest.raises(Invalid, match="no business time"):
+            space.loop.tick(until=LATEST + timedelta(microseconds=1))
+        space.loop.tick(until=LATEST)
+        space.endpoints.predict(ENDPOINT, [row])
+        space.loop.tick()
+        windows = space.monitors.windows(ENDPOINT).items
+        assert [window.predictions for window in windows] == [1, 1]
+        assert space.loop.status().endpoints[0].predictions == 2
+
+
 def test_the_rules_hold_on_the_way(home: Home) -> None:
     made = logged(home)
     space = home.workspace
@@ -75,3 +121,14 @@ def test_only_a_simulated_home_can_be_told_the_time(home: Home) -> None:
     with pytest.raises(Invalid, match="simulated"):
         home.workspace.loop.tick(until=AT)
     assert home.workspace.loop.tick().steps >= 0
+
+
+def test_whoever_makes_a_home_decides_whether_its_time_is_simulated(tmp_path: Path) -> None:
+    with tg.open(tmp_path / "home", simulated_clock=True) as space:
+        assert space.loop.tick(until=AT).now == AT
+    with tg.open(tmp_path / "home") as space:
+        assert space.loop.status().now == AT
+    with pytest.raises(Conflict, match="simulated clock"):
+        tg.open(tmp_path / "home", simulated_clock=False)
+    with pytest.raises(Invalid, match="the clock belongs to the home"):
+        tg.open("http://127.0.0.1:9", simulated_clock=True)

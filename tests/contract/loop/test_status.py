@@ -111,8 +111,9 @@ def window(failed: int = 0) -> QualityWindow:
                          latency_p50=1.0, latency_p95=2.0, **day)  # fmt: skip
 
 
-def measured(high: float | None) -> Measure:
-    return Measure(metric="AUC", value=0.4, low=0.3, high=high, labels=9, start=START, end=START + timedelta(days=1))
+def measured(high: float | None, labels: int = 30) -> Measure:
+    end = START + timedelta(days=1)
+    return Measure(metric="AUC", value=0.4, low=0.3, high=high, labels=labels, start=START, end=end)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +121,8 @@ def measured(high: float | None) -> Measure:
     [
         ({}, "waiting", ""),
         ({"measures": [measured(0.6)]}, "good", ""),
+        ({"measures": [measured(0.6, 14), measured(0.6, 15)]}, "waiting", ""),
+        ({"measures": [measured(0.6, 15), measured(0.6, 15)]}, "good", ""),
         ({"measures": [measured(None)]}, "good", ""),
         ({"measures": [measured(0.49)]}, "attention", "worse than chance"),
         ({"measures": [measured(0.6)], "incidents": True}, "attention", ""),

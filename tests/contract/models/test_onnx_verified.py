@@ -19,6 +19,7 @@ from tests.contract.models.fitted_models import COLUMNS, ROWS, fitted, flights, 
 from tidegate.kernel.errors import Invalid, Refused
 from tidegate.models.formats.choose import load_predictor, save_model
 from tidegate.models.formats.conversion import to_onnx
+from tidegate.models.formats.protocol import Matrix, Outputs
 from tidegate.models.formats.sklearn import SklearnPredictor
 from tidegate.models.signature import infer_signature
 
@@ -118,6 +119,30 @@ def test_the_same_model_converts_to_the_same_bytes() -> None:
     native = SklearnPredictor(model, signature)
     first, second = (to_onnx(model, signature, matrix, native) for _ in range(2))
     assert first.content == second.content is not None
+
+
+class Shifted:
+    """A predictor whose answers are off by so much."""
+
+    def __init__(self, inner: SklearnPredictor, by: float) -> None:
+        self._inner = inner
+        self._by = by
+
+    def predict(self, matrix: Matrix) -> Outputs:
+        answers = self._inner.predict(matrix)
+        if answers.probabilities is None:  # numbers are held against their own size
+            values = np.asarray(answers.values, dtype=np.float64)
+            return Outputs((values + self._by * np.maximum(1.0, np.abs(values))).tolist())
+        return Outputs(answers.values, answers.probabilities + self._by)
+
+
+@pytest.mark.parametrize("name", ["linear, text", "regression"])
+@pytest.mark.parametrize(("by", "accepted"), [(5e-6, True), (2e-5, False)])
+def test_a_row_may_be_off_by_a_hundred_thousandth(name: str, by: float, accepted: bool) -> None:
+    model, signature, matrix = fitted(name)
+    result = to_onnx(model, signature, matrix, Shifted(SklearnPredictor(model, signature), by))
+    assert (result.content is not None) is accepted, result.reason
+    assert accepted or "(allowed 1e-05)" in result.reason
 
 
 def test_few_rows_are_all_compared() -> None:

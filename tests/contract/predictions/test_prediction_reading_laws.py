@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from tests.contract.predictions.logged_home import DAY, DELAY, LATE, START, LoggedHome
-from tidegate.kernel.errors import Invalid, NotFound
+from tidegate.kernel.errors import Internal, Invalid, NotFound
 from tidegate.predictions.log import PredictionLog
 from tidegate.predictions.records import PREDICTIONS, EndpointCount, LabelRow, PredictionRow, Shadow, Source
 from tidegate.storage.journal import JournalReader
@@ -69,6 +69,17 @@ def test_law_1_a_prediction_reads_the_same_before_and_after_sealing(logged: Logg
     numbers = dict(table.select("id", "value_number").iter_rows())
     assert math.isnan(numbers[rows[2].id])
     assert numbers[rows[3].id] == -math.inf
+
+
+def test_a_damaged_part_is_told_by_its_name(logged: LoggedHome) -> None:
+    row = logged.row()
+    logged.predict(row)
+    logged.seal()
+    for path in logged.objects.folder.glob("[0-9a-f][0-9a-f]/*"):
+        path.chmod(0o600)
+        path.write_bytes(b"no Parquet")
+    with pytest.raises(Internal, match=r"object [0-9a-f]{64} .* is damaged"):
+        logged.reader.get(row.id)
 
 
 def test_law_1_every_row_once_while_segments_are_sealed(logged: LoggedHome) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from tidegate.kernel.clock import SystemClock
+from tidegate.kernel.clock import LATEST, SystemClock
 from tidegate.kernel.errors import Conflict, Invalid
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.clock import SimulatedClock, open_clock
@@ -76,3 +76,11 @@ def test_a_transaction_sees_the_time_that_it_moved(catalog: Catalog) -> None:
         return clock.advance(START)
 
     assert catalog.write(work) == START
+
+
+def test_it_ends_where_no_date_could_be_reckoned_from_it(catalog: Catalog) -> None:
+    clock = simulated(catalog)
+    for late in (LATEST + timedelta(microseconds=1), datetime.max.replace(tzinfo=UTC)):
+        with pytest.raises(Invalid, match="no business time"):
+            clock.advance(late)
+    assert clock.advance(LATEST) == LATEST == clock.now()

@@ -112,6 +112,22 @@ def test_a_mistyped_name_is_answered_with_the_near_one(run: Run) -> None:
     assert "Did you mean 'promote'?" in run("models", "promot").err
 
 
+def test_what_is_logged_is_a_line_and_keeps_its_traceback(
+    run: Run, home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for path in (home / "objects").glob("[0-9a-f][0-9a-f]/*"):
+        path.unlink()
+    said = run("predict", ENDPOINT, "--row", ROW, "--home", home)
+    warning, error = said.err.splitlines()
+    assert said.code == 1
+    assert warning.startswith(f"warning: endpoint {ENDPOINT}: ")
+    assert "there is no object" in error
+    [kept] = tmp_path.glob("tidegate-fault-*.txt")
+    assert str(kept) in warning
+    assert "Traceback" in kept.read_text()
+
+
 def test_a_fault_of_ours_is_one_line_and_keeps_its_traceback(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -161,6 +177,14 @@ def test_the_status_says_what_is_live_and_what_nobody_knows_yet(run: Run, home: 
     assert " ms" in after
 
 
+@pytest.mark.parametrize("command", [("why", "0" * 32), ("predict", "e", "--row", "{}"), ("data", "list")])
+def test_a_command_that_reads_makes_no_home(run: Run, tmp_path: Path, command: tuple[str, ...]) -> None:
+    said = run(*command, "--home", tmp_path / "mistyped")
+    assert said.code == 5
+    assert f"there is no home at {tmp_path / 'mistyped'}" in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_status_of_an_empty_home_says_how_to_begin(run: Run, tmp_path: Path) -> None:
     said = run("status", "--home", tmp_path / "empty")
     assert said.code == 0
@@ -202,6 +226,9 @@ def test_files_go_in_and_out(run: Run, home: Path, tmp_path: Path) -> None:
     assert refused.code == 1
     assert refused.err.startswith("error: ")
     assert "distance" in refused.err
+    said = run("data", "export", "flights/1", tmp_path / "nowhere" / "x.csv", "--home", home)
+    assert said.code == 1
+    assert "cannot be written: No such file" in said.err
 
 
 def test_a_long_list_says_how_to_go_on(run: Run, home: Path) -> None:

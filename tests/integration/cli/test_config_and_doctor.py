@@ -9,6 +9,8 @@ import pytest
 
 from tests.integration.cli.conftest import Run
 
+ROW = '{"distance": 1200, "wind": 20, "weekend": true}'
+
 
 def settings_of(run: Run, *words: str | Path) -> dict[str, dict[str, Any]]:
     said = run("config", "--json", *words)
@@ -72,6 +74,42 @@ def test_a_home_that_is_not_there_is_a_note_and_is_not_made(run: Run, tmp_path: 
     found = findings_of(run, tmp_path / "nowhere", 0)
     assert found["home"]["state"] == "note"
     assert not (tmp_path / "nowhere").exists()
+    (tmp_path / "file").touch()
+    assert "is no folder" in findings_of(run, tmp_path / "file", 1)["home"]["what"]
+
+
+def objects_of(home: Path) -> list[Path]:
+    return sorted((home / "objects").glob("[0-9a-f][0-9a-f]/*"))
+
+
+@pytest.mark.parametrize("emptied", [False, True], ids=["gone", "emptied"])
+def test_a_lost_catalog_is_a_fault_and_no_new_one_takes_its_place(run: Run, home: Path, emptied: bool) -> None:
+    for path in home.glob("catalog.db*"):
+        path.unlink()
+    if emptied:
+        (home / "catalog.db").touch()
+    for command in ("status", "serve"):
+        said = run(command, "--home", home)
+        assert (said.code, said.err.count("\n")) == (1, 1)
+        assert "restore" in said.err
+    assert findings_of(run, home, 1)["home"]["state"] == "fault"
+    assert [path.name for path in home.glob("catalog.db*") if path.stat().st_size] == []
+
+
+def test_objects_that_are_gone_or_damaged_are_a_fault(run: Run, home: Path) -> None:
+    assert run("predict", "late-arrival", "--row", ROW, "--home", home).code == 0
+    assert run("tick", "--home", home).code == 0
+    found = findings_of(run, home, 0)
+    assert found["live versions"]["what"].startswith("1, ")
+    for path in objects_of(home):
+        path.chmod(0o600)
+        path.write_bytes(b"something else")
+    found = findings_of(run, home, 1)
+    assert found["live versions"]["state"] == "fault"
+    assert "is damaged" in found["live versions"]["what"]
+    for path in objects_of(home):
+        path.unlink()
+    assert "there is no object" in findings_of(run, home, 1)["live versions"]["what"]
 
 
 def test_a_catalog_that_is_no_database_is_a_fault(run: Run, home: Path) -> None:

@@ -1,6 +1,8 @@
 """The object plane over a real server: every law of a store through the client, and its HTTP face on raw sockets."""
 
 import contextlib
+import http.client
+import json
 import socket
 import threading
 import time
@@ -13,6 +15,7 @@ import pytest
 from tests.integration.http.served_home import Reply, ServedHome
 from tidegate.client.objects import RemoteObjects
 from tidegate.client.transport import HttpTransport
+from tidegate.http.objects import UPLOADS
 from tidegate.http.thread import serving
 from tidegate.kernel.errors import Forbidden, Unavailable
 from tidegate.kernel.objects import Digest, ObjectStore
@@ -233,6 +236,35 @@ def test_a_connection_cut_in_the_middle_of_a_put_leaves_nothing(plane: ServedHom
     assert list(plane.inside.storage.objects.list()) == []
     assert plane.ask("GET", PLANE + digest).status == 404
     assert plane.ask("PUT", PLANE + digest, data, {}).status == 200
+
+
+def half_sent(plane: ServedHome, stack: contextlib.ExitStack) -> socket.socket:
+    """A connection on which a put has begun and does not go on."""
+    raw = stack.enter_context(socket.create_connection(("127.0.0.1", plane.port), timeout=20))
+    raw.sendall(f"PUT {PLANE}{'1' * 64} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\nhalf".encode())
+    return raw
+
+
+def test_puts_that_do_not_go_on_hold_up_nobody_else(plane: ServedHome) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(UPLOADS + 40):  # more than a server has threads
+            half_sent(plane, stack)
+        give_up = time.monotonic() + 20
+        while len(plane.leftovers()) < UPLOADS:
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
+        assert plane.ask("GET", "/api/v1/models").status == 200
+        assert plane.ask("GET", "/ready").status == 200
+
+
+def test_a_put_that_stalls_is_told_so_and_leaves_nothing(plane: ServedHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidegate.http.objects.STALL_SECONDS", 0.2)
+    with contextlib.ExitStack() as stack:
+        reply = http.client.HTTPResponse(half_sent(plane, stack))
+        reply.begin()
+        assert (reply.status, reply.headers["connection"]) == (408, "close")
+        assert "nothing was stored" in json.loads(reply.read())["message"]
+    assert plane.leftovers() == []
 
 
 def test_the_middle_of_a_put_is_not_visible(plane: ServedHome) -> None:

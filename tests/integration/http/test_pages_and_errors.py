@@ -10,7 +10,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.contract.endpoints.serving_home import ROW
-from tests.integration.http.served_home import JSON, Reply, ServedHome
+from tests.integration.http.served_home import ENDPOINT, JSON, Reply, ServedHome
 from tidegate.workspace import SERVICES
 
 PREDICT = "/api/v1/endpoints/late/predict"
@@ -273,6 +273,13 @@ def test_hostile_names_of_endpoints_lead_nowhere(untouched: ServedHome, name: st
     reply = untouched.post(f"/api/v1/endpoints/{name}/predict", {"rows": [ROW]})
     assert reply.status in (400, 404), reply
     check_error(reply, reply.status, "not_found" if reply.status == 404 else "invalid")
+
+
+@pytest.mark.parametrize("action", ["predict", "labels"])
+def test_a_slash_that_is_spelt_out_separates_nothing(untouched: ServedHome, action: str) -> None:
+    reply = untouched.post(f"/api/v1/endpoints/{ENDPOINT}%2F{action}", {"rows": [ROW]})
+    check_error(reply, 404, "not_found")
+    assert "no name holds a slash" in reply.json["message"]
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ HOSTILE = "<script>alert(1)</script>"
 STATES: dict[str, tuple[EndpointStatus, ...]] = {
     "nothing": (),
     "one": (endpoint("late-arrival", "good"),),
+    "alone": (endpoint("delay", "attention", unknown_categories=1, missing_features=1, reason="labels are strange"),),
     "mixed": (
         endpoint("delay", "attention", history=measures(30, 0.3), days=30, reason="the AUC is worse than chance"),
         endpoint("quiet", "waiting", days=0, predictions=0, latency_p50_ms=None, latency_p95_ms=None, window_seconds=0),
@@ -145,6 +146,13 @@ def test_the_states_say_what_they_are(browser: Browser) -> None:
         page.set_content(shown("one"))
         assert page.title() == "Tidegate"
         assert page.locator(".summary").inner_text() == "One endpoint, doing well."
+        page.set_content(shown("alone"))
+        assert page.locator(".summary").inner_text() == "One endpoint, and it needs attention."
+        assert "1 unknown category and 1 missing feature, served" in page.locator(".card").inner_text()
+        chart, hint = page.locator("figure").last.bounding_box(), page.locator(".hint").last.bounding_box()
+        assert chart is not None
+        assert hint is not None
+        assert hint["y"] - chart["y"] - chart["height"] >= 8
         page.set_content(shown("mixed"))
         assert page.title() == "(1) Tidegate"
         assert page.locator(".summary").inner_text() == "1 of 7 endpoints needs attention."

@@ -17,7 +17,7 @@ from tidegate.endpoints.rules import (
     moments_of,
     spelling,
 )
-from tidegate.kernel.clock import to_micros
+from tidegate.kernel.clock import EARLIEST, to_micros
 from tidegate.kernel.errors import Invalid
 from tidegate.kernel.ids import IdFactory
 
@@ -72,6 +72,9 @@ def test_one_instant_a_row_and_none_of_the_future() -> None:
         moments_of([NOW, NOW + timedelta(microseconds=1)], 2, NOW)
     with pytest.raises(Invalid, match=r"at\[0\].*years 1 to 9999"):
         moments_of([datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=23)))], 1, NOW)
+    assert moments_of([EARLIEST], 1, NOW) == [to_micros(EARLIEST)]
+    with pytest.raises(Invalid, match=r"at\[1\] 0999-12-31.* is no business time"):
+        moments_of([EARLIEST, EARLIEST - timedelta(microseconds=1)], 2, NOW)
 
 
 def test_counts() -> None:

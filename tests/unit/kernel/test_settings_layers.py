@@ -70,6 +70,23 @@ def test_a_wrong_type_is_named(tmp_path: Path, environ: dict[str, str], field: s
         resolve(environ=environ, folder=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "environ", "text", "told"),
+    [
+        ({"port": 65_536}, {}, "", "port: .*<= 65535 .from argument"),
+        ({}, {"TIDEGATE_WORKERS": "0"}, "", "workers: .*>= 1 .from environment TIDEGATE_WORKERS"),
+        ({}, {}, "body_megabytes = -1", "body_megabytes: .*>= 1 .from .*tidegate.toml"),
+        ({}, {}, "egress_allow = [1]", r"egress_allow\[0\]: .*from .*tidegate.toml"),
+    ],
+)
+def test_a_value_out_of_range_is_told_with_its_origin(
+    tmp_path: Path, arguments: dict[str, object], environ: dict[str, str], text: str, told: str
+) -> None:
+    write(tmp_path, text)
+    with pytest.raises(Invalid, match=told):
+        resolve(arguments, environ=environ, folder=tmp_path)
+
+
 def test_lists_come_from_the_environment_by_commas(tmp_path: Path) -> None:
     resolved = resolve(environ={"TIDEGATE_EGRESS_ALLOW": "10.0.0.0/8, 192.168.0.0/16,"}, folder=tmp_path)
     assert resolved.settings.egress_allow == ("10.0.0.0/8", "192.168.0.0/16")
@@ -97,6 +114,15 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="is not valid TOML") as caught:
         resolve(environ={}, folder=tmp_path)
     assert str(path) in caught.value.message
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, "port = 1")
+    path.unlink()
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.setattr(Path, "is_file", lambda found: found == path)  # root may read whatever is there
+    with pytest.raises(Invalid, match=r"tidegate.toml cannot be read: No such file"):
+        resolve(environ={}, folder=tmp_path)
 
 
 def test_the_home_is_found_upwards_or_made_here(tmp_path: Path) -> None:

@@ -114,6 +114,14 @@ def test_what_is_not_json_is_invalid(raw: bytes) -> None:
         wire.decode(raw, dict[str, object])
 
 
+@pytest.mark.parametrize(("raw", "said"), [(b"", "it is empty"), (b"{'a':1}", "malformed")])
+def test_what_is_wrong_is_told_of_what_was_read(raw: bytes, said: str) -> None:
+    with pytest.raises(Invalid, match=f"^the body is not valid JSON: .*{said}"):
+        wire.decode(raw, Curve)
+    with pytest.raises(Invalid, match=f"^rows.json is not valid JSON: .*{said}"):
+        wire.decode(raw, Curve, "rows.json")
+
+
 @pytest.mark.parametrize("bomb", [b"[" * 200_000, b'{"a":' * 200_000, b"[" * 200_000 + b"]" * 200_000])
 def test_depth_bombs_are_refused(bomb: bytes) -> None:
     with pytest.raises(Invalid):

@@ -137,10 +137,14 @@ class OpenInference:
 class _WrongMethod(Invalid):
     status = 405
 
+    def __init__(self, request: Request, method: str) -> None:
+        self.allowed = "GET, HEAD" if method == "GET" else method
+        super().__init__(f"{request.url.path[:200]} takes {self.allowed}, not {request.method}")
+
 
 def _check_method(request: Request, method: str) -> None:
     if request.method != method and not (method == "GET" and request.method == "HEAD"):
-        raise _WrongMethod(f"{request.url.path[:200]} takes {method}, not {request.method}")
+        raise _WrongMethod(request, method)
 
 
 def _nowhere(request: Request) -> NotFound:
@@ -153,5 +157,7 @@ def _json(body: bytes, status: int = 200) -> Response:
 
 def _error(error: TidegateError) -> Response:
     status, headers, _ = failure(error)
+    if isinstance(error, _WrongMethod):
+        headers.append((b"allow", error.allowed.encode()))
     body = msgspec.json.encode(records.ErrorBody(error.message))
     return Response(body, status, {name.decode(): value.decode() for name, value in headers})

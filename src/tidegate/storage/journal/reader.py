@@ -85,6 +85,10 @@ class JournalReader:
         """What Polars reads a sealed part from: a file where there is one, else its bytes."""
         return self._objects.local_path(part.digest) or self._objects.get(part.digest)
 
+    def check_intact(self, part: SealedSegment) -> None:
+        """Raise `NotFound` or `Internal`, naming the object, where a sealed part is gone or damaged."""
+        self._objects.get(part.digest)
+
     def _sizes(self) -> Iterator[tuple[str, int, int]]:
         try:
             entries = os.scandir(self._folder)
