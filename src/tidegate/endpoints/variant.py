@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from math import isfinite
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -39,7 +39,7 @@ Surprises = tuple[dict[str, int] | None, dict[str, int] | None]
 _NO_SURPRISES: Final = repeat((None, None))
 
 
-class Encoding(NamedTuple):
+class Encoding(msgspec.Struct, frozen=True, gc=False):
     """Rows as a matrix: the same for all variants that take the same."""
 
     encoded: EncodedRows
@@ -121,8 +121,11 @@ class LiveVariant:
         said = self.say(self.encode(rows))
         if texts is None:
             texts = [row_json(row) for row in rows]
-        both = list(map(self.tell, ids, moments, texts, said))
-        return Answered([out for out, _ in both], [row for _, row in both])
+        answered = Answered([], [])
+        for out, row in map(self.tell, ids, moments, texts, said):
+            answered.predictions.append(out)
+            answered.rows.append(row)
+        return answered
 
     def encode(self, rows: Sequence[dict[str, Any]]) -> Encoding:
         """The rows for `say`. Raises `Invalid` naming the row and the field."""
@@ -146,9 +149,8 @@ class LiveVariant:
         shares_of: Iterable[list[float] | None] = repeat(None)
         finite = self._finite or isfinite(sum(outputs.values))  # type: ignore[arg-type]  # numbers: of no class
         if outputs.probabilities is not None:
-            width = len(self._classes)
-            if outputs.probabilities.shape != (len(matrix), width):
-                shape = outputs.probabilities.shape
+            shape, width = outputs.probabilities.shape, len(self._classes)
+            if shape != (len(matrix), width):
                 raise Internal(f"{self._model} answered probabilities of shape {shape} for {width} classes")
             flat = outputs.probabilities.ravel().tolist()  # many times as fast as numpy makes lists of lists
             shares_of = [flat[start : start + width] for start in range(0, len(flat), width)]
