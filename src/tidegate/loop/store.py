@@ -65,6 +65,7 @@ class SqlRetraining:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._active, self._fired = catalog.query(_ACTIVE), catalog.query(_FIRED)
 
     def claim(self) -> None:
         """Wait for this transaction's turn: what is read after it still holds at the commit."""
@@ -72,11 +73,13 @@ class SqlRetraining:
 
     def policy(self, endpoint: str) -> KeptPolicy | None:
         """The policy of an endpoint."""
-        return next(iter(self._policies(sa.select(policies).where(policies.c.endpoint == endpoint))), None)
+        with self._catalog.connect() as connection:
+            row = connection.execute(sa.select(policies).where(policies.c.endpoint == endpoint)).one_or_none()
+        return None if row is None else _policy(row)
 
     def active(self) -> list[KeptPolicy]:
         """Every policy that is in force, by endpoint."""
-        return self._policies(_ACTIVE)
+        return [_policy(row) for row in self._active()]
 
     def keep(self, kept: KeptPolicy) -> None:
         """Set the policy of an endpoint, new or known."""
@@ -100,7 +103,7 @@ class SqlRetraining:
 
     def fired(self, endpoint: str) -> list[RetrainingDecision]:
         """The retrainings of an endpoint, newest first, as many as a budget may allow."""
-        return self._decisions(_FIRED, endpoint=endpoint, limit=LARGEST_BUDGET)
+        return [_decision(row) for row in self._fired(endpoint=endpoint, limit=LARGEST_BUDGET)]
 
     def page(self, endpoint: str, before: tuple[int, str] | None, limit: int) -> list[RetrainingDecision]:
         """Decisions of an endpoint, newest first, those older than this instant (in microseconds) and id."""
@@ -109,33 +112,26 @@ class SqlRetraining:
             moment, decision_id = before
             older = (decisions.c.at < moment) | ((decisions.c.at == moment) & (decisions.c.id < decision_id))
             conditions.append(older)
-        query = sa.select(decisions).where(*conditions)
-        return self._decisions(query.order_by(decisions.c.at.desc(), decisions.c.id.desc()).limit(limit))
-
-    def _policies(self, query: sa.Select[Any]) -> list[KeptPolicy]:
+        query = sa.select(decisions).where(*conditions).order_by(decisions.c.at.desc(), decisions.c.id.desc())
         with self._catalog.connect() as connection:
-            rows = connection.execute(query).all()
-        return [
-            KeptPolicy(
-                endpoint=row.endpoint,
-                policy=msgspec.json.decode(row.policy, type=RetrainingPolicy),
-                digest=row.digest,
-                active=row.active,
-                set_by=row.set_by,
-                set_at=from_micros(row.set_at),
-            )
-            for row in rows
-        ]
+            return [_decision(row) for row in connection.execute(query.limit(limit))]
 
-    def _decisions(self, query: sa.Select[Any], **values: object) -> list[RetrainingDecision]:
-        with self._catalog.connect() as connection:
-            rows = connection.execute(query, values).all()
-        return [
-            RetrainingDecision(
-                **{name: getattr(row, name) for name in _COLUMNS}, at=from_micros(row.at), by=row.decided_by
-            )
-            for row in rows
-        ]
+
+def _policy(row: Any) -> KeptPolicy:
+    return KeptPolicy(
+        endpoint=row.endpoint,
+        policy=msgspec.json.decode(row.policy, type=RetrainingPolicy),
+        digest=row.digest,
+        active=row.active,
+        set_by=row.set_by,
+        set_at=from_micros(row.set_at),
+    )
+
+
+def _decision(row: Any) -> RetrainingDecision:
+    return RetrainingDecision(
+        **{name: getattr(row, name) for name in _COLUMNS}, at=from_micros(row.at), by=row.decided_by
+    )
 
 
 class SqlTicks:

@@ -2,7 +2,8 @@
 
 import functools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from scipy.special import ndtri
 from tidegate.monitors.drift_records import ColumnType, ColumnWindow
 from tidegate.statistics import distances
 from tidegate.statistics.drift import SMALLEST
+from tidegate.statistics.metrics import variance_of
 
 Floats = NDArray[np.float64]
 
@@ -32,6 +34,7 @@ _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _SAMPLE = 100
 _NEAR = 1e-6
 NAN = float("nan")
+_NUMBERS, _TEXTS = {int, float, type(None)}, {str, type(None)}
 _NOWHERE = distances.Distances(NAN, NAN, NAN)
 
 
@@ -76,24 +79,34 @@ def names_in(inputs: pl.Series) -> list[str]:
     return list(found)[:MOST_COLUMNS]
 
 
-def taken_out(inputs: pl.Series, names: Sequence[str]) -> pl.DataFrame:
-    """The inputs as columns of text, whatever they hold; null where one is absent."""
-    if not names:
-        return pl.DataFrame()
-    shape = pl.Struct(dict.fromkeys(names, pl.String))
-    return inputs.str.json_decode(shape).struct.unnest()
+def taken_out(inputs: pl.Series, names: Sequence[str], numbers: Container[str] = ()) -> pl.DataFrame:
+    """The inputs as columns of text, whatever they hold (JSON, where it is no text); null where one is absent.
+
+    Of those in `numbers`, a column that holds nothing else comes as numbers.
+    """
+    fields = {f"_{place}": name for place, name in enumerate(names)}
+    row = msgspec.defstruct("Row", [(field, Any, None) for field in fields], rename=fields, gc=False)
+    decode, absent = msgspec.json.Decoder(row).decode, row()
+    rows = [absent if text is None else decode(text) for text in inputs.to_list()]
+    return pl.DataFrame(
+        [_column(name, list(map(attrgetter(field), rows)), name in numbers) for field, name in fields.items()]
+    )
+
+
+def _column(name: str, values: list[Any], number: bool) -> pl.Series:
+    kinds = set(map(type, values))
+    if number and kinds <= _NUMBERS:
+        return pl.Series(name, values, pl.Float64, strict=False)
+    if not kinds <= _TEXTS:
+        values = [value if type(value) in _TEXTS else msgspec.json.encode(value).decode() for value in values]
+    return pl.Series(name, values, pl.String)
 
 
 def typed(frame: pl.DataFrame, types: dict[str, ColumnType]) -> pl.DataFrame:
     """The columns as numbers (null where there is none; infinities too) or as text."""
-    numbers = [name for name, kind in types.items() if kind == "number"]
-    texts = [name for name, kind in types.items() if kind == "text"]
-    plain = frame.select(
-        *(pl.col(name).cast(pl.Float64, strict=False) for name in numbers),
-        *(pl.col(name).cast(pl.String, strict=False) for name in texts),
-    )
-    finite = [pl.when(pl.col(name).is_finite()).then(pl.col(name)).alias(name) for name in numbers]
-    return plain.with_columns(finite).select(list(types))
+    numbers = {name: pl.col(name).cast(pl.Float64, strict=False) for name in types if types[name] == "number"}
+    finite = {name: pl.when(value.is_finite()).then(value).alias(name) for name, value in numbers.items()}
+    return frame.select([finite.get(name, pl.col(name).cast(pl.String, strict=False)) for name in types])
 
 
 def types_of(frame: pl.DataFrame) -> dict[str, ColumnType]:
@@ -198,7 +211,7 @@ def number_streams(reference: ColumnReference, numbers: Floats, rows: int) -> tu
     scores = scores_of(reference, numbers)
     sizes = np.abs(scores)
     # a constant window tells no less about its variance than one row of the reference would
-    variances = [max(float(each.var()), 0.1) / len(numbers) for each in (scores, sizes)]
+    variances = [max(variance_of(each, len(each)), 0.1) / len(numbers) for each in (scores, sizes)]
     return [float(scores.mean()), float(sizes.mean()), nulls, *strange], [*variances, own, *([own] * len(strange))]
 
 
@@ -207,7 +220,7 @@ def unseen_share(seen: Sequence[float] | Floats, numbers: Floats, near: float = 
     if not len(numbers):
         return NAN
     known = np.asarray(seen)
-    after = np.clip(np.searchsorted(known, numbers), 0, len(known) - 1)
+    after = np.minimum(known.searchsorted(numbers), len(known) - 1)
     nearest = np.minimum(np.abs(known[after] - numbers), np.abs(known[np.maximum(after - 1, 0)] - numbers))
     return float((nearest > near * np.maximum(np.abs(numbers), 1.0)).mean())
 

@@ -52,6 +52,10 @@ class ControllerStore(KnownWindows, Protocol):
         """Everything but the windows, as of one moment."""
         ...
 
+    def marks(self) -> dict[str, Mark]:
+        """How far each topic has been followed."""
+        ...
+
     def misfits(self, default: int, limit: int) -> list[StoredWindow]:
         """Windows of another length than their endpoint's."""
         ...
@@ -141,7 +145,7 @@ class QualityController:
 
     def uncounted(self, limit: int) -> Uncounted:
         """Up to about `limit` records of either kind that the log holds, and no step has counted yet."""
-        marks = self._store.state().marks
+        marks = self._store.marks()
         predictions = self._predictions.after(marks.get(PREDICTIONS, Mark()), limit)
         labels = self._labels.after(marks.get(LABELS, Mark()), limit)
         every = predictions.exhausted and labels.exhausted

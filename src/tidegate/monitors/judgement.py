@@ -164,7 +164,8 @@ def _columns(
 ) -> tuple[Progress, list[Signal], FeatureWindow]:
     settings, streams = watched.settings, known.streams()
     types = known.types()
-    frame = columns.typed(columns.taken_out(_inputs(window.rows, objects), list(types)), types)
+    numbers = {name for name, kind in types.items() if kind == "number"}
+    frame = columns.typed(columns.taken_out(_inputs(window.rows, objects), list(types), numbers), types)
     measured = known.measure(frame)
     values = np.array([value for one in measured for value in one.values])
     noise = np.array([value for one in measured for value in one.noise])

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from tidegate.monitors.records import SHADOW, Figures
 from tidegate.monitors.rules import Flags, Floats, Sample, figures_of
@@ -18,6 +19,11 @@ from tidegate.predictions.rules import value_number, value_text
 
 GROUP = ("endpoint", "model", "number", "variant")
 LABEL = ("label", "label_number", "observed_at", "received_at")
+
+Places = NDArray[np.intp]
+
+_PLAIN = pl.CompatLevel.oldest()
+"""Texts one after the other: views would bring along what they no longer show."""
 
 _SCHEMA: dict[str, pl.DataType] = {
     "id": pl.String(),
@@ -77,22 +83,23 @@ def resolved(labels: pl.DataFrame) -> pl.DataFrame:
     return holding_labels(labels.lazy()).collect()
 
 
-def labelled(profile: pl.DataFrame, labels: pl.DataFrame) -> tuple[pl.DataFrame, list[int]]:
+def labelled(profile: pl.DataFrame, labels: pl.DataFrame) -> tuple[pl.DataFrame, Places]:
     """The profile with those of the labels, one a prediction, that hold against what it has; the same object if none.
 
     Also the places of the labels whose predictions are the profile's.
     """
-    rows = {prediction: row for row, prediction in enumerate(profile["id"].to_list())}
-    found = {place: rows[name] for place, name in enumerate(labels["prediction_id"].to_list()) if name in rows}
-    own, theirs = list(found), list(found.values())
+    ids, names = profile["id"], labels["prediction_id"]
+    nearest = np.minimum(ids.search_sorted(names).to_numpy(), len(ids) - 1)  # they are sorted
+    own = np.flatnonzero((ids[nearest] == names).to_numpy())
+    theirs = nearest[own]
     kept = profile[list(LABEL)]
-    new = labels[own][list(LABEL)]
+    new = labels[list(LABEL)][own]
     holds = _holds(kept[theirs], new)
     if not holds.any():
         return profile, own
     chosen = np.arange(profile.height)
-    chosen[np.array(theirs)[holds]] = profile.height + np.flatnonzero(holds)
-    return pl.DataFrame(profile.to_dict() | pl.concat([kept, new])[chosen].to_dict()), own
+    chosen[theirs[holds]] = profile.height + np.flatnonzero(holds)
+    return profile.with_columns(pl.concat([kept, new])[chosen].get_columns()), own
 
 
 def _holds(old: pl.DataFrame, new: pl.DataFrame) -> Flags:
@@ -118,18 +125,26 @@ def figures(profile: pl.DataFrame) -> Figures:
 
 
 def packed(profile: pl.DataFrame, of: str) -> bytes:
-    """The object of a profile, or of labels: the same bytes for the same rows `of` the same owner.
+    """The object of a profile, or of labels: a line that says whose it is, then an Arrow IPC stream, zstd inside.
 
     Two shadows may answer alike. Each has an object of its own even so: what replaces one deletes its old object.
+    The same rows may be other bytes another time (what stands under a null is anybody's), which does no harm: an
+    object that no row of the catalog names is never read.
+
+    A profile is written and read again at most a few times, within days, so what counts is how quick that is: Parquet
+    would take twice as long, and hardly be smaller.
     """
     buffer = io.BytesIO()
-    profile.write_parquet(buffer, compression="zstd", statistics=False, metadata={"of": of})
+    buffer.write(f"{of}\n".encode())
+    profile.rechunk().write_ipc_stream(buffer, compression="zstd", compat_level=_PLAIN)
     return buffer.getvalue()
 
 
 def unpacked(data: bytes, names: Sequence[str] | None = None) -> pl.DataFrame:
     """What `packed` packed, or some of its columns."""
-    return pl.read_parquet(io.BytesIO(data), columns=None if names is None else list(names))
+    buffer = io.BytesIO(data)
+    buffer.readline()
+    return pl.read_ipc_stream(buffer, columns=None if names is None else list(names))
 
 
 def sample_of(profile: pl.DataFrame) -> tuple[Sample, bool]:

@@ -142,7 +142,9 @@ def _mean(values: Floats) -> Estimate | None:
     if not len(values):
         return None
     interval = intervals.mean(values)
-    return _estimate(interval._replace(estimate=float(values.mean())), len(values))
+    if len(values) == 1:
+        interval = interval._replace(estimate=float(values[0]))
+    return _estimate(interval, len(values))
 
 
 def _estimate(interval: Interval, n: int) -> Estimate:

@@ -1,6 +1,6 @@
 """The catalog's part of monitors: windows, how far the log has been followed, what drift was found, and settings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -115,14 +115,16 @@ _REVISION = 1
 
 Bound = sa.BindParameter[Any]
 
-# Questions that are asked at every step. Built once: that is half of what SQLAlchemy would take for each.
+# Questions that are asked at every step, so they are built once, and compiled once (`Catalog.query`) where each is a
+# snapshot by itself.
 _endpoint: sa.BindParameter[Any] = sa.bindparam("endpoint")
 _seconds: sa.BindParameter[Any] = sa.bindparam("seconds")
 _start: sa.BindParameter[Any] = sa.bindparam("start")
 _LENGTH = sa.func.coalesce(endpoints.c.seconds, sa.bindparam("default", type_=sa.BigInteger))
 _NOW = sa.select(revisions.c.revision)
-_NUMBERS = sa.select(numbers)
-_MARKS = sa.select(marks)
+_MARKS = sa.select(marks.c.topic, marks.c.sequence, numbers.c.segment, numbers.c.number).join_from(
+    marks, numbers, numbers.c.topic == marks.c.topic, isouter=True
+)
 _ENDPOINTS = sa.select(endpoints)
 _MISFITS = (
     sa.select(windows)
@@ -131,7 +133,8 @@ _MISFITS = (
     .order_by(*_KEYS)
     .limit(sa.bindparam("limit"))
 )
-_THIS = sa.select(windows).where(*(column == sa.bindparam(column.name) for column in _KEYS))
+_IS_THIS = [column == sa.bindparam(column.name) for column in _KEYS]
+_THIS = sa.select(windows).where(*_IS_THIS)
 _SPANNING = (
     sa.select(windows)
     .where(windows.c.endpoint == _endpoint)
@@ -139,13 +142,17 @@ _SPANNING = (
     .order_by(*_KEYS)
 )
 _WATCHED = sa.select(windows.c.endpoint).distinct().order_by(windows.c.endpoint)
-_OWN_SECONDS = sa.select(endpoints.c.seconds).where(endpoints.c.endpoint == _endpoint)
 _DRIFT = sa.select(drift).where(drift.c.endpoint == _endpoint)
-_OPEN = (
-    sa.select(episodes.c.body)
-    .where(episodes.c.endpoint == _endpoint, episodes.c.closed.is_(None))
+_ONE = sa.select(sa.cast(_endpoint, sa.String(128)).label("endpoint")).subquery()
+_STANDING = (
+    sa.select(endpoints.c.seconds, drift.c.settings, drift.c.revision, drift.c.progress, episodes.c.body)
+    .select_from(_ONE)
+    .join(endpoints, endpoints.c.endpoint == _ONE.c.endpoint, isouter=True)
+    .join(drift, drift.c.endpoint == _ONE.c.endpoint, isouter=True)
+    .join(episodes, (episodes.c.endpoint == _ONE.c.endpoint) & episodes.c.closed.is_(None), isouter=True)
     .order_by(episodes.c.id)
 )
+"""One row for each open episode, one at least."""
 _PAGE = (
     sa.select(episodes.c.body)
     .where(episodes.c.endpoint == _endpoint)
@@ -163,7 +170,7 @@ _STARTS = (
     .limit(sa.bindparam("limit"))
 )
 _AT = sa.select(windows).where(*_SERVED, windows.c.start == _start).order_by(*_KEYS)
-_LABELLED = sa.select(sa.func.coalesce(sa.func.sum(windows.c.labels), 0)).where(
+_LABELLED = sa.select(sa.func.coalesce(sa.func.sum(windows.c.labels), 0).label("labels")).where(
     windows.c.endpoint == _endpoint,
     windows.c.variant != SHADOW,
     windows.c.start >= sa.bindparam("since"),
@@ -178,18 +185,17 @@ class SqlMonitors:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._upsert = _Upserts(catalog)
+        self._marks, self._misfits = catalog.query(_MARKS), catalog.query(_MISFITS)
+        self._this, self._spanning = catalog.query(_THIS), catalog.query(_SPANNING)
+        self._now, self._labelled = catalog.query(_NOW), catalog.query(_LABELLED)
+        self._remove = catalog.prepared(windows.delete().where(*_IS_THIS))
+        self._forget = catalog.prepared(numbers.delete().where(numbers.c.topic == sa.bindparam("topic")))
 
     def state(self) -> State:
         """Everything but the windows, as of one moment."""
         with self._catalog.connect() as connection:
             revision = connection.execute(_NOW).scalar() or 0
-            read: dict[str, dict[str, int]] = {}
-            for row in connection.execute(_NUMBERS):
-                read.setdefault(row.topic, {})[row.segment] = row.number
-            found = {
-                row.topic: Mark(sequence=row.sequence, numbers=read.get(row.topic, {}))
-                for row in connection.execute(_MARKS)
-            }
+            found = _marked(connection.execute(_MARKS))
             rows = connection.execute(_ENDPOINTS).all()
         return State(
             revision=revision,
@@ -197,6 +203,10 @@ class SqlMonitors:
             seconds={row.endpoint: row.seconds for row in rows if row.seconds is not None},
             orphans={row.endpoint: _orphans(row.orphans) for row in rows if row.orphans is not None},
         )
+
+    def marks(self) -> dict[str, Mark]:
+        """How far each topic has been followed."""
+        return _marked(self._marks())
 
     def save(self, changes: Changes, revision: int, fence: Callable[[Any], None] | None = None) -> None:
         """Write a step's changes in one transaction.
@@ -207,16 +217,16 @@ class SqlMonitors:
 
     def misfits(self, default: int, limit: int) -> list[StoredWindow]:
         """Windows of another length than their endpoint's."""
-        return self._stored(_MISFITS, default=default, limit=limit)
+        return _stored(self._misfits(default=default, limit=limit))
 
     def find(self, key: WindowKey) -> StoredWindow | None:
         """The window of this key."""
-        found = self._stored(_THIS, **key._asdict())
+        found = _stored(self._this(**key._asdict()))
         return found[0] if found else None
 
     def spanning(self, endpoint: str, first_id: str, last_id: str) -> list[StoredWindow]:
         """The windows of an endpoint that may hold predictions with ids from the first to the last."""
-        return self._stored(_SPANNING, endpoint=endpoint, first=first_id, last=last_id)
+        return _stored(self._spanning(endpoint=endpoint, first=first_id, last=last_id))
 
     def windows(
         self, endpoint: str, since: int | None, limit: int, before: tuple[int, int, str, int, str] | None
@@ -227,13 +237,13 @@ class SqlMonitors:
             query = query.where(windows.c.start + windows.c.seconds * 1_000_000 > since)
         if before is not None:
             query = query.where(sa.tuple_(*_PAGE_KEYS) < sa.tuple_(*map(sa.literal, before)))
-        return self._stored(query.order_by(*(key.desc() for key in _PAGE_KEYS)))
+        with self._catalog.connect() as connection:
+            return _stored(connection.execute(query.order_by(*(key.desc() for key in _PAGE_KEYS))))
 
     def labelled(self, endpoint: str, since: int | None, until: int) -> int:
         """Labelled rows of windows that began from `since` on and ended by `until` (microseconds), shadows apart."""
-        bounds = {"endpoint": endpoint, "since": _BEGINNING if since is None else since, "until": until}
-        with self._catalog.connect() as connection:
-            return int(connection.execute(_LABELLED, bounds).scalar_one())
+        [row] = self._labelled(endpoint=endpoint, since=_BEGINNING if since is None else since, until=until)
+        return int(row.labels)
 
     def latest(self, endpoint: str) -> EndpointQuality:
         """How an endpoint stands."""
@@ -258,14 +268,13 @@ class SqlMonitors:
 
     def _save(self, changes: Changes, revision: int) -> None:
         self._catalog.serialise()
-        with self._catalog.connect() as connection:
-            current = connection.execute(_NOW).scalar() or 0
-            if current != revision:
-                raise Conflict(f"another controller followed the predictions meanwhile (revision {current}); run again")
-            for key in changes.removed:
-                connection.execute(windows.delete().where(*_is(key)))
-            for topic in changes.marks:
-                connection.execute(numbers.delete().where(numbers.c.topic == topic))
+        current = next((row.revision for row in self._now()), 0)
+        if current != revision:
+            raise Conflict(f"another controller followed the predictions meanwhile (revision {current}); run again")
+        for key in changes.removed:
+            self._remove(**key._asdict())
+        for topic in changes.marks:
+            self._forget(topic=topic)
         for window in changes.windows:
             self._upsert(windows, _columns(window), tuple(column.name for column in windows.primary_key))
         for endpoint, orphans in changes.orphans.items():
@@ -276,19 +285,6 @@ class SqlMonitors:
             for segment, number in mark.numbers.items():
                 self._upsert(numbers, {"topic": topic, "segment": segment, "number": number}, ("topic", "segment"))
         self._upsert(revisions, {"id": _REVISION, "revision": revision + 1}, ("id",))
-
-    def _stored(self, query: sa.Select[Any], **values: object) -> list[StoredWindow]:
-        with self._catalog.connect() as connection:
-            return [
-                StoredWindow(
-                    key=WindowKey(row.endpoint, row.model, row.number, row.variant, row.seconds, row.start),
-                    first_id=row.first_id,
-                    last_id=row.last_id,
-                    profile=row.profile,
-                    window=_window(row.figures),
-                )
-                for row in connection.execute(query, values)
-            ]
 
 
 class _Upserts:
@@ -309,15 +305,34 @@ class _Upserts:
         prepared(**values)
 
 
-def _is(key: WindowKey) -> list[sa.ColumnElement[bool]]:
-    return [column == part for column, part in zip(_KEYS, key, strict=True)]
-
-
 def _newest(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> list[QualityWindow]:
     start = sa.select(sa.func.max(windows.c.start)).where(condition).scalar_subquery()
     query = sa.select(windows.c.figures).where(condition, windows.c.start == start)
     found = connection.execute(query.order_by(windows.c.model, windows.c.number, windows.c.variant)).scalars()
     return [_window(figures) for figures in found]
+
+
+def _stored(rows: Iterable[Any]) -> list[StoredWindow]:
+    return [
+        StoredWindow(
+            key=WindowKey(row.endpoint, row.model, row.number, row.variant, row.seconds, row.start),
+            first_id=row.first_id,
+            last_id=row.last_id,
+            profile=row.profile,
+            window=_window(row.figures),
+        )
+        for row in rows
+    ]
+
+
+def _marked(rows: Iterable[Any]) -> dict[str, Mark]:
+    """The marks from a row for each segment that is read in part, one at least for each topic."""
+    found: dict[str, Mark] = {}
+    for row in rows:
+        mark = found.setdefault(row.topic, Mark(sequence=row.sequence, numbers={}))
+        if row.segment is not None:
+            mark.numbers[row.segment] = row.number
+    return found
 
 
 def _columns(window: StoredWindow) -> dict[str, Any]:
@@ -346,6 +361,9 @@ class SqlDrift:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._upsert = _Upserts(catalog)
+        self._watched, self._standing = catalog.query(_WATCHED), catalog.query(_STANDING)
+        self._drift, self._moving = catalog.query(_DRIFT), catalog.query(_MOVING)
+        self._starts, self._at = catalog.query(_STARTS), catalog.query(_AT)
 
     def settings(self, endpoint: str) -> DriftSettings:
         """How an endpoint is watched."""
@@ -359,41 +377,33 @@ class SqlDrift:
 
     def endpoints(self) -> list[str]:
         """Endpoints that have windows."""
-        with self._catalog.connect() as connection:
-            return list(connection.execute(_WATCHED).scalars())
+        return [row.endpoint for row in self._watched()]
 
     def watched(self, endpoint: str) -> Watched:
         """An endpoint with all that is known of it, as of one moment."""
-        with self._catalog.connect() as connection:
-            mine = {"endpoint": endpoint}
-            own = connection.execute(_OWN_SECONDS, mine).scalar()
-            row = connection.execute(_DRIFT, mine).one_or_none()
-            open_ = connection.execute(_OPEN, mine).scalars().all()
+        rows = self._standing(endpoint=endpoint)
+        row = rows[0]
         return Watched(
             endpoint=endpoint,
-            seconds=own or DAY,
-            revision=row.revision if row is not None and row.revision is not None else 0,
-            settings=_settings(row.settings if row is not None else None),
-            progress=decoded(row.progress if row is not None else None),
-            episodes=[_episode(body) for body in open_],
+            seconds=row.seconds or DAY,
+            revision=row.revision or 0,
+            settings=_settings(row.settings),
+            progress=decoded(row.progress),
+            episodes=[_episode(each.body) for each in rows if each.body is not None],
         )
 
     def moving(self, watched: Watched) -> bool:
         """Whether windows of another length than the endpoint's are still there."""
-        with self._catalog.connect() as connection:
-            return connection.execute(_MOVING, _of(watched)).scalar() is not None
+        return bool(self._moving(**_of(watched)))
 
     def starts(self, watched: Watched, since: int, before: int | None, limit: int) -> list[int]:
         """The first starts of windows from `since` to before `before`, microseconds, in order."""
         bounds = {"since": since, "before": _ENDLESS if before is None else before, "limit": limit}
-        with self._catalog.connect() as connection:
-            return list(connection.execute(_STARTS, _of(watched) | bounds).scalars())
+        return [row.start for row in self._starts(**_of(watched), **bounds)]
 
     def at(self, watched: Watched, start: int) -> list[tuple[str, QualityWindow]]:
         """The windows with this start whose answers were given: digest of the rows, and figures."""
-        with self._catalog.connect() as connection:
-            found = connection.execute(_AT, _of(watched) | {"start": start})
-            return [(row.profile, _window(row.figures)) for row in found]
+        return [(row.profile, _window(row.figures)) for row in self._at(**_of(watched), start=start)]
 
     def save(
         self, watched: Watched, outcome: Outcome, tell: Callable[[], None], fence: Callable[[Any], None] | None = None
@@ -435,11 +445,10 @@ class SqlDrift:
     def _save(self, watched: Watched, outcome: Outcome, tell: Callable[[], None]) -> None:
         self._catalog.serialise()
         endpoint = watched.endpoint
-        with self._catalog.connect() as connection:
-            row = connection.execute(_DRIFT, {"endpoint": endpoint}).one_or_none()
-            current = row.revision if row is not None and row.revision is not None else 0
-            if current != watched.revision or _settings(row.settings if row is not None else None) != watched.settings:
-                raise Conflict(f"{endpoint} was judged by another controller, or its settings changed; run again")
+        row = next(iter(self._drift(endpoint=endpoint)), None)
+        current = row.revision if row is not None and row.revision is not None else 0
+        if current != watched.revision or _settings(row.settings if row is not None else None) != watched.settings:
+            raise Conflict(f"{endpoint} was judged by another controller, or its settings changed; run again")
         values = {"endpoint": endpoint, "revision": watched.revision + 1, "progress": encoded(outcome.progress)}
         self._upsert(drift, values, ("endpoint",))
         for kind, (start, digest) in outcome.profiles.items():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 _KEPT = 5_000
-"""So many records stay decoded for others who follow the same topic."""
+"""Of so many records at most the last reading is kept for others who follow the same topic."""
 
 
 class News(NamedTuple):
@@ -33,7 +33,8 @@ class News(NamedTuple):
 class Follower:
     """Reads one topic of the prediction log onwards from a mark. Not thread-safe.
 
-    Several may follow through one, each from marks of its own: what one has read, the next does not decode again.
+    Several may follow through one, each from marks of its own: what one has read, the next does not decode again, nor
+    even read while nothing is appended and they come from the same mark, as in a tick.
 
     Law: following from the empty mark, each time from the mark that the last step gave, yields every record of the
     topic exactly once, whatever is written and sealed meanwhile and wherever the steps are cut.
@@ -46,6 +47,7 @@ class Follower:
         self._topic = topic
         self._codec = next(codec for codec in CODECS if codec.topic == topic)
         self._read: tuple[Mark, object] | None = None
+        self._last: tuple[Mark, object, News] | None = None
         self._decoded: tuple[list[bytes], pl.DataFrame] | None = None
 
     @functools.cached_property
@@ -59,16 +61,19 @@ class Follower:
         extent = self._reader.extent()  # before the look, so that what was seen is as new as that, or newer
         if self._read == (mark, extent):
             return News(self._nothing, mark, True)
+        if self._last is not None and self._last[:2] == (mark, extent) and self._last[2].frame.height < limit:
+            return self._last[2]
         progress = _Progress(mark, limit)
         with self._reader.snapshot() as snapshot:
             frames = self._sealed(snapshot, progress)
             payloads = self._files(snapshot, progress)
         wanted = self._nothing.columns
-        news = pl.concat([*(frame.select(wanted) for frame in frames), self._frame_of(payloads)])
-        exhausted, reached = progress.left > 0, progress.mark()
-        if exhausted:
-            self._read = reached, extent
-        return News(news, reached, exhausted)
+        frame = pl.concat([*(frame.select(wanted) for frame in frames), self._frame_of(payloads)])
+        news = News(frame, progress.mark(), exhausted=progress.left > 0)
+        if news.exhausted:
+            self._read = news.mark, extent
+            self._last = (mark, extent, news) if frame.height <= _KEPT else None
+        return news
 
     def _frame_of(self, payloads: list[bytes]) -> "pl.DataFrame":
         """The records as columns; those that were decoded last are not decoded again."""

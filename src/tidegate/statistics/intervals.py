@@ -3,13 +3,14 @@
 All are two-sided; `confidence` is the share of samples in which the interval holds the truth. Rows must be independent.
 """
 
+import math
 from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tidegate.statistics.metrics import area_of, midranks, two_classes
+from tidegate.statistics.metrics import two_classes, variance_of
 
 Floats = NDArray[np.float64]
 
@@ -49,10 +50,10 @@ def mean(values: ArrayLike, confidence: float = 0.95) -> Interval:
         return UNDEFINED
     from scipy.special import stdtrit
 
-    centre = float(array.mean())
+    centre = float(array.sum() / len(array))
     t = float(stdtrit(len(array) - 1, 0.5 + _checked(confidence) / 2))
-    half = t * float(array.std(ddof=1)) / np.sqrt(len(array))
-    return Interval(centre, float(centre - half), float(centre + half))
+    half = t * math.sqrt(variance_of(array, len(array) - 1)) / math.sqrt(len(array))
+    return Interval(centre, centre - half, centre + half)
 
 
 def mean_difference(first: ArrayLike, second: ArrayLike, confidence: float = 0.95) -> Interval:
@@ -95,7 +96,7 @@ def auc_interval(positive: ArrayLike, scores: ArrayLike, confidence: float = 0.9
         return Interval(area, bound, 1.0) if area == 1.0 else Interval(area, 0.0, 1 - bound)
     if fewest < 2:
         return UNDEFINED
-    variance = of_positives.var(ddof=1) / len(of_positives) + of_negatives.var(ddof=1) / len(of_negatives)
+    variance = _variance_of_mean(of_positives) + _variance_of_mean(of_negatives)
     half = _z(confidence) * float(np.sqrt(variance)) / (area * (1 - area))
     logit = np.log(area / (1 - area))
     return Interval(area, float(1 / (1 + np.exp(half - logit))), float(1 / (1 + np.exp(-half - logit))))
@@ -110,23 +111,33 @@ def auc_difference(positive: ArrayLike, first: ArrayLike, second: ArrayLike, con
     if one is None or two is None or min(len(one[1]), len(one[2])) < 2:
         return UNDEFINED
     of_positives, of_negatives = one[1] - two[1], one[2] - two[2]
-    variance = of_positives.var(ddof=1) / len(of_positives) + of_negatives.var(ddof=1) / len(of_negatives)
+    variance = _variance_of_mean(of_positives) + _variance_of_mean(of_negatives)
     half = _z(confidence) * float(np.sqrt(variance))
     difference = one[0] - two[0]
     return Interval(difference, max(-1.0, difference - half), min(1.0, difference + half))
 
 
 def _components(positive: ArrayLike, scores: ArrayLike) -> tuple[float, Floats, Floats] | None:
-    """AUC, and each row's share of the other class that it is ordered rightly against, by midranks in n log n."""
+    """AUC, and each row's share of the other class that it is ordered rightly against, a tie counting half."""
     flags, values = two_classes(positive, scores)
-    joint = midranks(values)
-    area = area_of(flags, joint)
-    if np.isnan(area):
-        return None
     above, below = values[flags], values[~flags]
-    of_positives = (joint[flags] - midranks(above)) / len(below)
-    of_negatives = 1 - (joint[~flags] - midranks(below)) / len(above)
-    return area, of_positives, of_negatives
+    if not len(above) or not len(below):
+        return None
+    up, down = above.argsort(), below.argsort()
+    wins, losses = np.empty(len(above)), np.empty(len(below))
+    wins[up] = _under(above[up], below[down])
+    losses[down] = _under(below[down], above[up])
+    return float(wins.sum() / (len(above) * len(below))), wins / len(below), 1 - losses / len(above)
+
+
+def _under(values: Floats, others: Floats) -> Floats:
+    """How many of the others are smaller than each value, half of those that are equal with them. Both are sorted."""
+    both = others.searchsorted(values, "left") + others.searchsorted(values, "right")
+    return np.asarray(both / 2, dtype=np.float64)
+
+
+def _variance_of_mean(values: Floats) -> float:
+    return variance_of(values, len(values) - 1) / len(values)
 
 
 def _paired(first: ArrayLike, second: ArrayLike) -> Floats:

@@ -98,6 +98,23 @@ def test_a_topic_without_records_costs_the_other_ones_records_once(home: LoggedH
     assert read.since() <= 3
 
 
+def test_who_comes_from_the_same_mark_reads_nothing_again(home: LoggedHome, read: Read) -> None:
+    follower = home.follower(PREDICTIONS)
+    mark = follower.after(Mark(), 2 * HISTORY).mark
+    home.predict(*(home.row() for _ in range(10)))
+    first = follower.after(mark, HISTORY)
+    read.since()
+    assert follower.after(first.mark, HISTORY).frame.is_empty()
+    again = follower.after(mark, HISTORY)
+    assert read.since() == 0
+    assert again.frame.equals(first.frame)
+    assert (again.mark, again.exhausted) == (first.mark, True)
+    part = follower.after(mark, 4)  # who wants less gets less
+    assert (part.frame.height, part.exhausted) == (4, False)
+    home.predict(home.row())
+    assert follower.after(mark, HISTORY).frame.height == 11
+
+
 def test_going_back_to_any_record_costs_little(home: LoggedHome, read: Read) -> None:
     follower, marks = home.follower(PREDICTIONS), [Mark()]
     while not (news := follower.after(marks[-1], 500)).exhausted:

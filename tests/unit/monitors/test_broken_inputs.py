@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tidegate.monitors import baseline, broken, columns
 from tidegate.monitors.baseline import Baseline
+from tidegate.monitors.drift_records import ColumnType
 from tidegate.monitors.records import DAY
 from tidegate.statistics import drift
 
@@ -83,3 +84,15 @@ def test_inputs_are_taken_out_whatever_they_hold() -> None:
     assert typed["a"].to_list() == [1.0, None, None]
     assert typed["b"].to_list() == [None, None, None]
     assert columns.names_in(texts) == ["a", "b", "c"]
+
+
+def test_columns_of_numbers_come_as_numbers_and_others_as_they_would_be_without() -> None:
+    lines = ["""{"a": 1, "b": 1, "c": 1, "d": [1, {"e": 2.5}]}""", """{"a": -0.5, "b": "12"}""", """{"c": true}"""]
+    texts, names = pl.Series([*lines, None]), ["a", "b", "c", "d"]
+    plain, read = columns.taken_out(texts, names), columns.taken_out(texts, names, set(names))
+    assert read["a"].to_list() == [1.0, -0.5, None, None]
+    assert read.drop("a").equals(plain.drop("a"))
+    assert plain["d"].to_list() == ["""[1,{"e":2.5}]""", None, None, None]
+    types: dict[str, ColumnType] = dict.fromkeys(names, "number")
+    assert columns.typed(read, types).equals(columns.typed(plain, types))
+    assert columns.typed(read, types)["b"].to_list() == [1.0, 12.0, None, None]

@@ -79,3 +79,9 @@ def test_broken_inputs_are_refused() -> None:
         metrics.auc([2, 0], [0.5, 1.0])
     with pytest.raises(ValueError, match="from 0 to 1"):
         metrics.log_loss([2], [[0.5, 0.5]])
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=300), st.integers(0, 1))
+def test_the_variance_is_numpys_to_the_bit(values: list[float], less: int) -> None:
+    array = np.array(values)
+    assert metrics.variance_of(array, len(array) - less) == array.var(ddof=less)

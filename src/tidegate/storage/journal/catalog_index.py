@@ -1,6 +1,6 @@
 """The journal's rows in the catalog: sealed segments, the head of their chain, and writer numbers."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from tidegate.kernel.clock import BusinessClock, from_micros, to_micros
 from tidegate.kernel.ids import WRITERS
-from tidegate.storage.catalog import Catalog
+from tidegate.storage.catalog import Catalog, PreparedQuery
 from tidegate.storage.journal.chain import link_hash
 from tidegate.storage.journal.records import GENESIS, ChainHead, SealedPart, SealedSegment
 from tidegate.storage.schema import AutoKey, Micros, table
@@ -58,7 +58,21 @@ writers = table(
 _HEAD_ID = 1
 _TIMES = ("opened_at", "sealed_at", "first_time", "last_time")
 _BATCH = 500
-_HEAD = sa.select(chain_head).where(chain_head.c.id == _HEAD_ID)  # built once: it is asked for very often
+_HEAD = sa.select(chain_head).where(chain_head.c.id == _HEAD_ID)
+
+
+def _given(name: str) -> sa.BindParameter[Any]:
+    return sa.bindparam(name)
+
+
+_LISTED = sa.select(segments).where(segments.c.sequence > _given("after")).order_by(segments.c.sequence)
+_BOUNDS: dict[str, sa.ColumnElement[bool]] = {
+    "topic": segments.c.topic == _given("topic"),
+    "writer": segments.c.writer == _given("writer"),
+    "holding": sa.and_(segments.c.first_id <= _given("holding"), segments.c.last_id >= _given("holding")),
+    "since": sa.or_(segments.c.last_time >= _given("since"), segments.c.last_time.is_(None)),
+    "until": sa.or_(segments.c.first_time < _given("until"), segments.c.first_time.is_(None)),
+}
 
 
 class CatalogSegmentIndex:
@@ -67,6 +81,8 @@ class CatalogSegmentIndex:
     def __init__(self, catalog: Catalog, clock: BusinessClock) -> None:
         self._catalog = catalog
         self._clock = clock
+        self._head = catalog.query(_HEAD)
+        self._lists: dict[tuple[str, ...], PreparedQuery] = {}  # one for each set of bounds that was asked for
 
     def add(self, parts: Sequence[SealedPart]) -> tuple[SealedSegment, ...]:
         """Link all parts of one segment into the chain, in one transaction; what is there already stays as it is."""
@@ -79,7 +95,7 @@ class CatalogSegmentIndex:
         with self._catalog.connect() as connection:
             for at in range(0, len(wanted), _BATCH):
                 among = segments.c.segment.in_(wanted[at : at + _BATCH])
-                found += _read(connection, sa.select(segments).where(among).order_by(segments.c.sequence))
+                found += _read(connection.execute(sa.select(segments).where(among).order_by(segments.c.sequence)))
         return found
 
     def list(
@@ -94,27 +110,26 @@ class CatalogSegmentIndex:
         limit: int | None = None,
     ) -> list[SealedSegment]:
         """Rows in the order of the chain, from the one after sequence number `after`."""
-        query = sa.select(segments).where(segments.c.sequence > after).order_by(segments.c.sequence).limit(limit)
-        if topic is not None:
-            query = query.where(segments.c.topic == topic)
-        if writer is not None:
-            query = query.where(segments.c.writer == writer)
-        if holding is not None:
-            query = query.where(segments.c.first_id <= holding, segments.c.last_id >= holding)
-        if since is not None:
-            last = segments.c.last_time
-            query = query.where(sa.or_(last >= to_micros(since), last.is_(None)))
-        if until is not None:
-            first = segments.c.first_time
-            query = query.where(sa.or_(first < to_micros(until), first.is_(None)))
-        with self._catalog.connect() as connection:
-            return _read(connection, query)
+        bounds: dict[str, Any] = {
+            "topic": topic,
+            "writer": writer,
+            "holding": holding,
+            "since": None if since is None else to_micros(since),
+            "until": None if until is None else to_micros(until),
+            "limit": limit,
+        }
+        given = {name: value for name, value in bounds.items() if value is not None}
+        query = self._lists.get(tuple(given))
+        if query is None:
+            statement = _LISTED.where(*(_BOUNDS[name] for name in given if name != "limit"))
+            statement = statement if limit is None else statement.limit(_given("limit"))
+            query = self._lists[tuple(given)] = self._catalog.query(statement)
+        return _read(query(after=after, **given))
 
     def head(self) -> ChainHead:
         """The last link."""
-        with self._catalog.connect() as connection:
-            row = connection.execute(_HEAD).first()
-        return ChainHead(0, GENESIS) if row is None else ChainHead(row.sequence, row.hash)
+        rows = self._head()
+        return ChainHead(rows[0].sequence, rows[0].hash) if rows else ChainHead(0, GENESIS)
 
     def allocate_writer(self, holder: str = "") -> int:
         """A number for a new writer, 1 to 65,535; `holder` says to people who that is."""
@@ -157,10 +172,10 @@ def _row(segment: SealedSegment) -> dict[str, Any]:
     return values
 
 
-def _read(connection: sa.Connection, query: sa.Select[Any]) -> list[SealedSegment]:
+def _read(rows: Iterable[Any]) -> list[SealedSegment]:
     found = []
-    for row in connection.execute(query).mappings():
-        values = dict(row)
+    for row in rows:
+        values = row._asdict()
         for name in _TIMES:
             values[name] = None if values[name] is None else from_micros(values[name])
         found.append(SealedSegment(**values))

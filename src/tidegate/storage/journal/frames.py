@@ -24,7 +24,9 @@ _HEADER = struct.Struct("<8sHHq16s16s")  # magic, version, writer, opened at (mi
 _CHECKSUM = struct.Struct("<I")
 HEADER_BYTES = _HEADER.size + _CHECKSUM.size
 _FRAME = struct.Struct("<HHII")  # marker, topic code, payload length, number
-FRAME_BYTES = _FRAME.size + _CHECKSUM.size
+_CHECKED = struct.Struct("<HHIII")  # the same, and the checksum
+FRAME_BYTES = _CHECKED.size
+_HEAD_BYTES = _FRAME.size
 _MARKER = 0x1EA7
 _MARKER_BYTES = _MARKER.to_bytes(2, "little")
 _CODE = struct.Struct("<H")
@@ -154,13 +156,12 @@ def _frame_at(data: bytes, at: int, seed: int) -> tuple[int, int, bytes, int] | 
     body = at + FRAME_BYTES
     if body > len(data):
         return None
-    marker, code, length, number = _FRAME.unpack_from(data, at)
+    marker, code, length, number, checksum = _CHECKED.unpack_from(data, at)
     end = body + length
     if marker != _MARKER or length > MAX_PAYLOAD or end > len(data):
         return None
     payload = data[body:end]
-    head = data[at : at + _FRAME.size]
-    if crc32(payload, crc32(head, seed)) != _CHECKSUM.unpack_from(data, at + _FRAME.size)[0]:
+    if crc32(payload, crc32(data[at : at + _HEAD_BYTES], seed)) != checksum:
         return None
     return code, number, payload, end
 

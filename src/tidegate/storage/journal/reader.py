@@ -203,13 +203,14 @@ class JournalSnapshot:
         kept = offset
         try:
             for frame in read_frames(file.fd, file.header.seed, topics, offset):
-                if frame.topic == topic:
-                    latest = frame.number
-                if frame.start - kept >= APART:
-                    kept = frame.start
-                    self._bookmarks.keep(key, Bookmark(latest, frame.number, frame.start, topics))
-                if frame.topic == topic and frame.number > after:
-                    yield Position(segment, frame.number), frame.payload
+                name, number, payload, start, _ = frame
+                if name == topic:
+                    latest = number
+                if start - kept >= APART:
+                    kept = start
+                    self._bookmarks.keep(key, Bookmark(latest, number, start, topics))
+                if name == topic and number > after:
+                    yield Position(segment, number), payload
                     self._check()
         finally:
             if frame is not None:
