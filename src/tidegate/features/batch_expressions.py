@@ -69,6 +69,8 @@ def _applied(expression: Apply, types: Mapping[str, SourceType]) -> "pl.Expr":
     of = [compute_column(one, types) for one in expression.of]
     if function in ARITHMETIC:
         floats = [one.cast(pl.Float64) for one in of]
+        if function == "divide":  # by a lone number Polars multiplies with 1 / x, which may be off by one bit
+            floats[1] += floats[0] * 0.0
         return _finite(getattr(floats[0], _NAMES[function])(floats[1]))
     if function in COMPARISONS:
         return _compared(expression, of, types)

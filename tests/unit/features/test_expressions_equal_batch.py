@@ -101,6 +101,16 @@ def test_a_row_equals_its_row_of_the_columns(expression: Any, rows: list[dict[st
     assert all(cell is None or not isinstance(cell, float) or math.isfinite(cell) for cell in alone)
 
 
+@pytest.mark.parametrize("first", [None, 1.0])
+@pytest.mark.parametrize("divisor", [col("i"), col("i") * 0 + 1623.0, 1623])
+def test_a_quotient_is_rounded_once(first: float | None, divisor: Any) -> None:
+    """1623 is among the numbers by which one cannot divide as by a factor of 1 / 1623."""
+    rows = [dict.fromkeys(TYPES) | {"f": f, "i": 1623} for f in (first, 32326662673431.0)]
+    frame = pl.DataFrame(rows, schema={name: POLARS[kind] for name, kind in TYPES.items()})
+    made = compute_columns(frame, {"made": col("f") / divisor}, TYPES)["made"].to_list()
+    assert made == [None if first is None else first / 1623, 32326662673431.0 / 1623]
+
+
 def value(expression: Expression, **row: Any) -> Any:
     """What an expression makes of a row."""
     whole = dict.fromkeys(TYPES) | row
