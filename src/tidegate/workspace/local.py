@@ -54,6 +54,8 @@ from tidegate.predictions.service import Predictions
 from tidegate.rollouts.acts import Acts
 from tidegate.rollouts.service import Rollouts
 from tidegate.rollouts.store import SqlRollouts
+from tidegate.runs.experiment_store import SqlExperiments
+from tidegate.runs.experiments import Experiments
 from tidegate.runs.service import Runs
 from tidegate.runs.store import SqlRuns
 from tidegate.storage.opening import open_storage
@@ -121,6 +123,7 @@ class LocalWorkspace(Workspace):
         )
         services: list[Service] = [
             Data(store=SqlData(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
+            Experiments(store=SqlExperiments(catalog), clock=clock, ids=ids, facts=facts),
             Runs(store=SqlRuns(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
             features,
             models,
