@@ -88,7 +88,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution. ``metrics`` holds the latest value of each: of the greatest step, then time, then value."""
+    """One execution."""
 
     id: str
     name: str = ""
@@ -105,12 +105,18 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     """Why it failed."""
     params: dict[str, Value] = {}
-    metrics: dict[str, Real] = {}
+    latest: tuple[Metric, ...] = ()
+    """The latest measurement of each metric, by name: of the greatest step, then time, then value."""
     tags: dict[str, str] = {}
     inputs: tuple[RunInput, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
     code: Code
     environment: Environment | None = None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The latest value of each metric."""
+        return {metric.name: metric.value for metric in self.latest}
 
 
 class Held(msgspec.Struct, frozen=True):

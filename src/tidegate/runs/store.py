@@ -261,7 +261,7 @@ def _run(row: sa.Row[Any], parts: Mapping[sa.Table, Sequence[sa.Row[Any]]]) -> R
         actor=row.actor,
         error=row.error,
         params={one.name: msgspec.json.decode(one.value) for one in parts[run_params]},
-        metrics={one.name: _value(one.value) for one in parts[latest_metrics]},
+        latest=tuple(_metric(one) for one in parts[latest_metrics]),
         tags={one.name: one.text for one in parts[run_tags]},
         inputs=tuple(RunInput(one.digest, one.label) for one in parts[run_inputs]),
         artifacts=tuple(Artifact(one.name, one.digest, one.bytes) for one in parts[run_artifacts]),

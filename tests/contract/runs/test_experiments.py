@@ -56,7 +56,7 @@ def test_what_names_nothing_is_refused(workspace: Workspace) -> None:
     for name in ("", " ", "x" * 501, "a\x00b", "a\nb"):
         with pytest.raises(Invalid, match="experiment"):
             workspace.experiments.create(name, imported=True)
-    with pytest.raises(NotFound, match="experiments.list"):
+    with pytest.raises(NotFound, match="nobody's"):
         workspace.runs.list(experiment="nobody's")
 
 
