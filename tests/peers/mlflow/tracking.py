@@ -4,6 +4,10 @@ import json
 import math
 import os
 import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
@@ -13,16 +17,17 @@ from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
 
-def refused(act):
+def refused(act: Callable[[], object]) -> str:
     """The error code of a call that must fail."""
     try:
         act()
     except MlflowException as error:
-        return error.error_code
+        return str(error.error_code)
     return "went through"
 
 
-def experiments(client):
+def experiments(client: mlflow.MlflowClient) -> dict[str, Any]:
+    """Made, renamed, tagged, deleted, restored."""
     made = client.create_experiment("/Users/somebody/late arrivals", tags={"team": "ops"})
     twice = refused(lambda: client.create_experiment("/Users/somebody/late arrivals"))
     client.rename_experiment(made, "arrivals")
@@ -44,7 +49,8 @@ def experiments(client):
     }
 
 
-def fluent():
+def fluent() -> dict[str, Any]:
+    """What a notebook does."""
     mlflow.set_experiment("fluent")
     with mlflow.start_run(run_name="outer", tags={"a": "b"}) as outer:
         mlflow.log_param("depth", 3)
@@ -71,7 +77,8 @@ def fluent():
     }
 
 
-def calls(client):
+def calls(client: mlflow.MlflowClient) -> dict[str, Any]:
+    """What the client class does."""
     experiment = client.create_experiment("calls")
     run = client.create_run(experiment, start_time=1_700_000_000_000, tags={"x": "y"})
     run_id = run.info.run_id
@@ -102,8 +109,28 @@ def calls(client):
         "while deleted": while_deleted,
         "unknown": refused(lambda: client.get_run("0" * 32)),
         "history": len(client.get_metric_history(run_id, "m")),
-        "too many": refused(lambda: client.log_batch(run_id, params=[Param(str(one), "1") for one in range(101)])),
         "restored": client.get_run(run_id).info.lifecycle_stage,
+    }
+
+
+def artifacts(client: mlflow.MlflowClient) -> dict[str, Any]:
+    """Files and texts, up and down."""
+    run_id = client.create_run("0").info.run_id
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "weights.bin"
+        file.write_bytes(bytes(range(256)) * 40_000)
+        client.log_artifact(run_id, str(file), "model/parts")
+        client.log_text(run_id, "grüße", "notes/a b.txt")
+        client.log_dict(run_id, {"a": 1}, "settings.json")
+        down = Path(client.download_artifacts(run_id, "model/parts/weights.bin", folder))
+        same = down.read_bytes() == file.read_bytes()
+        whole = Path(client.download_artifacts(run_id, "", folder))
+        texts = (whole / "notes" / "a b.txt").read_text(encoding="utf-8")
+    return {
+        "same": same,
+        "text": texts,
+        "root": [(one.path, one.is_dir, one.file_size) for one in client.list_artifacts(run_id)],
+        "model": [(one.path, one.is_dir) for one in client.list_artifacts(run_id, "model")],
     }
 
 
@@ -112,7 +139,13 @@ def main() -> None:
     given = json.load(sys.stdin)
     mlflow.set_tracking_uri(given["address"])
     client = mlflow.MlflowClient()
-    print(json.dumps({"experiments": experiments(client), "fluent": fluent(), "calls": calls(client)}))
+    found = {
+        "experiments": experiments(client),
+        "fluent": fluent(),
+        "calls": calls(client),
+        "artifacts": artifacts(client),
+    }
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from tidegate.compat.mlflow import records
+from tidegate.compat.mlflow.artifacts import listed
 from tidegate.compat.mlflow.views import PARENT, RUN_NAME, STATUSES, metric_view, moment_of, run_view
 from tidegate.kernel.errors import Invalid, NotFound
 from tidegate.runs.records import ENDED, Metric, Run, Status
@@ -118,19 +119,7 @@ class RunCalls:
     def list_artifacts(self, asked: records.ListArtifacts) -> dict[str, Any]:
         """What lies at a path of the run's artifacts: files and folders, one level."""
         run = self._run(asked)
-        prefix = f"{asked.path.strip('/')}/" if asked.path.strip("/") else ""
-        files: dict[str, dict[str, Any]] = {}
-        for artifact in run.artifacts:
-            if artifact.name.startswith(prefix):
-                first, _, rest = artifact.name[len(prefix) :].partition("/")
-                path = prefix + first
-                files[path] = (
-                    {"path": path, "is_dir": True}
-                    if rest
-                    else {"path": path, "is_dir": False, "file_size": artifact.bytes}
-                )
-        root = run_view(run)["info"]["artifact_uri"]
-        return {"root_uri": root, "files": [files[path] for path in sorted(files)]}
+        return {"root_uri": run_view(run)["info"]["artifact_uri"], "files": listed(run, asked.path)}
 
     def _run(self, asked: records.ByRun) -> Run:
         return self._runs.get(_id(asked))

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from tidegate.kernel.clock import from_micros, to_micros
+from tidegate.kernel.errors import Invalid
 from tidegate.runs.records import Experiment, Metric, Run, RunInput, Status
 
 RUN_NAME: Final = "mlflow.runName"
@@ -25,7 +26,10 @@ def millis(moment: datetime | None) -> int | None:
 
 def moment_of(milliseconds: int | None, field: str) -> datetime | None:
     """A moment from the protocol. Raises `Invalid` for one that is no date."""
-    return None if milliseconds is None else from_micros(milliseconds * 1000)
+    try:
+        return None if milliseconds is None else from_micros(milliseconds * 1000)
+    except OverflowError as error:
+        raise Invalid(f"{field} {milliseconds} is no moment in milliseconds since 1970", field=field) from error
 
 
 def experiment_view(experiment: Experiment) -> dict[str, Any]:
