@@ -1,6 +1,7 @@
 """What a run may be told, and which of several measurements is the latest: pure functions."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -15,6 +16,8 @@ TEXT_LENGTH: Final = 6000
 MOST_STEPS: Final = 2**63 - 1
 NOTED_ERROR: Final = 4000
 """Characters of an error that a failed run keeps."""
+
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def check_params(params: Mapping[str, Value]) -> None:
@@ -55,6 +58,35 @@ def check_artifact_name(name: str) -> None:
 def spelt_params(params: Mapping[str, object]) -> dict[str, Value]:
     """Parameters as they are kept: NaN and infinities, and whatever is no scalar, as text."""
     return {name: _spelt(value) for name, value in params.items()}
+
+
+def spell_param(value: Value) -> tuple[str, str]:
+    """A parameter as it is kept: its kind, and its text as Python writes it (``True``, ``None``, ``0.1``)."""
+    return ("null" if value is None else type(value).__name__, str(value))
+
+
+def read_param(kind: str, text: str) -> Value:
+    """The parameter that `spell_param` spelt."""
+    match kind:
+        case "int":
+            return int(text)
+        case "float":
+            return float(text)
+        case "bool":
+            return text == "True"
+        case "null":
+            return None
+    return text
+
+
+def param_number(value: Value) -> float | None:
+    """What a parameter counts as beside a number: itself, or the finite decimal number that it spells."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        return None
+    number = float(value)
+    return number if math.isfinite(number) else None
 
 
 def latest(metrics: Iterable[Metric]) -> dict[str, Metric]:

@@ -27,6 +27,10 @@ from tidegate.runs.rules import (
     environment_label,
     spelt_params,
 )
+from tidegate.runs.search.order import TIE_BREAK, parse_order
+from tidegate.runs.search.paging import Position, Search, decode_position, encode_position
+from tidegate.runs.search.parser import parse_filter
+from tidegate.runs.search.projection import Projection, parse_projection
 
 if TYPE_CHECKING:
     from tidegate.data.records import DatasetVersion
@@ -88,6 +92,25 @@ class RunStore(Protocol):
         ...
 
 
+class RunSearch(Protocol):
+    """Runs by what they hold.
+
+    Laws: (1) a run is found exactly where its filter is true of it; (2) whoever pages through sees each run that was
+    there from the beginning, and still is as it was, exactly once, whatever is added meanwhile; (3) parts that are
+    not asked for are not read.
+    """
+
+    def page(
+        self, search: Search, projection: Projection, after: Position | None, limit: int
+    ) -> "list[tuple[Run, Position]]":
+        """Runs after a position, each with its own."""
+        ...
+
+    def count(self, search: Search) -> int:
+        """How many there are."""
+        ...
+
+
 class Runs(Service):
     """Runs: executions of training code, with params, metrics, code, environment and inputs."""
 
@@ -99,6 +122,7 @@ class Runs(Service):
         self,
         *,
         store: RunStore,
+        searches: RunSearch,
         objects: ObjectPlane,
         clock: BusinessClock,
         ids: IdFactory,
@@ -106,6 +130,7 @@ class Runs(Service):
         graph: Graph,
     ) -> None:
         self._store = store
+        self._searches = searches
         self._objects = objects
         self._clock = clock
         self._ids = ids
@@ -231,6 +256,35 @@ class Runs(Service):
         found = self._store.select(experiment, status, key[0] if key else "", page_size(limit) + 1)
         more = encode_cursor(found[limit - 1].id) if len(found) > limit else None
         return Page(found[:limit], more)
+
+    @operation("POST /runs/search", role="viewer", audit="none", transaction=False)
+    def search(
+        self,
+        filter: str = "",
+        *,
+        experiments: tuple[str, ...] = (),
+        order_by: tuple[str, ...] = (),
+        fields: tuple[str, ...] = (),
+        limit: int = 100,
+        cursor: str = "",
+    ) -> Page[Run]:
+        """Runs by what they hold, such as ``metrics.auc > 0.8 AND NOT params.depth < 3``, of some experiments or all.
+
+        ``order_by`` holds keys such as ``metrics.max(auc) DESC``; then come the newest first. ``fields`` names the
+        parts to read (``params``, ``metrics.auc``, ``tags.mlflow.*``, ``inputs``, ``artifacts``, ``code``,
+        ``environment``, or only ``attributes``); without any, all. `runs.search` in the code has the grammar.
+        """
+        order = (*parse_order(order_by), *TIE_BREAK)
+        search = Search(parse_filter(filter), experiments, order)
+        after = decode_position(order, cursor)
+        found = self._searches.page(search, parse_projection(fields), after, page_size(limit) + 1)
+        more = encode_position(order, found[limit - 1][1]) if len(found) > limit else None
+        return Page([run for run, _ in found[:limit]], more)
+
+    @operation("POST /runs/count", role="viewer", audit="none", transaction=False)
+    def count(self, filter: str = "", *, experiments: tuple[str, ...] = ()) -> int:
+        """How many runs there are of which the filter is true, of some experiments or all."""
+        return self._searches.count(Search(parse_filter(filter), experiments, ()))
 
     def _require_running(self, run_id: str) -> None:
         status = self._store.hold(run_id)

@@ -9,9 +9,12 @@ import sqlalchemy as sa
 
 from tidegate.kernel.clock import from_micros, to_micros
 from tidegate.runs.records import Artifact, Code, Environment, Metric, Run, RunInput, Status, Value
-from tidegate.runs.rules import latest
+from tidegate.runs.rules import latest, param_number, read_param, spell_param
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.schema import AutoKey, Micros, table
+
+HEAD = 64
+"""Characters of a text that are indexed."""
 
 runs = table(
     "run",
@@ -25,6 +28,8 @@ runs = table(
     sa.Column("code", sa.LargeBinary, nullable=False),
     sa.Column("environment", sa.LargeBinary, nullable=True),
     sa.Index("ix_run_experiment_id", "experiment", "id"),
+    sa.Index("ix_run_started_at", "started_at"),
+    sa.Index("ix_run_experiment_started_at", "experiment", "started_at"),
     room="runs",
 )
 
@@ -32,7 +37,12 @@ run_params = table(
     "run_param",
     sa.Column("run_id", sa.String(32), primary_key=True),
     sa.Column("name", sa.String(250), primary_key=True),
-    sa.Column("value", sa.LargeBinary, nullable=False),
+    sa.Column("kind", sa.String(8), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("head", sa.String(HEAD), nullable=False),  # of the text: the whole of it is too long for an index
+    sa.Column("number", sa.Double, nullable=True),
+    sa.Index("ix_run_param_head", "name", "head", "run_id"),
+    sa.Index("ix_run_param_number", "name", "number", "run_id"),
     room="runs",
 )
 
@@ -63,6 +73,8 @@ run_tags = table(
     sa.Column("run_id", sa.String(32), primary_key=True),
     sa.Column("name", sa.String(250), primary_key=True),
     sa.Column("text", sa.Text, nullable=False),
+    sa.Column("head", sa.String(HEAD), nullable=False),
+    sa.Index("ix_run_tag_head", "name", "head", "run_id"),
     room="runs",
 )
 
@@ -120,13 +132,13 @@ class SqlRuns:
         """Keep those that are new; returns the values kept of all that were given."""
         if not params:
             return {}
-        rows = [{"run_id": run_id, "name": name, "value": msgspec.json.encode(value)} for name, value in params.items()]
-        kept = sa.select(run_params.c.name, run_params.c.value).where(
+        rows = [_param(run_id, name, value) for name, value in params.items()]
+        kept = sa.select(run_params.c.name, run_params.c.kind, run_params.c.text).where(
             run_params.c.run_id == run_id, run_params.c.name.in_(list(params))
         )
         with self._catalog.connect() as connection:
             connection.execute(self._catalog.insert(run_params).on_conflict_do_nothing(), rows)
-            return {row.name: msgspec.json.decode(row.value) for row in connection.execute(kept)}
+            return {row.name: read_param(row.kind, row.text) for row in connection.execute(kept)}
 
     def add_metrics(self, run_id: str, metrics: Iterable[Metric]) -> None:
         """Add to the history and to the latest values."""
@@ -155,8 +167,8 @@ class SqlRuns:
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags."""
-        rows = [{"run_id": run_id, "name": name, "text": text} for name, text in tags.items()]
-        self._upsert(run_tags, ("text",), rows)
+        rows = [{"run_id": run_id, "name": name, "text": text, "head": text[:HEAD]} for name, text in tags.items()]
+        self._upsert(run_tags, ("text", "head"), rows)
 
     def add_inputs(self, run_id: str, inputs: Iterable[RunInput]) -> None:
         """Add inputs."""
@@ -216,7 +228,7 @@ class SqlRuns:
             rows = connection.execute(query).all()
             ids = [row.id for row in rows]
             parts = {part: _by_run(connection, part, ids) for part in _PARTS}
-        return [_run(row, {part: found.get(row.id, []) for part, found in parts.items()}) for row in rows]
+        return [read_run(row, {part: found.get(row.id, []) for part, found in parts.items()}) for row in rows]
 
 
 def _by_run(connection: sa.Connection, part: sa.Table, ids: Sequence[str]) -> dict[str, list[sa.Row[Any]]]:
@@ -227,7 +239,12 @@ def _by_run(connection: sa.Connection, part: sa.Table, ids: Sequence[str]) -> di
     return found
 
 
-def _run(row: sa.Row[Any], parts: Mapping[sa.Table, Sequence[sa.Row[Any]]]) -> Run:
+NOT_READ = Code(absent="not asked for")
+
+
+def read_run(row: sa.Row[Any], parts: Mapping[sa.Table, Sequence[sa.Row[Any]]]) -> Run:
+    """A run of its row and of the rows of its parts; a part or column that was not read is empty."""
+    code, environment = getattr(row, "code", None), getattr(row, "environment", None)
     return Run(
         id=row.id,
         experiment=row.experiment,
@@ -236,14 +253,26 @@ def _run(row: sa.Row[Any], parts: Mapping[sa.Table, Sequence[sa.Row[Any]]]) -> R
         ended_at=None if row.ended_at is None else from_micros(row.ended_at),
         actor=row.actor,
         error=row.error,
-        params={one.name: msgspec.json.decode(one.value) for one in parts[run_params]},
-        metrics={one.name: _value(one.value) for one in parts[latest_metrics]},
-        tags={one.name: one.text for one in parts[run_tags]},
-        inputs=tuple(RunInput(one.digest, one.label) for one in parts[run_inputs]),
-        artifacts=tuple(Artifact(one.name, one.digest, one.bytes) for one in parts[run_artifacts]),
-        code=msgspec.json.decode(row.code, type=Code),
-        environment=None if row.environment is None else msgspec.json.decode(row.environment, type=Environment),
+        params={one.name: read_param(one.kind, one.text) for one in parts.get(run_params, ())},
+        metrics={one.name: _value(one.value) for one in parts.get(latest_metrics, ())},
+        tags={one.name: one.text for one in parts.get(run_tags, ())},
+        inputs=tuple(RunInput(one.digest, one.label) for one in parts.get(run_inputs, ())),
+        artifacts=tuple(Artifact(one.name, one.digest, one.bytes) for one in parts.get(run_artifacts, ())),
+        code=NOT_READ if code is None else msgspec.json.decode(code, type=Code),
+        environment=None if environment is None else msgspec.json.decode(environment, type=Environment),
     )
+
+
+def _param(run_id: str, name: str, value: Value) -> dict[str, Any]:
+    kind, text = spell_param(value)
+    return {
+        "run_id": run_id,
+        "name": name,
+        "kind": kind,
+        "text": text,
+        "head": text[:HEAD],
+        "number": param_number(value),
+    }
 
 
 def _measured(run_id: str, metric: Metric) -> dict[str, Any]:

@@ -54,6 +54,7 @@ from tidegate.predictions.service import Predictions
 from tidegate.rollouts.acts import Acts
 from tidegate.rollouts.service import Rollouts
 from tidegate.rollouts.store import SqlRollouts
+from tidegate.runs.search_store import SqlRunSearch
 from tidegate.runs.service import Runs
 from tidegate.runs.store import SqlRuns
 from tidegate.storage.opening import open_storage
@@ -121,7 +122,15 @@ class LocalWorkspace(Workspace):
         )
         services: list[Service] = [
             Data(store=SqlData(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
-            Runs(store=SqlRuns(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
+            Runs(
+                store=SqlRuns(catalog),
+                searches=SqlRunSearch(catalog),
+                objects=storage.objects,
+                clock=clock,
+                ids=ids,
+                facts=facts,
+                graph=graph,
+            ),
             features,
             models,
             Gates(store=SqlGates(catalog), clock=clock, ids=ids, facts=facts, graph=graph),
