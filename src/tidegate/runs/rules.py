@@ -1,11 +1,9 @@
-"""What a run may be told, and which of several measurements is the latest: pure functions."""
+"""What a run may be told: pure functions."""
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from tidegate.kernel.clock import to_micros
 from tidegate.kernel.errors import Invalid
 from tidegate.runs.records import Metric, Run, Value
 
@@ -16,8 +14,6 @@ TEXT_LENGTH: Final = 6000
 MOST_STEPS: Final = 2**63 - 1
 NOTED_ERROR: Final = 4000
 """Characters of an error that a failed run keeps."""
-
-_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def check_params(params: Mapping[str, Value]) -> None:
@@ -60,45 +56,6 @@ def spelt_params(params: Mapping[str, object]) -> dict[str, Value]:
     return {name: _spelt(value) for name, value in params.items()}
 
 
-def spell_param(value: Value) -> tuple[str, str]:
-    """A parameter as it is kept: its kind, and its text as Python writes it (``True``, ``None``, ``0.1``)."""
-    return ("null" if value is None else type(value).__name__, str(value))
-
-
-def read_param(kind: str, text: str) -> Value:
-    """The parameter that `spell_param` spelt."""
-    match kind:
-        case "int":
-            return int(text)
-        case "float":
-            return float(text)
-        case "bool":
-            return text == "True"
-        case "null":
-            return None
-    return text
-
-
-def param_number(value: Value) -> float | None:
-    """What a parameter counts as beside a number: itself, or the finite decimal number that it spells."""
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, str) and not _NUMBER.fullmatch(value):
-        return None
-    number = float(value)
-    return number if math.isfinite(number) else None
-
-
-def latest(metrics: Iterable[Metric]) -> dict[str, Metric]:
-    """The latest measurement of each name: of the greatest step, then time, then value; NaN is below every number."""
-    found: dict[str, Metric] = {}
-    for metric in metrics:
-        known = found.get(metric.name)
-        if known is None or _rank(metric) >= _rank(known):
-            found[metric.name] = metric
-    return found
-
-
 def told(name: str, error: BaseException) -> str:
     """An error as a failed run keeps it."""
     text = f"{name}: {error}" if str(error) else name
@@ -115,11 +72,6 @@ def code_label(run: Run) -> str:
     """What people call the code of a run: the commit, shortened, and whether it was changed."""
     commit = (run.code.commit or "")[:12]
     return f"{commit}{' (changed)' if run.code.dirty else ''} {run.code.entry}".strip()[:256]
-
-
-def _rank(metric: Metric) -> tuple[int, int, int, float]:
-    at = to_micros(metric.at) if metric.at is not None else 0
-    return (metric.step, at, 0, 0.0) if math.isnan(metric.value) else (metric.step, at, 1, metric.value)
 
 
 def _spelt(value: object) -> Value:

@@ -31,7 +31,6 @@ from tidegate.runs.search.paging import Place, Position, Search
 from tidegate.runs.search.projection import Names, Projection
 from tidegate.runs.store import (
     HEAD,
-    latest_metrics,
     read_run,
     run_artifacts,
     run_inputs,
@@ -39,13 +38,14 @@ from tidegate.runs.store import (
     run_tags,
     runs,
 )
+from tidegate.runs.series_store import series
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.text import by_code_point, like, like_any_case
 
 Clause = sa.ColumnElement[bool]
 
-_METRICS: Final = {"last": latest_metrics.c.value}
-_NAMED_PARTS: Final = {"params": run_params, "metrics": latest_metrics, "tags": run_tags}
+_METRICS: Final = {"last": "last_value", "min": "least_value", "max": "greatest_value"}
+_NAMED_PARTS: Final = {"params": run_params, "metrics": series, "tags": run_tags}
 _WHOLE_PARTS: Final = {"inputs": run_inputs, "artifacts": run_artifacts}
 _COLUMNS: Final = ("code", "environment")
 _COMPARE: Final[dict[str, Callable[[Any, Any], Any]]] = {
@@ -158,7 +158,7 @@ def _clause_of(clause: Any) -> Clause:
 def _table(field: Field) -> sa.Table:
     match field:
         case MetricValue():
-            return latest_metrics
+            return series
         case Param():
             return run_params
         case Tag():
@@ -175,7 +175,7 @@ def _column(field: Field, table: Any = None) -> sa.ColumnElement[Any]:
         case Attribute(name):
             return columns[name]  # type: ignore[no-any-return]
         case MetricValue(_, aggregate):
-            return columns[_METRICS[aggregate].name]  # type: ignore[no-any-return]
+            return columns[_METRICS[aggregate]]  # type: ignore[no-any-return]
         case Param(number=True):
             return columns.number  # type: ignore[no-any-return]
         case Dataset("name"):

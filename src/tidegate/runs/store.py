@@ -8,8 +8,9 @@ import msgspec
 import sqlalchemy as sa
 
 from tidegate.kernel.clock import from_micros, to_micros
+from tidegate.runs.params import param_number, read_param, spell_param
 from tidegate.runs.records import Artifact, Code, Environment, Metric, Run, RunInput, Status, Value
-from tidegate.runs.rules import latest, param_number, read_param, spell_param
+from tidegate.runs.series_store import SqlSeries, series, value_kept
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.schema import AutoKey, Micros, table
 
@@ -58,16 +59,6 @@ measurements = table(
     room="runs",
 )
 
-latest_metrics = table(
-    "run_metric_latest",
-    sa.Column("run_id", sa.String(32), primary_key=True),
-    sa.Column("name", sa.String(250), primary_key=True),
-    sa.Column("step", sa.BigInteger, nullable=False),
-    sa.Column("at", Micros, nullable=False),
-    sa.Column("value", sa.Double, nullable=True),
-    room="runs",
-)
-
 run_tags = table(
     "run_tag",
     sa.Column("run_id", sa.String(32), primary_key=True),
@@ -95,7 +86,7 @@ run_artifacts = table(
     room="runs",
 )
 
-_PARTS = (run_params, latest_metrics, run_tags, run_inputs, run_artifacts)
+_PARTS = (run_params, series, run_tags, run_inputs, run_artifacts)
 
 
 class SqlRuns:
@@ -103,6 +94,7 @@ class SqlRuns:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._series = SqlSeries(catalog)
 
     def add(self, run: Run) -> None:
         """Insert a run."""
@@ -143,27 +135,9 @@ class SqlRuns:
     def add_metrics(self, run_id: str, metrics: Iterable[Metric]) -> None:
         """Add to the history and to the latest values."""
         measured = list(metrics)
-        newest = [_measured(run_id, metric) for metric in latest(measured).values()]
-        insert = self._catalog.insert(latest_metrics)
-        new, old = insert.excluded, latest_metrics.c
-        later = sa.or_(
-            new.step > old.step,
-            sa.and_(new.step == old.step, new.at > old.at),
-            sa.and_(
-                new.step == old.step,
-                new.at == old.at,
-                new.value.is_not(None),
-                sa.or_(old.value.is_(None), new.value > old.value),
-            ),
-        )
-        upsert = insert.on_conflict_do_update(
-            index_elements=[old.run_id, old.name],
-            set_={"step": new.step, "at": new.at, "value": new.value},
-            where=later,
-        )
+        self._series.add(run_id, measured)
         with self._catalog.connect() as connection:
             connection.execute(measurements.insert(), [_measured(run_id, metric) for metric in measured])
-            connection.execute(upsert, newest)
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags."""
@@ -254,7 +228,7 @@ def read_run(row: sa.Row[Any], parts: Mapping[sa.Table, Sequence[sa.Row[Any]]]) 
         actor=row.actor,
         error=row.error,
         params={one.name: read_param(one.kind, one.text) for one in parts.get(run_params, ())},
-        metrics={one.name: _value(one.value) for one in parts.get(latest_metrics, ())},
+        metrics={one.name: value_kept(one.last_value) for one in sorted(parts.get(series, ()), key=_name)},
         tags={one.name: one.text for one in parts.get(run_tags, ())},
         inputs=tuple(RunInput(one.digest, one.label) for one in parts.get(run_inputs, ())),
         artifacts=tuple(Artifact(one.name, one.digest, one.bytes) for one in parts.get(run_artifacts, ())),
@@ -283,6 +257,11 @@ def _measured(run_id: str, metric: Metric) -> dict[str, Any]:
 
 def _metric(row: sa.Row[Any]) -> Metric:
     return Metric(name=row.name, value=_value(row.value), step=row.step, at=from_micros(row.at))
+
+
+def _name(row: sa.Row[Any]) -> str:
+    name: str = row.name
+    return name
 
 
 def _value(stored: float | None) -> float:
