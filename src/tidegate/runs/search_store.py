@@ -29,6 +29,7 @@ from tidegate.runs.search.ast import (
 )
 from tidegate.runs.search.paging import Place, Position, Search
 from tidegate.runs.search.projection import Names, Projection
+from tidegate.runs.series_store import series
 from tidegate.runs.store import (
     HEAD,
     read_run,
@@ -38,7 +39,6 @@ from tidegate.runs.store import (
     run_tags,
     runs,
 )
-from tidegate.runs.series_store import series
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.text import by_code_point, like, like_any_case
 
