@@ -28,9 +28,9 @@ from tidegate.runs.rules import (
     spelt_params,
 )
 from tidegate.runs.search.order import TIE_BREAK, parse_order
-from tidegate.runs.search.paging import Position, Search, decode_position, encode_position
+from tidegate.runs.search.paging import RunSearch, Search, decode_position, encode_position
 from tidegate.runs.search.parser import parse_filter
-from tidegate.runs.search.projection import Projection, parse_projection
+from tidegate.runs.search.projection import parse_projection
 
 if TYPE_CHECKING:
     from tidegate.data.records import DatasetVersion
@@ -89,25 +89,6 @@ class RunStore(Protocol):
 
     def history(self, run_id: str, name: str, after: int, limit: int) -> list[tuple[int, Metric]]:
         """Measurements in the order of arrival, each with its position."""
-        ...
-
-
-class RunSearch(Protocol):
-    """Runs by what they hold.
-
-    Laws: (1) a run is found exactly where its filter is true of it; (2) whoever pages through sees each run that was
-    there from the beginning, and still is as it was, exactly once, whatever is added meanwhile; (3) parts that are
-    not asked for are not read.
-    """
-
-    def page(
-        self, search: Search, projection: Projection, after: Position | None, limit: int
-    ) -> "list[tuple[Run, Position]]":
-        """Runs after a position, each with its own."""
-        ...
-
-    def count(self, search: Search) -> int:
-        """How many there are."""
         ...
 
 

@@ -1,16 +1,18 @@
-"""Where a page ends: the position of its last run in the order, spelt as a cursor."""
+"""What a search asks of a store, and where a page of it ends: the position of its last run, spelt as a cursor."""
 
 import hashlib
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from tidegate.kernel.errors import Invalid
 from tidegate.kernel.pages import decode_cursor, encode_cursor
+from tidegate.runs.records import Run
 from tidegate.runs.search.ast import Operand, OrderKey, Term
 from tidegate.runs.search.fields import value_kind
+from tidegate.runs.search.projection import Projection
 
 _KINDS: Final[dict[str, type]] = {"number": float, "instant": int, "text": str}
 
@@ -32,6 +34,25 @@ class Search(msgspec.Struct, frozen=True):
     where: Term
     experiments: tuple[str, ...]
     order: tuple[OrderKey, ...]
+
+
+class RunSearch(Protocol):
+    """Runs by what they hold.
+
+    Laws: (1) a run is found exactly where its filter is true of it; (2) whoever pages through sees each run that was
+    there from the beginning, and still is as it was, exactly once, whatever is added meanwhile; (3) parts that are
+    not asked for are not read.
+    """
+
+    def page(
+        self, search: Search, projection: Projection, after: Position | None, limit: int
+    ) -> list[tuple[Run, Position]]:
+        """Runs after a position, each with its own."""
+        ...
+
+    def count(self, search: Search) -> int:
+        """How many there are."""
+        ...
 
 
 def encode_position(order: Sequence[OrderKey], position: Position) -> str:
