@@ -9,6 +9,7 @@ import msgspec
 import uvicorn
 
 from tidegate.compat.inference import inference_routes
+from tidegate.compat.mlflow import mlflow_routes
 from tidegate.endpoints.asgi import HotPath
 from tidegate.http.address import LOOPBACK, listen
 from tidegate.http.app import Application
@@ -31,7 +32,9 @@ def application(workspace: LocalWorkspace) -> HotPath:
         workspace.storage.machine,
         trust_loopback=settings.auth == "local" and settings.host in LOOPBACK,
     )
-    pages = Application(workspace, authenticator).build(inference_routes(workspace, authenticator))
+    pages = Application(workspace, authenticator).build(
+        [*inference_routes(workspace, authenticator), *mlflow_routes(workspace, authenticator)]
+    )
     return HotPath(
         workspace.engine,
         authenticator,

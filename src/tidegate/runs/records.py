@@ -1,13 +1,16 @@
 """What the room of runs speaks of: one execution of training code, what went in, and what it measured."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from tidegate.kernel.clock import Instant
 from tidegate.kernel.real import Real
 
-Status = Literal["running", "finished", "failed"]
+Status = Literal["running", "scheduled", "finished", "failed", "killed"]
+"""`scheduled` runs have not begun, `killed` ones were ended by somebody else."""
+
+ENDED: Final[tuple[Status, ...]] = ("finished", "failed", "killed")
 
 Value = str | int | float | bool | None
 """A parameter. A float that is NaN or infinite is spelt as text by `ActiveRun`, and refused elsewhere."""
@@ -72,24 +75,55 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     at: Instant | None = None
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution. ``metrics`` holds the latest value of each: of the greatest step, then time, then value."""
+class Experiment(msgspec.Struct, frozen=True, kw_only=True):
+    """What groups runs. A deleted one is kept until it is restored."""
 
     id: str
+    name: str
+    by: str
+    created_at: Instant
+    updated_at: Instant
+    deleted_at: Instant | None = None
+    tags: dict[str, str] = {}
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution."""
+
+    id: str
+    name: str = ""
     experiment: str
+    """The name of its experiment."""
+    experiment_id: str
+    parent: str | None = None
+    """The run that it is a part of."""
     status: Status
     started_at: Instant
     ended_at: Instant | None = None
+    deleted_at: Instant | None = None
     actor: str
     error: str = ""
     """Why it failed."""
     params: dict[str, Value] = {}
-    metrics: dict[str, Real] = {}
+    latest: tuple[Metric, ...] = ()
+    """The latest measurement of each metric, by name: of the greatest step, then time, then value."""
     tags: dict[str, str] = {}
     inputs: tuple[RunInput, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
     code: Code
     environment: Environment | None = None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The latest value of each metric."""
+        return {metric.name: metric.value for metric in self.latest}
+
+
+class Held(msgspec.Struct, frozen=True):
+    """Where a run is in its life."""
+
+    status: Status
+    deleted: bool
 
 
 class Logged(msgspec.Struct, frozen=True):

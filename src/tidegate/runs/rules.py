@@ -8,12 +8,28 @@ from tidegate.kernel.errors import Invalid
 from tidegate.runs.records import Metric, Run, Value
 
 NAME_LENGTH: Final = 250
+EXPERIMENT_LENGTH: Final = 500
 TEXT_LENGTH: Final = 6000
 """Characters of a parameter or a tag."""
 
 MOST_STEPS: Final = 2**63 - 1
 NOTED_ERROR: Final = 4000
 """Characters of an error that a failed run keeps."""
+
+
+def check_imported_name(name: str) -> None:
+    """Raises `Invalid` unless an experiment that comes from elsewhere may keep this name."""
+    if not name.strip() or len(name) > EXPERIMENT_LENGTH or not name.isprintable():
+        raise Invalid(
+            f"experiment {name[:80]!r}: a name has 1 to {EXPERIMENT_LENGTH} printable characters", field="experiment"
+        )
+
+
+def check_run_name(name: str) -> str:
+    """The name, if it is one or empty. Raises `Invalid`."""
+    if name:
+        _check_name(name, "run name")
+    return name
 
 
 def check_params(params: Mapping[str, Value]) -> None:

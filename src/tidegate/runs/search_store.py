@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from tidegate.runs.experiment_store import experiments
 from tidegate.runs.records import Run
 from tidegate.runs.search.ast import (
     And,
@@ -56,6 +57,7 @@ _COMPARE: Final[dict[str, Callable[[Any, Any], Any]]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_EXPERIMENT: Final = Attribute("experiment")
 _PRESENT, _NAN, _LACKING = 0, 1, 2
 
 
@@ -71,9 +73,10 @@ class SqlRunSearch:
         """Runs after a position, each with its own."""
         keys = [_Key(key, number) for number, key in enumerate(search.order)]
         wanted = [column for column in runs.c if column.name not in _COLUMNS or column.name in projection.whole]
-        source: sa.FromClause = runs
+        source: sa.FromClause = runs.join(experiments, experiments.c.id == runs.c.experiment_id)
         for key in keys:
             source = key.joined(source)
+        wanted.append(experiments.c.name.label("experiment"))
         query = sa.select(*wanted, *(column for key in keys for column in key.columns)).select_from(source)
         query = query.where(_chosen(search)).order_by(*(one for key in keys for one in key.order)).limit(limit)
         if after is not None:
@@ -94,8 +97,14 @@ class SqlRunSearch:
 
 
 def _chosen(search: Search) -> Clause:
-    clause = _clause(search.where)
-    return sa.and_(runs.c.experiment.in_(search.experiments), clause) if search.experiments else clause
+    clauses = [_clause(search.where)]
+    if search.experiments:
+        clauses.append(runs.c.experiment_id.in_(search.experiments))
+    if search.state != "all":
+        gone = runs.c.experiment_id.in_(sa.select(experiments.c.id).where(experiments.c.deleted_at.is_not(None)))
+        deleted = sa.or_(runs.c.deleted_at.is_not(None), gone)
+        clauses.append(deleted if search.state == "deleted" else sa.not_(deleted))
+    return sa.and_(*clauses)
 
 
 def _clause(term: Term) -> Clause:
@@ -119,6 +128,8 @@ def _clause(term: Term) -> Clause:
 
 def _holds(field: Field, condition: Clause | None) -> Clause:
     """Whether the run has the field, and the condition is met there. Never null, so that NOT is its contrary."""
+    if field == _EXPERIMENT and condition is not None:
+        return runs.c.experiment_id.in_(sa.select(experiments.c.id).where(condition))
     if isinstance(field, Attribute):
         column = _column(field)
         there = column.is_not(None) if column.nullable else None  # type: ignore[attr-defined]
@@ -172,6 +183,8 @@ def _table(field: Field) -> sa.Table:
 def _column(field: Field, table: Any = None) -> sa.ColumnElement[Any]:
     columns = (_table(field) if table is None else table).c
     match field:
+        case Attribute("experiment"):
+            return experiments.c.name
         case Attribute(name):
             return columns[name]  # type: ignore[no-any-return]
         case MetricValue(_, aggregate):
@@ -195,7 +208,7 @@ class _Key:
         self._table = runs if isinstance(field, Attribute) else _table(field).alias(f"key_{number}")
         self._value = _column(field, self._table)
         self.text = self._value.type.python_type is str
-        self.ranked = not isinstance(field, Attribute) or bool(runs.c[field.name].nullable)
+        self.ranked = not isinstance(field, Attribute) or bool(_column(field).nullable)  # type: ignore[attr-defined]
         self._rank = self._ranks() if self.ranked else sa.literal(_PRESENT)
         self.columns = (self._rank.label(f"rank_{number}"), self._value.label(f"value_{number}"))
         self._sorted = by_code_point(self._value) if self.text else self._value

@@ -8,8 +8,9 @@ import msgspec
 import sqlalchemy as sa
 
 from tidegate.kernel.clock import from_micros, to_micros
+from tidegate.runs.experiment_store import experiments
 from tidegate.runs.params import param_number, read_param, spell_param
-from tidegate.runs.records import Artifact, Code, Environment, Metric, Run, RunInput, Status, Value
+from tidegate.runs.records import Artifact, Code, Environment, Held, Metric, Run, RunInput, Value
 from tidegate.runs.series_store import SqlSeries, series, value_kept
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.schema import AutoKey, Micros, table
@@ -20,17 +21,21 @@ HEAD = 64
 runs = table(
     "run",
     sa.Column("id", sa.String(32), primary_key=True),
-    sa.Column("experiment", sa.String(128), nullable=False),
+    sa.Column("name", sa.String(250), nullable=False),
+    sa.Column("experiment_id", sa.String(32), nullable=False),
+    sa.Column("parent", sa.String(32), nullable=True),
     sa.Column("status", sa.String(16), nullable=False),
     sa.Column("started_at", Micros, nullable=False),
     sa.Column("ended_at", Micros, nullable=True),
+    sa.Column("deleted_at", Micros, nullable=True),
     sa.Column("actor", sa.String(128), nullable=False),
     sa.Column("error", sa.Text, nullable=False),
     sa.Column("code", sa.LargeBinary, nullable=False),
     sa.Column("environment", sa.LargeBinary, nullable=True),
-    sa.Index("ix_run_experiment_id", "experiment", "id"),
+    sa.Index("ix_run_experiment_id", "experiment_id", "id"),
+    sa.Index("ix_run_parent", "parent"),
     sa.Index("ix_run_started_at", "started_at"),
-    sa.Index("ix_run_experiment_started_at", "experiment", "started_at"),
+    sa.Index("ix_run_experiment_started_at", "experiment_id", "started_at"),
     room="runs",
 )
 
@@ -86,6 +91,9 @@ run_artifacts = table(
     room="runs",
 )
 
+_SELECT = sa.select(runs, experiments.c.name.label("experiment")).join(
+    experiments, experiments.c.id == runs.c.experiment_id
+)
 _PARTS = (run_params, series, run_tags, run_inputs, run_artifacts)
 
 
@@ -102,10 +110,13 @@ class SqlRuns:
             connection.execute(
                 runs.insert().values(
                     id=run.id,
-                    experiment=run.experiment,
+                    name=run.name,
+                    experiment_id=run.experiment_id,
+                    parent=run.parent,
                     status=run.status,
                     started_at=to_micros(run.started_at),
                     ended_at=None,
+                    deleted_at=None,
                     actor=run.actor,
                     error=run.error,
                     code=msgspec.json.encode(run.code),
@@ -113,12 +124,12 @@ class SqlRuns:
                 )
             )
 
-    def hold(self, run_id: str) -> Status | None:
-        """The status of a run, which stays as it is until the transaction ends."""
-        query = sa.select(runs.c.status).where(runs.c.id == run_id).with_for_update()
+    def hold(self, run_id: str) -> Held | None:
+        """Where a run is in its life, which stays so until the transaction ends."""
+        query = sa.select(runs.c.status, runs.c.deleted_at).where(runs.c.id == run_id).with_for_update()
         with self._catalog.connect() as connection:
-            found: Status | None = connection.execute(query).scalar_one_or_none()
-            return found
+            row = connection.execute(query).one_or_none()
+        return None if row is None else Held(row.status, row.deleted_at is not None)
 
     def add_params(self, run_id: str, params: Mapping[str, Value]) -> dict[str, Value]:
         """Keep those that are new; returns the values kept of all that were given."""
@@ -156,23 +167,32 @@ class SqlRuns:
         rows = [{"run_id": run_id, **msgspec.structs.asdict(one)} for one in artifacts]
         self._upsert(run_artifacts, ("digest", "bytes"), rows)
 
-    def end(self, run: Run) -> None:
-        """Write status, end and error."""
-        ended_at = to_micros(run.ended_at) if run.ended_at else None
+    def delete_tag(self, run_id: str, name: str) -> bool:
+        """Delete a tag; whether it was there."""
+        own = sa.and_(run_tags.c.run_id == run_id, run_tags.c.name == name)
+        with self._catalog.connect() as connection:
+            return connection.execute(run_tags.delete().where(own)).rowcount > 0
+
+    def write(self, run: Run) -> None:
+        """Write name, status, error and moments of a run that is held."""
+        moments = {"started_at": run.started_at, "ended_at": run.ended_at, "deleted_at": run.deleted_at}
+        micros = {name: None if one is None else to_micros(one) for name, one in moments.items()}
         update = runs.update().where(runs.c.id == run.id)
         with self._catalog.connect() as connection:
-            connection.execute(update.values(status=run.status, ended_at=ended_at, error=run.error))
+            connection.execute(update.values(name=run.name, status=run.status, error=run.error, **micros))
 
     def get(self, run_id: str) -> Run | None:
         """A run with all that belongs to it."""
-        found = self._runs(sa.select(runs).where(runs.c.id == run_id))
+        found = self._runs(_SELECT.where(runs.c.id == run_id))
         return found[0] if found else None
 
-    def select(self, experiment: str, status: str, before: str, limit: int) -> list[Run]:
-        """Runs with ids below one, greatest first."""
-        query = sa.select(runs).order_by(runs.c.id.desc()).limit(limit)
+    def select(self, experiment: str, status: str, before: str, limit: int, *, parent: str = "") -> list[Run]:
+        """Runs that are not deleted, with ids below one, greatest first."""
+        query = _SELECT.where(runs.c.deleted_at.is_(None)).order_by(runs.c.id.desc()).limit(limit)
         if experiment:
-            query = query.where(runs.c.experiment == experiment)
+            query = query.where(runs.c.experiment_id == experiment)
+        if parent:
+            query = query.where(runs.c.parent == parent)
         if status:
             query = query.where(runs.c.status == status)
         return self._runs(query.where(runs.c.id < before) if before else query)
@@ -221,14 +241,18 @@ def read_run(row: sa.Row[Any], parts: Mapping[sa.Table, Sequence[sa.Row[Any]]]) 
     code, environment = getattr(row, "code", None), getattr(row, "environment", None)
     return Run(
         id=row.id,
+        name=row.name,
         experiment=row.experiment,
+        experiment_id=row.experiment_id,
+        parent=row.parent,
         status=row.status,
         started_at=from_micros(row.started_at),
         ended_at=None if row.ended_at is None else from_micros(row.ended_at),
+        deleted_at=None if row.deleted_at is None else from_micros(row.deleted_at),
         actor=row.actor,
         error=row.error,
         params={one.name: read_param(one.kind, one.text) for one in parts.get(run_params, ())},
-        metrics={one.name: value_kept(one.last_value) for one in sorted(parts.get(series, ()), key=_name)},
+        latest=tuple(_latest(one) for one in sorted(parts.get(series, ()), key=_name)),
         tags={one.name: one.text for one in parts.get(run_tags, ())},
         inputs=tuple(RunInput(one.digest, one.label) for one in parts.get(run_inputs, ())),
         artifacts=tuple(Artifact(one.name, one.digest, one.bytes) for one in parts.get(run_artifacts, ())),
@@ -257,6 +281,10 @@ def _measured(run_id: str, metric: Metric) -> dict[str, Any]:
 
 def _metric(row: sa.Row[Any]) -> Metric:
     return Metric(name=row.name, value=_value(row.value), step=row.step, at=from_micros(row.at))
+
+
+def _latest(row: sa.Row[Any]) -> Metric:
+    return Metric(name=row.name, value=value_kept(row.last_value), step=row.last_step, at=from_micros(row.last_at))
 
 
 def _name(row: sa.Row[Any]) -> str:

@@ -54,6 +54,8 @@ from tidegate.predictions.service import Predictions
 from tidegate.rollouts.acts import Acts
 from tidegate.rollouts.service import Rollouts
 from tidegate.rollouts.store import SqlRollouts
+from tidegate.runs.experiment_store import SqlExperiments
+from tidegate.runs.experiments import Experiments
 from tidegate.runs.search_store import SqlRunSearch
 from tidegate.runs.service import Runs
 from tidegate.runs.store import SqlRuns
@@ -122,6 +124,7 @@ class LocalWorkspace(Workspace):
         )
         services: list[Service] = [
             Data(store=SqlData(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
+            Experiments(store=SqlExperiments(catalog), clock=clock, ids=ids, facts=facts),
             Runs(
                 store=SqlRuns(catalog),
                 searches=SqlRunSearch(catalog),

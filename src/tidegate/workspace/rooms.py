@@ -20,6 +20,7 @@ from tidegate.monitors.service import Monitors
 from tidegate.pipelines.service import Pipelines
 from tidegate.predictions.service import Predictions
 from tidegate.rollouts.service import Rollouts
+from tidegate.runs.experiments import Experiments
 from tidegate.runs.service import Runs
 
 S = TypeVar("S", bound=Service)
@@ -27,8 +28,8 @@ S = TypeVar("S", bound=Service)
 SERVICES: dict[str, type[Service]] = {
     service.room: service
     for service in (
-        Data, Runs, Features, Models, Gates, Pipelines, Predictions, Endpoints, Monitors, Rollouts, Incidents, People,
-        Approvals, AuditLog, Retraining, Loop,
+        Data, Experiments, Runs, Features, Models, Gates, Pipelines, Predictions, Endpoints, Monitors, Rollouts,
+        Incidents, People, Approvals, AuditLog, Retraining, Loop,
     )
 }  # fmt: skip
 """Every service by its room: attribute of the workspace, command group, collection in the path."""
@@ -50,8 +51,13 @@ class Workspace:
         return self._room(Data)
 
     @property
+    def experiments(self) -> Experiments:
+        """Groups of runs."""
+        return self._room(Experiments)
+
+    @property
     def runs(self) -> Runs:
-        """Experiments and runs."""
+        """Runs of experiments."""
         return self._room(Runs)
 
     @property

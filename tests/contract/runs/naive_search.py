@@ -71,6 +71,8 @@ def values_of(field: Field, run: Run, series: Series) -> list[Any]:
             return [to_micros(run.started_at)]
         case Attribute("ended_at"):
             return [] if run.ended_at is None else [to_micros(run.ended_at)]
+        case Attribute("parent"):
+            return [] if run.parent is None else [run.parent]
         case Attribute(name):
             return [getattr(run, name)]
         case MetricValue(name, aggregate):
@@ -149,14 +151,23 @@ PATTERNS += [LONG + "%", "\\a", "", "%%", "[ab]", "日_", "a\nb"]
 TEXT_FIELDS = st.one_of(
     NAMES.map(Param),
     NAMES.map(Tag),
-    st.sampled_from([Attribute("experiment"), Attribute("error"), Dataset("name"), Dataset("label")]),
+    st.sampled_from([Attribute(name) for name in ("experiment", "error", "name")]),
+    st.sampled_from([Dataset("name"), Dataset("label")]),
 )
 NUMBER_FIELDS = st.one_of(
     st.builds(MetricValue, NAMES, st.sampled_from(["last", "min", "max"])),
     NAMES.map(lambda name: Param(name, number=True)),
 )
 INSTANT_FIELDS = st.sampled_from([Attribute("started_at"), Attribute("ended_at")])
-PRESENT_FIELDS = st.one_of(NAMES.map(Param), NAMES.map(Tag), NUMBER_FIELDS, st.just(Attribute("ended_at")))
+OPTIONAL_FIELDS = st.sampled_from([Attribute("ended_at"), Attribute("parent")])
+PRESENT_FIELDS = st.one_of(NAMES.map(Param), NAMES.map(Tag), NUMBER_FIELDS, OPTIONAL_FIELDS)
+ORDER_FIELDS = st.one_of(
+    NAMES.map(Param),
+    NAMES.map(Tag),
+    NUMBER_FIELDS,
+    INSTANT_FIELDS,
+    st.sampled_from([Attribute("experiment"), Attribute("name")]),
+)
 
 
 def _terms(instants: Sequence[int], labels: Sequence[str]) -> st.SearchStrategy[Term]:
@@ -191,7 +202,7 @@ def filters(instants: Sequence[int], labels: Sequence[str]) -> st.SearchStrategy
 
 
 ORDERS = st.lists(
-    st.builds(OrderKey, st.one_of(NAMES.map(Param), NAMES.map(Tag), NUMBER_FIELDS, INSTANT_FIELDS), st.booleans()),
+    st.builds(OrderKey, ORDER_FIELDS, st.booleans()),
     max_size=2,
 )
 

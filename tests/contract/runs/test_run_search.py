@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.contract.runs import naive_search as naive
 from tidegate.kernel.clock import to_micros
-from tidegate.kernel.errors import Invalid
+from tidegate.kernel.errors import Invalid, NotFound
 from tidegate.runs.records import Metric, Run
 from tidegate.runs.search.order import TIE_BREAK
 from tidegate.runs.search.parser import parse_filter
@@ -34,6 +34,8 @@ def make_run(workspace: Workspace, chance: random.Random, series: Series, inputs
     some = lambda pool: {name: chance.choice(pool) for name in ("a", "b b") if chance.random() < 0.8}  # noqa: E731
     run = workspace.runs.create(
         chance.choice(["early", "late"]),
+        name=chance.choice(["", "É a", "early", "Late"]),
+        parent=chance.choice(["", next(iter(series), ("",))[0]]),
         params=some(naive.PARAMS),
         tags=some(naive.TEXTS),
         inputs=tuple(one for one in inputs if chance.random() < 0.5),
@@ -210,6 +212,13 @@ def test_runs_are_searched_from_everywhere(workspace: Workspace, acting: Callabl
     assert [run.id for run in [*page.items, *rest.items]] == made["odd"]
     assert rest.next is None
     assert [run.id for run in viewer.runs.search(limit=2).items] == [made["odd"][2], made["even"][2]]
+    workspace.runs.delete(made["odd"][0])
+    assert [viewer.runs.count(state=state) for state in ("active", "deleted", "all")] == [5, 1, 6]
+    workspace.experiments.delete("even")
+    assert [run.id for run in viewer.runs.search(order_by=("start_time",)).items] == made["odd"][1:]
+    assert viewer.runs.count("experiment = 'even'", state="deleted") == 3
+    with pytest.raises(NotFound, match="no experiment 'neither'"):
+        viewer.runs.search(experiments=("neither",))
     with pytest.raises(Invalid, match="filter, character 3: expected an operator"):
         viewer.runs.search("id")
     with pytest.raises(Invalid, match="cursor belongs to another"):

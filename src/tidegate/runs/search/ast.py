@@ -6,7 +6,9 @@ import msgspec
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">="]
 Aggregate = Literal["last", "min", "max"]
-AttributeName = Literal["id", "experiment", "status", "actor", "error", "started_at", "ended_at"]
+AttributeName = Literal[
+    "id", "name", "experiment", "experiment_id", "parent", "status", "actor", "error", "started_at", "ended_at"
+]
 DatasetPart = Literal["name", "digest", "label"]
 
 Operand = str | float | int

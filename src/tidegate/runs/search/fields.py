@@ -21,7 +21,10 @@ SECTIONS: Final[dict[str, Section]] = {
 
 ATTRIBUTES: Final[dict[str, AttributeName]] = {
     "id": "id",
+    "name": "name",
     "experiment": "experiment",
+    "experiment_id": "experiment_id",
+    "parent": "parent",
     "status": "status",
     "actor": "actor",
     "error": "error",
@@ -33,6 +36,10 @@ ATTRIBUTES: Final[dict[str, AttributeName]] = {
 MLFLOW_ATTRIBUTES: Final[dict[str, AttributeName]] = {
     "run_id": "id",
     "run id": "id",
+    "run_name": "name",
+    "run name": "name",
+    "Run name": "name",
+    "Run Name": "name",
     "status": "status",
     "user_id": "actor",
     "start_time": "started_at",
@@ -42,7 +49,7 @@ MLFLOW_ATTRIBUTES: Final[dict[str, AttributeName]] = {
 }
 """Attributes by MLflow's names; times are milliseconds since 1970."""
 
-NULLABLE: Final[tuple[AttributeName, ...]] = ("ended_at",)
+NULLABLE: Final[tuple[AttributeName, ...]] = ("parent", "ended_at")
 INSTANTS: Final[tuple[AttributeName, ...]] = ("started_at", "ended_at")
 DATASETS: Final[dict[str, DatasetPart]] = {"name": "name", "digest": "digest", "label": "label"}
 

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -15,6 +15,10 @@ from tidegate.runs.search.fields import value_kind
 from tidegate.runs.search.projection import Projection
 
 _KINDS: Final[dict[str, type]] = {"number": float, "instant": int, "text": str}
+
+
+State = Literal["active", "deleted", "all"]
+"""A run is deleted when it, or its experiment, was."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -32,8 +36,10 @@ class Search(msgspec.Struct, frozen=True):
     """Which runs are searched for, and in which order; the tie-break is among its keys."""
 
     where: Term
-    experiments: tuple[str, ...]
-    order: tuple[OrderKey, ...]
+    experiments: tuple[str, ...] = ()
+    """Ids; without any, all."""
+    state: State = "active"
+    order: tuple[OrderKey, ...] = ()
 
 
 class RunSearch(Protocol):

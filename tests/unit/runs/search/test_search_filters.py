@@ -48,6 +48,8 @@ MLFLOW: list[tuple[str, Term]] = [
     ("status = 'FINISHED'", Comparison(Attribute("status"), "=", "finished")),
     ("attributes.status IN ('FAILED', 'running')", Membership(Attribute("status"), ("failed", "running"))),
     ("attr.run_id NOT IN ('a')", Membership(Attribute("id"), ("a",), negated=True)),
+    ("attributes.`Run name` ILIKE 'a%'", Match(Attribute("name"), "a%", ignore_case=True)),
+    ("run_name = 'X'", Comparison(Attribute("name"), "=", "X")),
     ("run.user_id LIKE 'a%'", Match(Attribute("actor"), "a%")),
     ("start_time > 1385510400000", Comparison(Attribute("started_at"), ">", 1385510400000000)),
     ("attribute.end_time <= 1385510400000.5", Comparison(Attribute("ended_at"), "<=", 1385510400000500)),
@@ -79,6 +81,7 @@ BEYOND: list[tuple[str, Term]] = [
     ("experiment = 'late'", Comparison(Attribute("experiment"), "=", "late")),
     ("started_at > '2013-11-27T00:00:00Z'", Comparison(Attribute("started_at"), ">", 1385510400000000)),
     ("end_time IS NULL", Presence(Attribute("ended_at"), present=False)),
+    ("parent IS NOT NULL", Presence(Attribute("parent"), present=True)),
     ("datasets.label = 'flights/3'", Comparison(Dataset("label"), "=", "flights/3")),
 ]
 

@@ -11,6 +11,8 @@ depends_on: tuple[str, ...] | None = None
 
 def upgrade() -> None:
     """Take the step."""
+    _experiment()
+    _experiment_tag()
     _run()
     _run_artifact()
     _run_input()
@@ -20,14 +22,52 @@ def upgrade() -> None:
     _run_tag()
 
 
+def _experiment() -> None:
+    op.create_table(
+        "experiment",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=500), nullable=False),
+        sa.Column("by", sa.String(length=128), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("deleted_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_experiment")),
+        info={"room": "runs"},
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "ux_experiment_name",
+        "experiment",
+        ["name"],
+        unique=True,
+        sqlite_where=sa.text("deleted_at IS NULL"),
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    )
+
+
+def _experiment_tag() -> None:
+    op.create_table(
+        "experiment_tag",
+        sa.Column("experiment_id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=250), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("experiment_id", "name", name=op.f("pk_experiment_tag")),
+        info={"room": "runs"},
+        sqlite_autoincrement=True,
+    )
+
+
 def _run() -> None:
     op.create_table(
         "run",
         sa.Column("id", sa.String(length=32), nullable=False),
-        sa.Column("experiment", sa.String(length=128), nullable=False),
+        sa.Column("name", sa.String(length=250), nullable=False),
+        sa.Column("experiment_id", sa.String(length=32), nullable=False),
+        sa.Column("parent", sa.String(length=32), nullable=True),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=False),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.Column("deleted_at", sa.BigInteger(), nullable=True),
         sa.Column("actor", sa.String(length=128), nullable=False),
         sa.Column("error", sa.Text(), nullable=False),
         sa.Column("code", sa.LargeBinary(), nullable=False),
@@ -36,8 +76,9 @@ def _run() -> None:
         info={"room": "runs"},
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_run_experiment_id", "run", ["experiment", "id"], unique=False)
-    op.create_index("ix_run_experiment_started_at", "run", ["experiment", "started_at"], unique=False)
+    op.create_index("ix_run_experiment_id", "run", ["experiment_id", "id"], unique=False)
+    op.create_index("ix_run_experiment_started_at", "run", ["experiment_id", "started_at"], unique=False)
+    op.create_index("ix_run_parent", "run", ["parent"], unique=False)
     op.create_index("ix_run_started_at", "run", ["started_at"], unique=False)
 
 

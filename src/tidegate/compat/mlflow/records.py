@@ -1,0 +1,138 @@
+"""What the protocol's requests hold. Fields that are not named here are ignored, as MLflow ignores them."""
+
+import msgspec
+
+from tidegate.kernel.real import Real
+
+MOST_METRICS, MOST_PARAMS, MOST_TAGS, MOST_ENTITIES = 1000, 100, 100, 1000
+"""In one batch."""
+
+
+class KeyValue(msgspec.Struct, frozen=True):
+    """A parameter or a tag."""
+
+    key: str
+    value: str = ""
+
+
+class MetricIn(msgspec.Struct, frozen=True):
+    """A measurement; the timestamp in milliseconds."""
+
+    key: str
+    value: Real
+    timestamp: int
+    step: int = 0
+
+
+class CreateExperiment(msgspec.Struct, frozen=True):
+    """Of ``experiments/create``. Where artifacts go is not the client's to say."""
+
+    name: str
+    artifact_location: str = ""
+    tags: list[KeyValue] = []
+
+
+class ByExperiment(msgspec.Struct, frozen=True):
+    """Names an experiment by its id."""
+
+    experiment_id: str
+
+
+class ByExperimentName(msgspec.Struct, frozen=True):
+    """Names an experiment by its name."""
+
+    experiment_name: str
+
+
+class UpdateExperiment(msgspec.Struct, frozen=True):
+    """Of ``experiments/update``."""
+
+    experiment_id: str
+    new_name: str = ""
+
+
+class ExperimentTag(msgspec.Struct, frozen=True):
+    """A tag of an experiment."""
+
+    experiment_id: str
+    key: str
+    value: str = ""
+
+
+class SearchExperiments(msgspec.Struct, frozen=True):
+    """Of ``experiments/search``."""
+
+    max_results: int = 1000
+    page_token: str = ""
+    filter: str = ""
+    order_by: list[str] = []
+    view_type: str = "ACTIVE_ONLY"
+
+
+class CreateRun(msgspec.Struct, frozen=True):
+    """Of ``runs/create``; the start in milliseconds."""
+
+    experiment_id: str = "0"
+    user_id: str = ""
+    run_name: str = ""
+    start_time: int | None = None
+    tags: list[KeyValue] = []
+
+
+class ByRun(msgspec.Struct, frozen=True):
+    """Names a run, by either of the names that the protocol has for its id."""
+
+    run_id: str = ""
+    run_uuid: str = ""
+
+    @property
+    def id(self) -> str:
+        """The id."""
+        return self.run_id or self.run_uuid
+
+
+class UpdateRun(ByRun, frozen=True):
+    """Of ``runs/update``; the end in milliseconds."""
+
+    status: str = ""
+    end_time: int | None = None
+    run_name: str = ""
+
+
+class RunTag(ByRun, frozen=True, kw_only=True):
+    """A tag of a run, or a parameter."""
+
+    key: str
+    value: str = ""
+
+
+class RunMetric(ByRun, frozen=True, kw_only=True):
+    """Of ``runs/log-metric``."""
+
+    key: str
+    value: Real
+    timestamp: int
+    step: int = 0
+
+
+class LogBatch(ByRun, frozen=True):
+    """Of ``runs/log-batch``."""
+
+    metrics: list[MetricIn] = []
+    params: list[KeyValue] = []
+    tags: list[KeyValue] = []
+
+
+class MetricHistory(ByRun, frozen=True, kw_only=True):
+    """Of ``metrics/get-history``."""
+
+    metric_key: str
+    max_results: int = 25_000
+    page_token: str = ""
+
+
+class ListArtifacts(ByRun, frozen=True):
+    """Of ``artifacts/list``."""
+
+    path: str = ""
+    page_token: str = ""

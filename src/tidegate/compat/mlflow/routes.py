@@ -1,0 +1,156 @@
+"""The protocol's paths at the server's root: ``/api`` and ``/ajax-api``, versions 2.0 and 3.0."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_origin, get_type_hints
+
+import msgspec
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from tidegate.compat.mlflow import records
+from tidegate.compat.mlflow.errors import NoSuchEndpoint, told
+from tidegate.compat.mlflow.experiments import ExperimentCalls
+from tidegate.compat.mlflow.runs import RunCalls
+from tidegate.endpoints.asgi import named
+from tidegate.endpoints.body import check_json, read_body
+from tidegate.kernel import wire
+from tidegate.kernel.context import Call, current
+from tidegate.kernel.errors import Invalid
+from tidegate.kernel.identity import Authenticator
+
+if TYPE_CHECKING:
+    from tidegate.workspace import LocalWorkspace
+
+ANY_METHOD: Final = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]
+
+
+class _Known(NamedTuple):
+    """A path that is answered: by whom, and what it reads."""
+
+    answer: Callable[[Any], dict[str, Any]]
+    request: type[msgspec.Struct]
+
+
+class _Nothing(msgspec.Struct, frozen=True):
+    """A request without fields."""
+
+
+def mlflow_routes(workspace: "LocalWorkspace", authenticator: Authenticator) -> list[BaseRoute]:
+    """Everything of the protocol for a workspace."""
+    return MlflowRest(workspace, authenticator).routes()
+
+
+class MlflowRest:
+    """Answers the protocol's requests; every error, whatever it is, reads ``{"error_code": …, "message": …}``.
+
+    Whatever is not answered is ``ENDPOINT_NOT_FOUND``. Roles are those of the operations behind a call.
+    """
+
+    def __init__(self, workspace: "LocalWorkspace", authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
+        self._body_bytes = workspace.settings.body_megabytes << 20
+        self._known = _known(ExperimentCalls(workspace.experiments), RunCalls(workspace.runs))
+
+    def routes(self) -> list[BaseRoute]:
+        """Both prefixes, both versions."""
+        roots = [f"/{prefix}/{version}" for prefix in ("api", "ajax-api") for version in ("2.0", "3.0")]
+        return [Route(f"{root}/{{path:path}}", self.handle, methods=ANY_METHOD) for root in roots]
+
+    async def handle(self, request: Request) -> Response:
+        """One request."""
+        try:
+            body = await self._answer(request)
+        except Exception as error:  # noqa: BLE001 - the edge: whatever fails is answered in one form
+            status, body = told(named(error, f"{request.method} {request.url.path[:200]}"))
+            return Response(body, status, media_type="application/json")
+        return Response(body, media_type="application/json")
+
+    async def _answer(self, request: Request) -> bytes:
+        call = await to_thread.run_sync(self._authenticator.identify, request.headers)
+        path = str(request.path_params["path"])
+        known = self._known.get((request.method, path))
+        if known is None:
+            raise NoSuchEndpoint(f"{request.method} {request.url.path[:200]} is not answered by this server")
+        if request.method == "GET":
+            given = _query(request, known.request)
+        else:
+            raw = await read_body(request.receive, request.headers, self._body_bytes)
+            if raw:
+                check_json(request.headers)
+            given = wire.decode(raw, dict[str, Any]) if raw else {}
+        asked = _converted(given, known.request)
+        return await to_thread.run_sync(_run, call, lambda: msgspec.json.encode(known.answer(asked)))
+
+
+def _run(call: Call, work: Callable[[], bytes]) -> bytes:
+    token = current.set(call)
+    try:
+        return work()
+    finally:
+        current.reset(token)
+
+
+def _query(request: Request, kind: type[msgspec.Struct]) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    given: dict[str, Any] = {}
+    for name in request.query_params:
+        values = request.query_params.getlist(name)
+        given[name] = values if get_origin(hints.get(name)) is list else values[-1]
+    return given
+
+
+def _converted(given: dict[str, Any], kind: type[msgspec.Struct]) -> msgspec.Struct:
+    """Leniently, as MLflow reads: numbers may be texts. Absent required fields are named as MLflow names them."""
+    required = [field.name for field in msgspec.structs.fields(kind) if field.required]
+    absent = next((name for name in required if given.get(name) is None), None)
+    if absent is not None:
+        raise Invalid(f"Missing value for required parameter '{absent}'", field=absent)
+    there = {name: value for name, value in given.items() if value is not None}
+    converted: msgspec.Struct = wire.convert(there, kind, "request", strict=False)
+    return converted
+
+
+def _server_info(_asked: _Nothing) -> dict[str, Any]:
+    """What the client asks first: what this server has beside the protocol's core."""
+    return {
+        "store_type": "SqlStore",
+        "workspaces_enabled": False,
+        "trace_archival_enabled": False,
+        "multipart_uploads_enabled": False,
+        "multipart_downloads_enabled": False,
+        "features_enabled": [],
+    }
+
+
+def _known(experiments: ExperimentCalls, runs: RunCalls) -> dict[tuple[str, str], _Known]:
+    posts: dict[str, _Known] = {
+        "experiments/create": _Known(experiments.create, records.CreateExperiment),
+        "experiments/search": _Known(experiments.search, records.SearchExperiments),
+        "experiments/update": _Known(experiments.update, records.UpdateExperiment),
+        "experiments/delete": _Known(experiments.delete, records.ByExperiment),
+        "experiments/restore": _Known(experiments.restore, records.ByExperiment),
+        "experiments/set-experiment-tag": _Known(experiments.set_tag, records.ExperimentTag),
+        "experiments/delete-experiment-tag": _Known(experiments.delete_tag, records.ExperimentTag),
+        "runs/create": _Known(runs.create, records.CreateRun),
+        "runs/update": _Known(runs.update, records.UpdateRun),
+        "runs/delete": _Known(runs.delete, records.ByRun),
+        "runs/restore": _Known(runs.restore, records.ByRun),
+        "runs/set-tag": _Known(runs.set_tag, records.RunTag),
+        "runs/delete-tag": _Known(runs.delete_tag, records.RunTag),
+        "runs/log-parameter": _Known(runs.log_parameter, records.RunTag),
+        "runs/log-metric": _Known(runs.log_metric, records.RunMetric),
+        "runs/log-batch": _Known(runs.log_batch, records.LogBatch),
+    }
+    gets: dict[str, _Known] = {
+        "experiments/get": _Known(experiments.get, records.ByExperiment),
+        "experiments/get-by-name": _Known(experiments.get_by_name, records.ByExperimentName),
+        "experiments/search": _Known(experiments.search, records.SearchExperiments),
+        "runs/get": _Known(runs.get, records.ByRun),
+        "metrics/get-history": _Known(runs.history, records.MetricHistory),
+        "artifacts/list": _Known(runs.list_artifacts, records.ListArtifacts),
+        "server-info": _Known(_server_info, _Nothing),
+    }
+    known = {("POST", f"mlflow/{path}"): each for path, each in posts.items()}
+    return known | {("GET", f"mlflow/{path}"): each for path, each in gets.items()}

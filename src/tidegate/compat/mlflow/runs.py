@@ -1,0 +1,159 @@
+"""The protocol's runs, and what is logged to them."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from tidegate.compat.mlflow import records
+from tidegate.compat.mlflow.views import PARENT, RUN_NAME, STATUSES, metric_view, moment_of, run_view
+from tidegate.kernel.errors import Invalid, NotFound
+from tidegate.runs.records import ENDED, Metric, Run, Status
+from tidegate.runs.service import Runs
+
+MOST_POINTS: Final = 25_000
+_STATUSES: Final[dict[str, Status]] = {spelling: status for status, spelling in STATUSES.items()}
+
+
+class RunCalls:
+    """Answers the calls under ``runs/``, ``metrics/`` and ``artifacts/``."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+
+    def create(self, asked: records.CreateRun) -> dict[str, Any]:
+        """A new run, which runs."""
+        tags = {tag.key: tag.value for tag in asked.tags}
+        run = self._runs.create(
+            asked.experiment_id,
+            name=asked.run_name or tags.get(RUN_NAME, ""),
+            parent=self._known(tags.get(PARENT, "")),
+            started_at=moment_of(asked.start_time, "start_time"),
+            tags=tags,
+        )
+        return {"run": run_view(run)}
+
+    def get(self, asked: records.ByRun) -> dict[str, Any]:
+        """One, with the latest measurements."""
+        return {"run": run_view(self._run(asked))}
+
+    def update(self, asked: records.UpdateRun) -> dict[str, Any]:
+        """Another status, end or name."""
+        run = self._run(asked)
+        if asked.status:
+            if asked.status not in _STATUSES:
+                raise Invalid(f"status {asked.status[:40]!r} is none of {', '.join(_STATUSES)}", field="status")
+            status = _STATUSES[asked.status]
+            if status in ENDED:
+                if run.status in ENDED:
+                    self._runs.resume(run.id)
+                self._runs.finish(run.id, status=status, ended_at=moment_of(asked.end_time, "end_time"))  # type: ignore[arg-type]
+            elif status != run.status:
+                self._runs.resume(run.id, status=status)  # type: ignore[arg-type]
+        if asked.run_name:
+            self._rename(run.id, asked.run_name)
+        return {"run_info": run_view(self._run(asked))["info"]}
+
+    def delete(self, asked: records.ByRun) -> dict[str, Any]:
+        """Delete one."""
+        self._runs.delete(self._run(asked).id)
+        return {}
+
+    def restore(self, asked: records.ByRun) -> dict[str, Any]:
+        """Restore one."""
+        self._runs.restore(self._run(asked).id)
+        return {}
+
+    def set_tag(self, asked: records.RunTag) -> dict[str, Any]:
+        """Set a tag; that of the name names the run, too."""
+        if asked.key == RUN_NAME:
+            self._rename(_id(asked), asked.value)
+        else:
+            self._runs.log(_id(asked), tags={asked.key: asked.value}, late=True)
+        return {}
+
+    def delete_tag(self, asked: records.RunTag) -> dict[str, Any]:
+        """Delete a tag."""
+        self._runs.delete_tag(_id(asked), name=asked.key)
+        return {}
+
+    def log_parameter(self, asked: records.RunTag) -> dict[str, Any]:
+        """Keep a parameter."""
+        self._runs.log(_id(asked), params={asked.key: asked.value}, late=True)
+        return {}
+
+    def log_metric(self, asked: records.RunMetric) -> dict[str, Any]:
+        """Keep a measurement."""
+        self._runs.log(_id(asked), metrics=_metrics([asked]), late=True)
+        return {}
+
+    def log_batch(self, asked: records.LogBatch) -> dict[str, Any]:
+        """Keep all of it, or nothing."""
+        counts = (
+            ("metrics", len(asked.metrics), records.MOST_METRICS),
+            ("params", len(asked.params), records.MOST_PARAMS),
+            ("tags", len(asked.tags), records.MOST_TAGS),
+            ("entities", len(asked.metrics) + len(asked.params) + len(asked.tags), records.MOST_ENTITIES),
+        )
+        for what, count, most in counts:
+            if count > most:
+                raise Invalid(
+                    f"A batch logging request can contain at most {most} {what}. Got {count} {what}. "
+                    "Please split up the batch and try again",
+                    field=what,
+                )
+        params: dict[str, Any] = {}
+        for one in asked.params:
+            if params.setdefault(one.key, one.value) != one.value:
+                raise Invalid(f"Duplicate parameter keys have been submitted: {one.key}", field="params")
+        tags = {tag.key: tag.value for tag in asked.tags}
+        self._runs.log(_id(asked), params=params, metrics=_metrics(asked.metrics), tags=tags, late=True)
+        return {}
+
+    def history(self, asked: records.MetricHistory) -> dict[str, Any]:
+        """Every measurement of a metric."""
+        limit = min(max(asked.max_results, 1), MOST_POINTS)
+        page = self._runs.history(_id(asked), name=asked.metric_key, limit=min(limit, 1000), cursor=asked.page_token)
+        answer: dict[str, Any] = {"metrics": [metric_view(metric) for metric in page.items]}
+        return answer | ({"next_page_token": page.next} if page.next else {})
+
+    def list_artifacts(self, asked: records.ListArtifacts) -> dict[str, Any]:
+        """What lies at a path of the run's artifacts: files and folders, one level."""
+        run = self._run(asked)
+        prefix = f"{asked.path.strip('/')}/" if asked.path.strip("/") else ""
+        files: dict[str, dict[str, Any]] = {}
+        for artifact in run.artifacts:
+            if artifact.name.startswith(prefix):
+                first, _, rest = artifact.name[len(prefix) :].partition("/")
+                path = prefix + first
+                files[path] = (
+                    {"path": path, "is_dir": True}
+                    if rest
+                    else {"path": path, "is_dir": False, "file_size": artifact.bytes}
+                )
+        root = run_view(run)["info"]["artifact_uri"]
+        return {"root_uri": root, "files": [files[path] for path in sorted(files)]}
+
+    def _run(self, asked: records.ByRun) -> Run:
+        return self._runs.get(_id(asked))
+
+    def _known(self, parent: str) -> str:
+        """The parent, if there is such a run: the protocol keeps any text in that tag."""
+        try:
+            return self._runs.get(parent).id if parent else ""
+        except NotFound:
+            return ""
+
+    def _rename(self, run_id: str, name: str) -> None:
+        self._runs.rename(run_id, name=name)
+        self._runs.log(run_id, tags={RUN_NAME: name}, late=True)
+
+
+def _id(asked: records.ByRun) -> str:
+    if not asked.id:
+        raise Invalid("Missing value for required parameter 'run_id'", field="run_id")
+    return asked.id
+
+
+def _metrics(given: Sequence[records.MetricIn | records.RunMetric]) -> tuple[Metric, ...]:
+    return tuple(
+        Metric(name=one.key, value=one.value, step=one.step, at=moment_of(one.timestamp, "timestamp")) for one in given
+    )

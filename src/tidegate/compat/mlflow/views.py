@@ -1,0 +1,97 @@
+"""Experiments, runs and measurements as the protocol shows them. Moments are milliseconds; 64-bit integers numbers."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from tidegate.kernel.clock import from_micros, to_micros
+from tidegate.runs.records import Experiment, Metric, Run, RunInput, Status
+
+RUN_NAME: Final = "mlflow.runName"
+PARENT: Final = "mlflow.parentRunId"
+
+STATUSES: Final[dict[Status, str]] = {
+    "running": "RUNNING",
+    "scheduled": "SCHEDULED",
+    "finished": "FINISHED",
+    "failed": "FAILED",
+    "killed": "KILLED",
+}
+
+
+def millis(moment: datetime | None) -> int | None:
+    """A moment as the protocol has it."""
+    return None if moment is None else to_micros(moment) // 1000
+
+
+def moment_of(milliseconds: int | None, field: str) -> datetime | None:
+    """A moment from the protocol. Raises `Invalid` for one that is no date."""
+    return None if milliseconds is None else from_micros(milliseconds * 1000)
+
+
+def experiment_view(experiment: Experiment) -> dict[str, Any]:
+    """An experiment."""
+    return {
+        "experiment_id": experiment.id,
+        "name": experiment.name,
+        "artifact_location": f"mlflow-artifacts:/{experiment.id}",
+        "lifecycle_stage": "deleted" if experiment.deleted_at is not None else "active",
+        "last_update_time": millis(experiment.updated_at),
+        "creation_time": millis(experiment.created_at),
+        "tags": pairs(experiment.tags),
+    }
+
+
+def run_view(run: Run) -> dict[str, Any]:
+    """A run with the latest measurements."""
+    name = run.name or run.id[-8:]
+    own = {RUN_NAME: name} | ({PARENT: run.parent} if run.parent else {})
+    return {
+        "info": {
+            "run_id": run.id,
+            "run_uuid": run.id,
+            "run_name": name,
+            "experiment_id": run.experiment_id,
+            "user_id": run.actor,
+            "status": STATUSES[run.status],
+            "start_time": millis(run.started_at),
+            **({"end_time": millis(run.ended_at)} if run.ended_at is not None else {}),
+            "artifact_uri": f"mlflow-artifacts:/{run.experiment_id}/{run.id}/artifacts",
+            "lifecycle_stage": "deleted" if run.deleted_at is not None else "active",
+        },
+        "data": {
+            "metrics": [metric_view(metric) for metric in run.latest],
+            "params": [{"key": name, "value": _text(value)} for name, value in run.params.items()],
+            "tags": pairs(own | run.tags),
+        },
+        "inputs": {"dataset_inputs": [_input(one) for one in run.inputs]},
+    }
+
+
+def metric_view(metric: Metric) -> dict[str, Any]:
+    """A measurement."""
+    return {"key": metric.name, "value": spelt(metric.value), "timestamp": millis(metric.at), "step": metric.step}
+
+
+def spelt(value: float) -> float | str:
+    """A number, or the text by which JSON has it."""
+    if value != value:
+        return "NaN"
+    if value in (float("inf"), float("-inf")):
+        return "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def pairs(texts: dict[str, str]) -> list[dict[str, str]]:
+    """Tags."""
+    return [{"key": name, "value": text} for name, text in texts.items()]
+
+
+def _input(given: RunInput) -> dict[str, Any]:
+    """A dataset version of ours. The protocol has 36 characters for a digest."""
+    source = {"source_type": "tidegate", "source": f"tidegate:{given.digest}"}
+    dataset = {"name": given.label, "digest": given.digest[:36], **source}
+    return {"dataset": dataset, "tags": []}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else str(value)
