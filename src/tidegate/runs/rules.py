@@ -1,10 +1,9 @@
-"""What a run may be told, and which of several measurements is the latest: pure functions."""
+"""What a run may be told: pure functions."""
 
 import math
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from tidegate.kernel.clock import to_micros
 from tidegate.kernel.errors import Invalid
 from tidegate.runs.records import Metric, Run, Value
 
@@ -73,16 +72,6 @@ def spelt_params(params: Mapping[str, object]) -> dict[str, Value]:
     return {name: _spelt(value) for name, value in params.items()}
 
 
-def latest(metrics: Iterable[Metric]) -> dict[str, Metric]:
-    """The latest measurement of each name: of the greatest step, then time, then value; NaN is below every number."""
-    found: dict[str, Metric] = {}
-    for metric in metrics:
-        known = found.get(metric.name)
-        if known is None or _rank(metric) >= _rank(known):
-            found[metric.name] = metric
-    return found
-
-
 def told(name: str, error: BaseException) -> str:
     """An error as a failed run keeps it."""
     text = f"{name}: {error}" if str(error) else name
@@ -99,11 +88,6 @@ def code_label(run: Run) -> str:
     """What people call the code of a run: the commit, shortened, and whether it was changed."""
     commit = (run.code.commit or "")[:12]
     return f"{commit}{' (changed)' if run.code.dirty else ''} {run.code.entry}".strip()[:256]
-
-
-def _rank(metric: Metric) -> tuple[int, int, int, float]:
-    at = to_micros(metric.at) if metric.at is not None else 0
-    return (metric.step, at, 0, 0.0) if math.isnan(metric.value) else (metric.step, at, 1, metric.value)
 
 
 def _spelt(value: object) -> Value:

@@ -27,6 +27,10 @@ from tidegate.runs.rules import (
     environment_label,
     spelt_params,
 )
+from tidegate.runs.search.order import TIE_BREAK, parse_order
+from tidegate.runs.search.paging import RunSearch, Search, State, decode_position, encode_position
+from tidegate.runs.search.parser import parse_filter
+from tidegate.runs.search.projection import parse_projection
 
 if TYPE_CHECKING:
     from tidegate.data.records import DatasetVersion
@@ -106,6 +110,7 @@ class Runs(Service):
         self,
         *,
         store: RunStore,
+        searches: RunSearch,
         objects: ObjectPlane,
         clock: BusinessClock,
         ids: IdFactory,
@@ -113,6 +118,7 @@ class Runs(Service):
         graph: Graph,
     ) -> None:
         self._store = store
+        self._searches = searches
         self._objects = objects
         self._clock = clock
         self._ids = ids
@@ -292,6 +298,39 @@ class Runs(Service):
         found = self._store.select(group, status, key[0] if key else "", page_size(limit) + 1, parent=parent)
         more = encode_cursor(found[limit - 1].id) if len(found) > limit else None
         return Page(found[:limit], more)
+
+    @operation("POST /runs/search", role="viewer", audit="none", transaction=False)
+    def search(
+        self,
+        filter: str = "",
+        *,
+        experiments: tuple[str, ...] = (),
+        state: State = "active",
+        order_by: tuple[str, ...] = (),
+        fields: tuple[str, ...] = (),
+        limit: int = 100,
+        cursor: str = "",
+    ) -> Page[Run]:
+        """Runs by what they hold, such as ``metrics.auc > 0.8 AND NOT params.depth < 3``, of some experiments or all.
+
+        ``experiments`` are ids or names. ``order_by`` holds keys such as ``metrics.max(auc) DESC``; then come the
+        newest first. ``fields`` names the parts to read (``params``, ``metrics.auc``, ``tags.mlflow.*``, ``inputs``,
+        ``artifacts``, ``code``, ``environment``, or only ``attributes``); without any, all.
+        """
+        order = (*parse_order(order_by), *TIE_BREAK)
+        search = Search(parse_filter(filter), self._experiment_ids(experiments), state, order)
+        after = decode_position(order, cursor)
+        found = self._searches.page(search, parse_projection(fields), after, page_size(limit) + 1)
+        more = encode_position(order, found[limit - 1][1]) if len(found) > limit else None
+        return Page([run for run, _ in found[:limit]], more)
+
+    @operation("POST /runs/count", role="viewer", audit="none", transaction=False)
+    def count(self, filter: str = "", *, experiments: tuple[str, ...] = (), state: State = "active") -> int:
+        """How many runs there are of which the filter is true, of some experiments or all."""
+        return self._searches.count(Search(parse_filter(filter), self._experiment_ids(experiments), state))
+
+    def _experiment_ids(self, experiments: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(self._experiments.get(one).id for one in experiments)
 
     def _require_open(self, run_id: str, *, late: bool = False) -> None:
         held = self._store.hold(run_id)

@@ -9,10 +9,14 @@ import sqlalchemy as sa
 
 from tidegate.kernel.clock import from_micros, to_micros
 from tidegate.runs.experiment_store import experiments
+from tidegate.runs.params import param_number, read_param, spell_param
 from tidegate.runs.records import Artifact, Code, Environment, Held, Metric, Run, RunInput, Value
-from tidegate.runs.rules import latest
+from tidegate.runs.series_store import SqlSeries, series, value_kept
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.schema import AutoKey, Micros, table
+
+HEAD = 64
+"""Characters of a text that are indexed."""
 
 runs = table(
     "run",
@@ -30,6 +34,8 @@ runs = table(
     sa.Column("environment", sa.LargeBinary, nullable=True),
     sa.Index("ix_run_experiment_id", "experiment_id", "id"),
     sa.Index("ix_run_parent", "parent"),
+    sa.Index("ix_run_started_at", "started_at"),
+    sa.Index("ix_run_experiment_started_at", "experiment_id", "started_at"),
     room="runs",
 )
 
@@ -37,7 +43,12 @@ run_params = table(
     "run_param",
     sa.Column("run_id", sa.String(32), primary_key=True),
     sa.Column("name", sa.String(250), primary_key=True),
-    sa.Column("value", sa.LargeBinary, nullable=False),
+    sa.Column("kind", sa.String(8), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("head", sa.String(HEAD), nullable=False),  # of the text: the whole of it is too long for an index
+    sa.Column("number", sa.Double, nullable=True),
+    sa.Index("ix_run_param_head", "name", "head", "run_id"),
+    sa.Index("ix_run_param_number", "name", "number", "run_id"),
     room="runs",
 )
 
@@ -53,21 +64,13 @@ measurements = table(
     room="runs",
 )
 
-latest_metrics = table(
-    "run_metric_latest",
-    sa.Column("run_id", sa.String(32), primary_key=True),
-    sa.Column("name", sa.String(250), primary_key=True),
-    sa.Column("step", sa.BigInteger, nullable=False),
-    sa.Column("at", Micros, nullable=False),
-    sa.Column("value", sa.Double, nullable=True),
-    room="runs",
-)
-
 run_tags = table(
     "run_tag",
     sa.Column("run_id", sa.String(32), primary_key=True),
     sa.Column("name", sa.String(250), primary_key=True),
     sa.Column("text", sa.Text, nullable=False),
+    sa.Column("head", sa.String(HEAD), nullable=False),
+    sa.Index("ix_run_tag_head", "name", "head", "run_id"),
     room="runs",
 )
 
@@ -91,7 +94,7 @@ run_artifacts = table(
 _SELECT = sa.select(runs, experiments.c.name.label("experiment")).join(
     experiments, experiments.c.id == runs.c.experiment_id
 )
-_PARTS = (run_params, latest_metrics, run_tags, run_inputs, run_artifacts)
+_PARTS = (run_params, series, run_tags, run_inputs, run_artifacts)
 
 
 class SqlRuns:
@@ -99,6 +102,7 @@ class SqlRuns:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._series = SqlSeries(catalog)
 
     def add(self, run: Run) -> None:
         """Insert a run."""
@@ -131,43 +135,25 @@ class SqlRuns:
         """Keep those that are new; returns the values kept of all that were given."""
         if not params:
             return {}
-        rows = [{"run_id": run_id, "name": name, "value": msgspec.json.encode(value)} for name, value in params.items()]
-        kept = sa.select(run_params.c.name, run_params.c.value).where(
+        rows = [_param(run_id, name, value) for name, value in params.items()]
+        kept = sa.select(run_params.c.name, run_params.c.kind, run_params.c.text).where(
             run_params.c.run_id == run_id, run_params.c.name.in_(list(params))
         )
         with self._catalog.connect() as connection:
             connection.execute(self._catalog.insert(run_params).on_conflict_do_nothing(), rows)
-            return {row.name: msgspec.json.decode(row.value) for row in connection.execute(kept)}
+            return {row.name: read_param(row.kind, row.text) for row in connection.execute(kept)}
 
     def add_metrics(self, run_id: str, metrics: Iterable[Metric]) -> None:
         """Add to the history and to the latest values."""
         measured = list(metrics)
-        newest = [_measured(run_id, metric) for metric in latest(measured).values()]
-        insert = self._catalog.insert(latest_metrics)
-        new, old = insert.excluded, latest_metrics.c
-        later = sa.or_(
-            new.step > old.step,
-            sa.and_(new.step == old.step, new.at > old.at),
-            sa.and_(
-                new.step == old.step,
-                new.at == old.at,
-                new.value.is_not(None),
-                sa.or_(old.value.is_(None), new.value > old.value),
-            ),
-        )
-        upsert = insert.on_conflict_do_update(
-            index_elements=[old.run_id, old.name],
-            set_={"step": new.step, "at": new.at, "value": new.value},
-            where=later,
-        )
+        self._series.add(run_id, measured)
         with self._catalog.connect() as connection:
             connection.execute(measurements.insert(), [_measured(run_id, metric) for metric in measured])
-            connection.execute(upsert, newest)
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags."""
-        rows = [{"run_id": run_id, "name": name, "text": text} for name, text in tags.items()]
-        self._upsert(run_tags, ("text",), rows)
+        rows = [{"run_id": run_id, "name": name, "text": text, "head": text[:HEAD]} for name, text in tags.items()]
+        self._upsert(run_tags, ("text", "head"), rows)
 
     def add_inputs(self, run_id: str, inputs: Iterable[RunInput]) -> None:
         """Add inputs."""
@@ -236,7 +222,7 @@ class SqlRuns:
             rows = connection.execute(query).all()
             ids = [row.id for row in rows]
             parts = {part: _by_run(connection, part, ids) for part in _PARTS}
-        return [_run(row, {part: found.get(row.id, []) for part, found in parts.items()}) for row in rows]
+        return [read_run(row, {part: found.get(row.id, []) for part, found in parts.items()}) for row in rows]
 
 
 def _by_run(connection: sa.Connection, part: sa.Table, ids: Sequence[str]) -> dict[str, list[sa.Row[Any]]]:
@@ -247,7 +233,12 @@ def _by_run(connection: sa.Connection, part: sa.Table, ids: Sequence[str]) -> di
     return found
 
 
-def _run(row: sa.Row[Any], parts: Mapping[sa.Table, Sequence[sa.Row[Any]]]) -> Run:
+NOT_READ = Code(absent="not asked for")
+
+
+def read_run(row: sa.Row[Any], parts: Mapping[sa.Table, Sequence[sa.Row[Any]]]) -> Run:
+    """A run of its row and of the rows of its parts; a part or column that was not read is empty."""
+    code, environment = getattr(row, "code", None), getattr(row, "environment", None)
     return Run(
         id=row.id,
         name=row.name,
@@ -260,14 +251,26 @@ def _run(row: sa.Row[Any], parts: Mapping[sa.Table, Sequence[sa.Row[Any]]]) -> R
         deleted_at=None if row.deleted_at is None else from_micros(row.deleted_at),
         actor=row.actor,
         error=row.error,
-        params={one.name: msgspec.json.decode(one.value) for one in parts[run_params]},
-        latest=tuple(_metric(one) for one in parts[latest_metrics]),
-        tags={one.name: one.text for one in parts[run_tags]},
-        inputs=tuple(RunInput(one.digest, one.label) for one in parts[run_inputs]),
-        artifacts=tuple(Artifact(one.name, one.digest, one.bytes) for one in parts[run_artifacts]),
-        code=msgspec.json.decode(row.code, type=Code),
-        environment=None if row.environment is None else msgspec.json.decode(row.environment, type=Environment),
+        params={one.name: read_param(one.kind, one.text) for one in parts.get(run_params, ())},
+        latest=tuple(_latest(one) for one in sorted(parts.get(series, ()), key=_name)),
+        tags={one.name: one.text for one in parts.get(run_tags, ())},
+        inputs=tuple(RunInput(one.digest, one.label) for one in parts.get(run_inputs, ())),
+        artifacts=tuple(Artifact(one.name, one.digest, one.bytes) for one in parts.get(run_artifacts, ())),
+        code=NOT_READ if code is None else msgspec.json.decode(code, type=Code),
+        environment=None if environment is None else msgspec.json.decode(environment, type=Environment),
     )
+
+
+def _param(run_id: str, name: str, value: Value) -> dict[str, Any]:
+    kind, text = spell_param(value)
+    return {
+        "run_id": run_id,
+        "name": name,
+        "kind": kind,
+        "text": text,
+        "head": text[:HEAD],
+        "number": param_number(value),
+    }
 
 
 def _measured(run_id: str, metric: Metric) -> dict[str, Any]:
@@ -278,6 +281,15 @@ def _measured(run_id: str, metric: Metric) -> dict[str, Any]:
 
 def _metric(row: sa.Row[Any]) -> Metric:
     return Metric(name=row.name, value=_value(row.value), step=row.step, at=from_micros(row.at))
+
+
+def _latest(row: sa.Row[Any]) -> Metric:
+    return Metric(name=row.name, value=value_kept(row.last_value), step=row.last_step, at=from_micros(row.last_at))
+
+
+def _name(row: sa.Row[Any]) -> str:
+    name: str = row.name
+    return name
 
 
 def _value(stored: float | None) -> float:

@@ -56,6 +56,7 @@ from tidegate.rollouts.service import Rollouts
 from tidegate.rollouts.store import SqlRollouts
 from tidegate.runs.experiment_store import SqlExperiments
 from tidegate.runs.experiments import Experiments
+from tidegate.runs.search_store import SqlRunSearch
 from tidegate.runs.service import Runs
 from tidegate.runs.store import SqlRuns
 from tidegate.storage.opening import open_storage
@@ -124,7 +125,15 @@ class LocalWorkspace(Workspace):
         services: list[Service] = [
             Data(store=SqlData(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
             Experiments(store=SqlExperiments(catalog), clock=clock, ids=ids, facts=facts),
-            Runs(store=SqlRuns(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
+            Runs(
+                store=SqlRuns(catalog),
+                searches=SqlRunSearch(catalog),
+                objects=storage.objects,
+                clock=clock,
+                ids=ids,
+                facts=facts,
+                graph=graph,
+            ),
             features,
             models,
             Gates(store=SqlGates(catalog), clock=clock, ids=ids, facts=facts, graph=graph),

@@ -1,12 +1,10 @@
-"""What a run may be told, and which measurement is the latest."""
+"""What a run may be told."""
 
 import math
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tidegate.kernel.errors import Invalid
 from tidegate.runs.records import Metric, Value
@@ -15,7 +13,6 @@ from tidegate.runs.rules import (
     check_metrics,
     check_params,
     check_tags,
-    latest,
     spelt_params,
     told,
 )
@@ -25,35 +22,6 @@ START = datetime(2013, 1, 1, tzinfo=UTC)
 
 def metric(value: float, step: int = 0, seconds: int = 0, name: str = "loss") -> Metric:
     return Metric(name=name, value=value, step=step, at=START + timedelta(seconds=seconds))
-
-
-@pytest.mark.parametrize(
-    ("winner", "loser"),
-    [
-        (metric(0.1, step=2), metric(0.9, step=1, seconds=9)),
-        (metric(0.1, seconds=2), metric(0.9, seconds=1)),
-        (metric(0.9), metric(0.1)),
-        (metric(-math.inf), metric(math.nan)),
-        (metric(math.nan, step=1), metric(math.inf)),
-    ],
-)
-def test_the_latest_is_of_the_greatest_step_then_time_then_value(winner: Metric, loser: Metric) -> None:
-    assert latest([winner, loser])["loss"] is winner
-    assert latest([loser, winner])["loss"] is winner
-
-
-@given(
-    st.permutations(
-        [metric(value, step, at) for value in (0.0, math.nan, math.inf) for step in (0, 1) for at in (0, 1)]
-    )
-)
-def test_law_2_the_latest_does_not_depend_on_the_order_of_arrival(arrived: list[Metric]) -> None:
-    found = latest(arrived)["loss"]
-    assert (found.step, found.value, found.at) == (1, math.inf, START + timedelta(seconds=1))
-
-
-def test_each_name_has_its_own_latest() -> None:
-    assert latest([metric(1), metric(2, name="auc")]).keys() == {"loss", "auc"}
 
 
 def test_parameters_are_spelt() -> None:

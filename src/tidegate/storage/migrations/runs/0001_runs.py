@@ -77,7 +77,9 @@ def _run() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_run_experiment_id", "run", ["experiment_id", "id"], unique=False)
+    op.create_index("ix_run_experiment_started_at", "run", ["experiment_id", "started_at"], unique=False)
     op.create_index("ix_run_parent", "run", ["parent"], unique=False)
+    op.create_index("ix_run_started_at", "run", ["started_at"], unique=False)
 
 
 def _run_artifact() -> None:
@@ -140,11 +142,16 @@ def _run_param() -> None:
         "run_param",
         sa.Column("run_id", sa.String(length=32), nullable=False),
         sa.Column("name", sa.String(length=250), nullable=False),
-        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("head", sa.String(length=64), nullable=False),
+        sa.Column("number", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("run_id", "name", name=op.f("pk_run_param")),
         info={"room": "runs"},
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_run_param_head", "run_param", ["name", "head", "run_id"], unique=False)
+    op.create_index("ix_run_param_number", "run_param", ["name", "number", "run_id"], unique=False)
 
 
 def _run_tag() -> None:
@@ -153,7 +160,9 @@ def _run_tag() -> None:
         sa.Column("run_id", sa.String(length=32), nullable=False),
         sa.Column("name", sa.String(length=250), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("head", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("run_id", "name", name=op.f("pk_run_tag")),
         info={"room": "runs"},
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_run_tag_head", "run_tag", ["name", "head", "run_id"], unique=False)

@@ -1,0 +1,290 @@
+"""Searches, compiled to one SELECT.
+
+A filter becomes semi-joins, an order one LEFT JOIN a key, and a page costs one more read for each part that is wanted.
+"""
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from tidegate.runs.experiment_store import experiments
+from tidegate.runs.records import Run
+from tidegate.runs.search.ast import (
+    And,
+    Attribute,
+    Comparison,
+    Dataset,
+    Field,
+    Match,
+    Membership,
+    MetricValue,
+    Not,
+    Or,
+    OrderKey,
+    Param,
+    Presence,
+    Tag,
+    Term,
+)
+from tidegate.runs.search.paging import Place, Position, Search
+from tidegate.runs.search.projection import Names, Projection
+from tidegate.runs.series_store import series
+from tidegate.runs.store import (
+    HEAD,
+    read_run,
+    run_artifacts,
+    run_inputs,
+    run_params,
+    run_tags,
+    runs,
+)
+from tidegate.storage.catalog import Catalog
+from tidegate.storage.text import by_code_point, like, like_any_case
+
+Clause = sa.ColumnElement[bool]
+
+_METRICS: Final = {"last": "last_value", "min": "least_value", "max": "greatest_value"}
+_NAMED_PARTS: Final = {"params": run_params, "metrics": series, "tags": run_tags}
+_WHOLE_PARTS: Final = {"inputs": run_inputs, "artifacts": run_artifacts}
+_COLUMNS: Final = ("code", "environment")
+_COMPARE: Final[dict[str, Callable[[Any, Any], Any]]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_EXPERIMENT: Final = Attribute("experiment")
+_PRESENT, _NAN, _LACKING = 0, 1, 2
+
+
+class SqlRunSearch:
+    """Searches the catalog. See `RunSearch` for the laws."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def page(
+        self, search: Search, projection: Projection, after: Position | None, limit: int
+    ) -> list[tuple[Run, Position]]:
+        """Runs after a position, each with its own."""
+        keys = [_Key(key, number) for number, key in enumerate(search.order)]
+        wanted = [column for column in runs.c if column.name not in _COLUMNS or column.name in projection.whole]
+        source: sa.FromClause = runs.join(experiments, experiments.c.id == runs.c.experiment_id)
+        for key in keys:
+            source = key.joined(source)
+        wanted.append(experiments.c.name.label("experiment"))
+        query = sa.select(*wanted, *(column for key in keys for column in key.columns)).select_from(source)
+        query = query.where(_chosen(search)).order_by(*(one for key in keys for one in key.order)).limit(limit)
+        if after is not None:
+            query = query.where(_after(keys, after))
+        with self._catalog.connect() as connection:
+            rows = connection.execute(query).all()
+            parts = _parts(connection, projection, [row.id for row in rows])
+        return [
+            (read_run(row, {part: found.get(row.id, ()) for part, found in parts.items()}), _position(row, len(keys)))
+            for row in rows
+        ]
+
+    def count(self, search: Search) -> int:
+        """How many there are."""
+        query = sa.select(sa.func.count()).select_from(runs).where(_chosen(search))
+        with self._catalog.connect() as connection:
+            return int(connection.execute(query).scalar_one())
+
+
+def _chosen(search: Search) -> Clause:
+    clauses = [_clause(search.where)]
+    if search.experiments:
+        clauses.append(runs.c.experiment_id.in_(search.experiments))
+    if search.state != "all":
+        gone = runs.c.experiment_id.in_(sa.select(experiments.c.id).where(experiments.c.deleted_at.is_not(None)))
+        deleted = sa.or_(runs.c.deleted_at.is_not(None), gone)
+        clauses.append(deleted if search.state == "deleted" else sa.not_(deleted))
+    return sa.and_(*clauses)
+
+
+def _clause(term: Term) -> Clause:
+    match term:
+        case And(terms):
+            return sa.and_(sa.true(), *(_clause(one) for one in terms))
+        case Or(terms):
+            return sa.or_(sa.false(), *(_clause(one) for one in terms))
+        case Not(one):
+            return sa.not_(_clause(one))
+        case Presence(field, present):
+            found = _holds(field, None)
+            return found if present else sa.not_(found)
+        case Comparison(field, sign, value):
+            return _holds(field, _compared(field, sign, value))
+        case Match(field, pattern, ignore_case):
+            return _holds(field, (like_any_case if ignore_case else like)(_column(field), pattern))
+        case Membership(field, values, negated):
+            return _holds(field, _among(field, values, negated))
+
+
+def _holds(field: Field, condition: Clause | None) -> Clause:
+    """Whether the run has the field, and the condition is met there. Never null, so that NOT is its contrary."""
+    if field == _EXPERIMENT and condition is not None:
+        return runs.c.experiment_id.in_(sa.select(experiments.c.id).where(condition))
+    if isinstance(field, Attribute):
+        column = _column(field)
+        there = column.is_not(None) if column.nullable else None  # type: ignore[attr-defined]
+        return sa.and_(*(one for one in (there, condition) if one is not None), sa.true())
+    table = _table(field)
+    clauses = [table.c.name == field.name] if not isinstance(field, Dataset) else []
+    if isinstance(field, Param) and field.number:
+        clauses.append(table.c.number.is_not(None))
+    if condition is not None:
+        clauses.append(condition)
+    return runs.c.id.in_(sa.select(table.c.run_id).where(*clauses))
+
+
+def _compared(field: Field, sign: str, value: Any) -> Clause:
+    column = _column(field)
+    if isinstance(field, MetricValue) and sign == "!=":
+        return sa.or_(column.is_(None), column != value)  # NaN differs from every number
+    if isinstance(value, str) and sign == "=" and isinstance(field, Param | Tag):
+        head = _table(field).c.head == value[:HEAD]
+        return head if len(value) < HEAD else sa.and_(head, column == value)
+    return _clause_of(_COMPARE[sign](column, value))
+
+
+def _among(field: Field, values: Sequence[Any], negated: bool) -> Clause:
+    column = _column(field)
+    if not negated:
+        return column.in_(values)
+    differs = column.not_in(values)
+    return sa.or_(column.is_(None), differs) if isinstance(field, MetricValue) else differs
+
+
+def _clause_of(clause: Any) -> Clause:
+    found: Clause = clause
+    return found
+
+
+def _table(field: Field) -> sa.Table:
+    match field:
+        case MetricValue():
+            return series
+        case Param():
+            return run_params
+        case Tag():
+            return run_tags
+        case Dataset():
+            return run_inputs
+        case Attribute():
+            return runs
+
+
+def _column(field: Field, table: Any = None) -> sa.ColumnElement[Any]:
+    columns = (_table(field) if table is None else table).c
+    match field:
+        case Attribute("experiment"):
+            return experiments.c.name
+        case Attribute(name):
+            return columns[name]  # type: ignore[no-any-return]
+        case MetricValue(_, aggregate):
+            return columns[_METRICS[aggregate]]  # type: ignore[no-any-return]
+        case Param(number=True):
+            return columns.number  # type: ignore[no-any-return]
+        case Dataset("name"):
+            return sa.func.rtrim(sa.func.rtrim(columns.label, "0123456789"), "/")
+        case Dataset(part):
+            return columns[part]  # type: ignore[no-any-return]
+    return columns.text  # type: ignore[no-any-return]
+
+
+class _Key:
+    """One key of the order: how far the run has the field at all, and the field."""
+
+    def __init__(self, key: OrderKey, number: int) -> None:
+        field = key.field
+        self.descending = key.descending
+        self._field = field
+        self._table = runs if isinstance(field, Attribute) else _table(field).alias(f"key_{number}")
+        self._value = _column(field, self._table)
+        self.text = self._value.type.python_type is str
+        self.ranked = not isinstance(field, Attribute) or bool(_column(field).nullable)  # type: ignore[attr-defined]
+        self._rank = self._ranks() if self.ranked else sa.literal(_PRESENT)
+        self.columns = (self._rank.label(f"rank_{number}"), self._value.label(f"value_{number}"))
+        self._sorted = by_code_point(self._value) if self.text else self._value
+
+    def _ranks(self) -> sa.ColumnElement[int]:
+        lacking = (self._value if isinstance(self._field, Attribute) else self._table.c.run_id).is_(None)
+        if not isinstance(self._field, MetricValue):
+            return sa.case((self._value.is_(None), _LACKING), else_=_PRESENT)
+        return sa.case((lacking, _LACKING), (self._value.is_(None), _NAN), else_=_PRESENT)
+
+    def joined(self, source: sa.FromClause) -> sa.FromClause:
+        """The source with the rows that this key needs."""
+        if isinstance(self._field, Attribute):
+            return source
+        columns = self._table.c
+        return source.outerjoin(
+            self._table,
+            sa.and_(columns.run_id == runs.c.id, columns.name == self._field.name),  # type: ignore[union-attr]
+        )
+
+    @property
+    def order(self) -> list[sa.ColumnElement[Any]]:
+        """What to sort by."""
+        value = self._sorted.desc() if self.descending else self._sorted.asc()
+        return [self._rank, value] if self.ranked else [value]
+
+    def same(self, place: Place) -> Clause:
+        """Whether a run stands where this one does."""
+        if place.rank != _PRESENT:
+            return self._rank == place.rank
+        return self._value == place.value
+
+    def beyond(self, place: Place) -> Clause:
+        """Whether a run stands behind this one."""
+        if place.rank != _PRESENT:
+            return self._rank > place.rank
+        further: Clause = (self._sorted < place.value) if self.descending else (self._sorted > place.value)
+        return sa.or_(self._rank > _PRESENT, further) if self.ranked else further
+
+
+def _after(keys: Sequence[_Key], position: Position) -> Clause:
+    """Whether a run comes after a position: behind it in one key, and at it in all before that one."""
+    clause: Clause = sa.false()
+    for key, place in reversed(list(zip(keys, position, strict=True))):
+        clause = sa.or_(key.beyond(place), sa.and_(key.same(place), clause))
+    return clause
+
+
+def _position(row: sa.Row[Any], keys: int) -> Position:
+    found = row._mapping
+    return tuple(Place(found[f"rank_{number}"], found[f"value_{number}"]) for number in range(keys))
+
+
+def _parts(
+    connection: sa.Connection, projection: Projection, ids: Sequence[str]
+) -> Mapping[sa.Table, Mapping[str, Sequence[Any]]]:
+    """The wanted parts of these runs, each by one read."""
+    if not ids:
+        return {}
+    reads = [(_NAMED_PARTS[part], _named(_NAMED_PARTS[part], names)) for part, names in projection.named.items()]
+    reads += [(table, sa.true()) for part, table in _WHOLE_PARTS.items() if part in projection.whole]
+    return {table: _by_run(connection, table, condition, ids) for table, condition in reads}
+
+
+def _named(table: sa.Table, names: Names) -> Clause:
+    if names.all:
+        return sa.true()
+    beginnings = [sa.func.substr(table.c.name, 1, len(prefix)) == prefix for prefix in names.prefixes]
+    return sa.or_(table.c.name.in_(names.exact), *beginnings)
+
+
+def _by_run(
+    connection: sa.Connection, table: sa.Table, condition: Clause, ids: Sequence[str]
+) -> Mapping[str, Sequence[Any]]:
+    query = sa.select(table).where(table.c.run_id.in_(ids), condition).order_by(*table.primary_key)
+    found: dict[str, list[Any]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.run_id, []).append(row)
+    return found

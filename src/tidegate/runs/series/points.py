@@ -1,0 +1,101 @@
+"""The order of points, and what sums up a set of them.
+
+Laws:
+
+1. A value and its rank tell the same, and ranks are ordered as values are, NaN below every number.
+2. A summary does not depend on the order or the grouping of its points.
+"""
+
+import math
+import struct
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+import msgspec
+
+_NAN: Final = -(2**63)
+_MAGNITUDE: Final = 2**63 - 1
+_double = struct.Struct("<d")
+_integer = struct.Struct("<q")
+
+
+class Point(NamedTuple):
+    """One measurement. Points are ordered as tuples; equal ones are one point."""
+
+    step: int
+    at: int
+    """Microseconds UTC."""
+    rank: int
+    """The value; see `rank_of`."""
+
+
+def rank_of(value: float) -> int:
+    """A 64-bit integer that stands for the value and is ordered as it is; NaN is the least, and -0.0 is 0.0."""
+    if math.isnan(value):
+        return _NAN
+    bits: int = _integer.unpack(_double.pack(value + 0.0))[0]
+    return bits if bits >= 0 else bits ^ _MAGNITUDE
+
+
+def value_of(rank: int) -> float:
+    """The value that a rank stands for."""
+    if rank == _NAN:
+        return math.nan
+    value: float = _double.unpack(_integer.pack(rank if rank >= 0 else rank ^ _MAGNITUDE))[0]
+    return value
+
+
+def is_nan(rank: int) -> bool:
+    """Whether a rank stands for NaN."""
+    return rank == _NAN
+
+
+class Extreme(NamedTuple):
+    """A least or greatest value, and the least step that has it."""
+
+    rank: int
+    step: int
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What sums up some points, at least one. The extremes ignore NaN, and are null where nothing else is."""
+
+    count: int
+    nan_count: int
+    first: Point
+    last: Point
+    """The greatest point: of the greatest step, then time, then value."""
+    least: Extreme | None
+    greatest: Extreme | None
+
+
+def summary_of(points: Iterable[Point]) -> Summary:
+    """The summary of distinct points, at least one."""
+    all_ = list(points)
+    numbers = [point for point in all_ if point.rank != _NAN]
+    least = min(((point.rank, point.step) for point in numbers), default=None)
+    greatest = max(((point.rank, -point.step) for point in numbers), default=None)
+    return Summary(
+        count=len(all_),
+        nan_count=len(all_) - len(numbers),
+        first=min(all_),
+        last=max(all_),
+        least=None if least is None else Extreme(*least),
+        greatest=None if greatest is None else Extreme(greatest[0], -greatest[1]),
+    )
+
+
+def combined(one: Summary, other: Summary) -> Summary:
+    """The summary of the points of both."""
+    return Summary(
+        count=one.count + other.count,
+        nan_count=one.nan_count + other.nan_count,
+        first=min(one.first, other.first),
+        last=max(one.last, other.last),
+        least=min((each for each in (one.least, other.least) if each), default=None),
+        greatest=max(
+            (each for each in (one.greatest, other.greatest) if each),
+            key=lambda each: (each.rank, -each.step),
+            default=None,
+        ),
+    )
