@@ -75,5 +75,21 @@ def test_runs_are_tracked_by_the_client_as_it_is(peer: Callable[[str], Peer], tm
         "root": [["model", True, None], ["notes", True, None], ["settings.json", False, 12]],
         "model": [["model/parts", True]],
     }
+    assert found["search"] == {
+        "metric": ["2", "3"],
+        "param": ["3"],
+        "tag": ["1", "3", "5"],
+        "like": ["0", "2", "4"],
+        "ilike": ["0", "2", "4"],
+        "case": [],
+        "status": ["4", "5"],
+        "name": ["1", "4"],
+        "null": ["4", "5"],
+        "order": ["4", "3", "2", "1", "0", "5"],
+        "tokens": [True, False],
+        "fluent": ["3", "4"],
+        "wrong": "INVALID_PARAMETER_VALUE",
+        "broken": "INVALID_PARAMETER_VALUE",
+    }
     assert (run.name, run.status, run.params["depth"], run.metrics["loss"]) == ("outer", "finished", "3", 0.2)
     assert {"fluent", "arrivals", "calls", "Default"} <= set(names)

@@ -166,6 +166,12 @@ METRIC = {"key": "m", "value": 1.0, "timestamp": 1}
         ("experiments/create", {}, "'name'"),
         ("experiments/search", {"view_type": "SOME"}, "ACTIVE_ONLY"),
         ("experiments/search", {"max_results": 10**9}, "max_results"),
+        ("runs/search", {"experiment_ids": ["0"], "max_results": 50_001}, "max_results"),
+        ("runs/search", {"experiment_ids": ["0"], "run_view_type": "NONE"}, "ACTIVE_ONLY"),
+        ("runs/search", {"experiment_ids": ["0"], "filter": "(" * 5000}, "filter"),
+        ("runs/search", {"experiment_ids": ["0"], "filter": "params.a = 'x' AND"}, "filter"),
+        ("runs/search", {"experiment_ids": ["0"], "order_by": ["metrics."]}, "order_by"),
+        ("runs/search", {"experiment_ids": ["0"], "page_token": "x"}, "cursor"),
     ],
 )
 def test_bad_input_is_told_with_the_protocols_code(client: Client, path: str, body: dict[str, Any], said: str) -> None:
@@ -252,8 +258,10 @@ def test_whoever_may_not_is_refused(tmp_path: Path) -> None:
             for root in ("/api/2.0/", "/ajax-api/2.0/", "/api/3.0/"):
                 status, _, raw = client.raw(method, root + path, b"{}" if method == "POST" else b"")
                 assert (status, json.loads(raw)["error_code"]) == (401, "UNAUTHENTICATED"), path
-        bearer = {"authorization": f"Bearer {token}", "content_type": "application/json"}
-        assert client.raw("GET", f"/api/2.0/{paths[1][1]}", **bearer)[0] == 200
+        bearer = f"Bearer {token}"
+        assert client.raw("GET", f"/api/2.0/{paths[1][1]}", authorization=bearer)[0] == 200
         for method, path, body in (("POST", "mlflow/runs/create", b'{"experiment_id": "0"}'), ("PUT", place, b"x")):
-            status, _, raw = client.raw(method, f"/api/2.0/{path}", body, **bearer)
+            status, _, raw = client.raw(
+                method, f"/api/2.0/{path}", body, authorization=bearer, content_type="application/json"
+            )
             assert (status, json.loads(raw)["error_code"]) == (403, "PERMISSION_DENIED")

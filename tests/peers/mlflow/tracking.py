@@ -113,6 +113,43 @@ def calls(client: mlflow.MlflowClient) -> dict[str, Any]:
     }
 
 
+def search(client: mlflow.MlflowClient) -> dict[str, Any]:
+    """Filters, orders and pages of runs."""
+    experiment = client.create_experiment("search")
+    for place in range(6):
+        run_id = client.create_run(
+            experiment, run_name=f"run {place}", tags={"team": "ops" if place % 2 else "Dev"}
+        ).info.run_id
+        client.log_metric(run_id, "auc", math.nan if place == 5 else place / 10)
+        client.log_param(run_id, "depth", str(place))
+        if place < 4:
+            client.set_terminated(run_id, "FINISHED")
+
+    def found(text: str, order: list[str] | None = None, **more: Any) -> list[str]:
+        runs = client.search_runs([experiment], text, order_by=order or ["attributes.run_name ASC"], **more)
+        return [str(run.info.run_name)[-1] for run in runs]
+
+    first = client.search_runs([experiment], max_results=4, order_by=["metrics.auc DESC"])
+    rest = client.search_runs([experiment], max_results=4, order_by=["metrics.auc DESC"], page_token=first.token)
+    frame = mlflow.search_runs([experiment], "metrics.auc > 0.25", output_format="list")
+    return {
+        "metric": found("metrics.auc >= 0.2 and metrics.auc < 0.4"),
+        "param": found("params.depth = '3'"),
+        "tag": found("tags.team = 'ops'"),
+        "like": found("tags.team LIKE 'D%'"),
+        "ilike": found("tags.team ILIKE 'd%'"),
+        "case": found("tags.team LIKE 'd%'"),
+        "status": found("attributes.status = 'RUNNING'"),
+        "name": found("attributes.run_name IN ('run 1', 'run 4')"),
+        "null": found("params.nothing IS NULL and status = 'RUNNING'"),
+        "order": [str(run.info.run_name)[-1] for run in [*first, *rest]],
+        "tokens": [bool(first.token), bool(rest.token)],
+        "fluent": sorted(str(run.info.run_name)[-1] for run in frame),
+        "wrong": refused(lambda: found("metrics.auc > 'high'")),
+        "broken": refused(lambda: found("metrics.auc >")),
+    }
+
+
 def artifacts(client: mlflow.MlflowClient) -> dict[str, Any]:
     """Files and texts, up and down."""
     run_id = client.create_run("0").info.run_id
@@ -144,6 +181,7 @@ def main() -> None:
         "fluent": fluent(),
         "calls": calls(client),
         "artifacts": artifacts(client),
+        "search": search(client),
     }
     print(json.dumps(found))
 

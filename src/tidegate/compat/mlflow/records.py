@@ -91,6 +91,17 @@ class ByRun(msgspec.Struct, frozen=True):
         return self.run_id or self.run_uuid
 
 
+class SearchRuns(msgspec.Struct, frozen=True):
+    """Of ``runs/search``."""
+
+    experiment_ids: list[str] = []
+    filter: str = ""
+    run_view_type: str = "ACTIVE_ONLY"
+    max_results: int = 1000
+    order_by: list[str] = []
+    page_token: str = ""
+
+
 class UpdateRun(ByRun, frozen=True):
     """Of ``runs/update``; the end in milliseconds."""
 

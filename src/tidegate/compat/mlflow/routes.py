@@ -57,7 +57,7 @@ class MlflowRest:
         self._authenticator = authenticator
         self._body_bytes = workspace.settings.body_megabytes << 20
         self._artifacts = ArtifactCalls(workspace.runs, workspace.objects)
-        self._known = _known(ExperimentCalls(workspace.experiments), RunCalls(workspace.runs))
+        self._known = _known(ExperimentCalls(workspace.experiments), RunCalls(workspace.runs, workspace.experiments))
 
     def routes(self) -> list[BaseRoute]:
         """Both prefixes, both versions."""
@@ -166,6 +166,7 @@ def _known(experiments: ExperimentCalls, runs: RunCalls) -> dict[tuple[str, str]
         "experiments/delete-experiment-tag": _Known(experiments.delete_tag, records.ExperimentTag),
         "logged-models/search": _Known(_no_models, _Nothing),
         "runs/create": _Known(runs.create, records.CreateRun),
+        "runs/search": _Known(runs.search, records.SearchRuns),
         "runs/update": _Known(runs.update, records.UpdateRun),
         "runs/delete": _Known(runs.delete, records.ByRun),
         "runs/restore": _Known(runs.restore, records.ByRun),

@@ -1,7 +1,7 @@
 """Experiments, runs and measurements as the protocol shows them. Moments are milliseconds; 64-bit integers numbers."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from tidegate.kernel.clock import from_micros, to_micros
 from tidegate.kernel.errors import Invalid
@@ -9,6 +9,13 @@ from tidegate.runs.records import Experiment, Metric, Run, RunInput, Status
 
 RUN_NAME: Final = "mlflow.runName"
 PARENT: Final = "mlflow.parentRunId"
+
+STATES: Final[dict[str, Literal["active", "deleted", "all"]]] = {
+    "ACTIVE_ONLY": "active",
+    "DELETED_ONLY": "deleted",
+    "ALL": "all",
+}
+"""The lifecycle stages of a view type."""
 
 STATUSES: Final[dict[Status, str]] = {
     "running": "RUNNING",
@@ -99,3 +106,16 @@ def _input(given: RunInput) -> dict[str, Any]:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else str(value)
+
+
+def state_of(view_type: str, field: str) -> Literal["active", "deleted", "all"]:
+    """The lifecycle stages that a view type stands for. Raises `Invalid`."""
+    if view_type not in STATES:
+        raise Invalid(f"{field} {view_type[:40]!r} is none of {', '.join(STATES)}", field=field)
+    return STATES[view_type]
+
+
+def check_page(max_results: int, most: int) -> None:
+    """Raises `Invalid` for a page that is too small or too large."""
+    if not 1 <= max_results <= most:
+        raise Invalid(f"max_results {max_results} lies not between 1 and {most:,}", field="max_results")
