@@ -91,5 +91,7 @@ def test_runs_are_tracked_by_the_client_as_it_is(peer: Callable[[str], Peer], tm
         "wrong": "INVALID_PARAMETER_VALUE",
         "broken": "INVALID_PARAMETER_VALUE",
     }
+    told = {"source_type": "local", "source": '{"uri": "flights.parquet"}', "schema": "{}", "profile": "{}"}
+    assert found["inputs"] == [{"name": "flights", "digest": "abc123", **told, "mlflow.data.context": "training"}]
     assert (run.name, run.status, run.params["depth"], run.metrics["loss"]) == ("outer", "finished", "3", 0.2)
     assert {"fluent", "arrivals", "calls", "Default"} <= set(names)

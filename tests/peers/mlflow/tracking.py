@@ -13,7 +13,7 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
 
 import mlflow
-from mlflow.entities import Metric, Param, RunTag, ViewType
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
 
@@ -113,6 +113,14 @@ def calls(client: mlflow.MlflowClient) -> dict[str, Any]:
     }
 
 
+def inputs(client: mlflow.MlflowClient) -> list[dict[str, Any]]:
+    """Datasets that went into a run."""
+    run_id = client.create_run("0").info.run_id
+    dataset = Dataset("flights", "abc123", "local", '{"uri": "flights.parquet"}', "{}", "{}")
+    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+    return [dict(one) | {"dataset": dict(one.dataset)} for one in client.get_run(run_id).inputs.dataset_inputs]
+
+
 def search(client: mlflow.MlflowClient) -> dict[str, Any]:
     """Filters, orders and pages of runs."""
     experiment = client.create_experiment("search")
@@ -182,6 +190,7 @@ def main() -> None:
         "calls": calls(client),
         "artifacts": artifacts(client),
         "search": search(client),
+        "inputs": [one["dataset"] | {tag.key: tag.value for tag in one["tags"]} for one in inputs(client)],
     }
     print(json.dumps(found))
 

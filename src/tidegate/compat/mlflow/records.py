@@ -134,6 +134,30 @@ class LogBatch(ByRun, frozen=True):
     tags: list[KeyValue] = []
 
 
+class DatasetIn(msgspec.Struct, frozen=True):
+    """A dataset, as its tool describes it."""
+
+    name: str
+    digest: str
+    source_type: str = ""
+    source: str = ""
+    schema: str = ""
+    profile: str = ""
+
+
+class DatasetInput(msgspec.Struct, frozen=True):
+    """A dataset that went into a run, and what as (the tag ``mlflow.data.context``)."""
+
+    dataset: DatasetIn
+    tags: list[KeyValue] = []
+
+
+class LogInputs(ByRun, frozen=True):
+    """Of ``runs/log-inputs``."""
+
+    datasets: list[DatasetInput] = []
+
+
 class MetricHistory(ByRun, frozen=True, kw_only=True):
     """Of ``metrics/get-history``."""
 

@@ -174,6 +174,7 @@ def _known(experiments: ExperimentCalls, runs: RunCalls) -> dict[tuple[str, str]
         "runs/delete-tag": _Known(runs.delete_tag, records.RunTag),
         "runs/log-parameter": _Known(runs.log_parameter, records.RunTag),
         "runs/log-metric": _Known(runs.log_metric, records.RunMetric),
+        "runs/log-inputs": _Known(runs.log_inputs, records.LogInputs),
         "runs/log-batch": _Known(runs.log_batch, records.LogBatch),
     }
     gets: dict[str, _Known] = {

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
+
 from tidegate.compat.mlflow import records
 from tidegate.compat.mlflow.artifacts import listed
 from tidegate.compat.mlflow.views import (
@@ -18,7 +20,7 @@ from tidegate.compat.mlflow.views import (
 from tidegate.kernel.errors import Invalid, NotFound
 from tidegate.kernel.pages import MAX_PAGE
 from tidegate.runs.experiments import Experiments
-from tidegate.runs.records import ENDED, Metric, Run, Status
+from tidegate.runs.records import ENDED, Foreign, Metric, Run, RunInput, Status
 from tidegate.runs.service import Runs
 
 MOST_POINTS: Final = 25_000
@@ -138,6 +140,16 @@ class RunCalls:
                 raise Invalid(f"Duplicate parameter keys have been submitted: {one.key}", field="params")
         tags = {tag.key: tag.value for tag in asked.tags}
         self._runs.log(_id(asked), params=params, metrics=_metrics(asked.metrics), tags=tags, late=True)
+        return {}
+
+    def log_inputs(self, asked: records.LogInputs) -> dict[str, Any]:
+        """Keep which datasets went in."""
+        given = []
+        for one in asked.datasets:
+            told = msgspec.structs.asdict(one.dataset)
+            name, digest = told.pop("name"), told.pop("digest")
+            given.append(RunInput(digest, name, Foreign(**told, tags={tag.key: tag.value for tag in one.tags})))
+        self._runs.log(_id(asked), foreign_inputs=tuple(given), late=True)
         return {}
 
     def history(self, asked: records.MetricHistory) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 
 from tidegate.kernel.clock import from_micros, to_micros
 from tidegate.kernel.errors import Invalid
-from tidegate.runs.records import Experiment, Metric, Run, RunInput, Status
+from tidegate.runs.records import Experiment, Foreign, Metric, Run, RunInput, Status
 
 RUN_NAME: Final = "mlflow.runName"
 PARENT: Final = "mlflow.parentRunId"
@@ -98,10 +98,10 @@ def pairs(texts: dict[str, str]) -> list[dict[str, str]]:
 
 
 def _input(given: RunInput) -> dict[str, Any]:
-    """A dataset version of ours. The protocol has 36 characters for a digest."""
-    source = {"source_type": "tidegate", "source": f"tidegate:{given.digest}"}
-    dataset = {"name": given.label, "digest": given.digest[:36], **source}
-    return {"dataset": dataset, "tags": []}
+    """A dataset that went in. The protocol has 36 characters for a digest."""
+    told = given.foreign or Foreign(source_type="tidegate", source=f"tidegate:{given.digest}")
+    said = {name: text for name in ("source_type", "source", "schema", "profile") if (text := getattr(told, name))}
+    return {"dataset": {"name": given.label, "digest": given.digest[:36], **said}, "tags": pairs(told.tags)}
 
 
 def _text(value: object) -> str:
