@@ -30,6 +30,24 @@ def test_the_version_is_a_setting(peer: Callable[[str], Peer], tmp_path: Path) -
     assert answers["/version"] == {"status": 200, "text": "3.18.0"}
 
 
+SEARCHED = {
+    "metric": ["2", "3"],
+    "param": ["3"],
+    "tag": ["1", "3", "5"],
+    "like": ["0", "2", "4"],
+    "ilike": ["0", "2", "4"],
+    "case": [],
+    "status": ["4", "5"],
+    "name": ["1", "4"],
+    "null": ["4", "5"],
+    "order": ["4", "3", "2", "1", "0", "5"],
+    "tokens": [True, False],
+    "fluent": ["3", "4"],
+    "wrong": "INVALID_PARAMETER_VALUE",
+    "broken": "INVALID_PARAMETER_VALUE",
+}
+
+
 def test_runs_are_tracked_by_the_client_as_it_is(peer: Callable[[str], Peer], tmp_path: Path) -> None:
     """Experiments, the fluent interface, the client class and artifacts; then the same runs through our own rooms."""
     with open_local(Settings(home=str(tmp_path / "home"))) as workspace, serving(workspace) as url:
@@ -75,22 +93,7 @@ def test_runs_are_tracked_by_the_client_as_it_is(peer: Callable[[str], Peer], tm
         "root": [["model", True, None], ["notes", True, None], ["settings.json", False, 12]],
         "model": [["model/parts", True]],
     }
-    assert found["search"] == {
-        "metric": ["2", "3"],
-        "param": ["3"],
-        "tag": ["1", "3", "5"],
-        "like": ["0", "2", "4"],
-        "ilike": ["0", "2", "4"],
-        "case": [],
-        "status": ["4", "5"],
-        "name": ["1", "4"],
-        "null": ["4", "5"],
-        "order": ["4", "3", "2", "1", "0", "5"],
-        "tokens": [True, False],
-        "fluent": ["3", "4"],
-        "wrong": "INVALID_PARAMETER_VALUE",
-        "broken": "INVALID_PARAMETER_VALUE",
-    }
+    assert found["search"] == SEARCHED
     told = {"source_type": "local", "source": '{"uri": "flights.parquet"}', "schema": "{}", "profile": "{}"}
     assert found["inputs"] == [{"name": "flights", "digest": "abc123", **told, "mlflow.data.context": "training"}]
     assert (run.name, run.status, run.params["depth"], run.metrics["loss"]) == ("outer", "finished", "3", 0.2)
