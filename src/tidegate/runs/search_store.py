@@ -28,11 +28,13 @@ from tidegate.runs.search.ast import (
     Tag,
     Term,
 )
+from tidegate.runs.search.fields import NULLABLE, value_kind
 from tidegate.runs.search.paging import Place, Position, Search
 from tidegate.runs.search.projection import Names, Projection
 from tidegate.runs.series_store import series
 from tidegate.runs.store import (
     HEAD,
+    read_part,
     read_run,
     run_artifacts,
     run_inputs,
@@ -72,7 +74,9 @@ class SqlRunSearch:
     ) -> list[tuple[Run, Position]]:
         """Runs after a position, each with its own."""
         keys = [_Key(key, number) for number, key in enumerate(search.order)]
-        wanted = [column for column in runs.c if column.name not in _COLUMNS or column.name in projection.whole]
+        wanted: list[sa.ColumnElement[Any]] = [
+            column for column in runs.c if column.name not in _COLUMNS or column.name in projection.whole
+        ]
         source: sa.FromClause = runs.join(experiments, experiments.c.id == runs.c.experiment_id)
         for key in keys:
             source = key.joined(source)
@@ -130,16 +134,15 @@ def _holds(field: Field, condition: Clause | None) -> Clause:
     """Whether the run has the field, and the condition is met there. Never null, so that NOT is its contrary."""
     if field == _EXPERIMENT and condition is not None:
         return runs.c.experiment_id.in_(sa.select(experiments.c.id).where(condition))
+    clauses = [] if condition is None else [condition]
     if isinstance(field, Attribute):
-        column = _column(field)
-        there = column.is_not(None) if column.nullable else None  # type: ignore[attr-defined]
-        return sa.and_(*(one for one in (there, condition) if one is not None), sa.true())
+        if field.name in NULLABLE:
+            clauses.append(_column(field).is_not(None))
+        return sa.and_(*clauses)
     table = _table(field)
-    clauses = [table.c.name == field.name] if not isinstance(field, Dataset) else []
+    clauses.append(_of_field(field, table))
     if isinstance(field, Param) and field.number:
         clauses.append(table.c.number.is_not(None))
-    if condition is not None:
-        clauses.append(condition)
     return runs.c.id.in_(sa.select(table.c.run_id).where(*clauses))
 
 
@@ -166,6 +169,14 @@ def _clause_of(clause: Any) -> Clause:
     return found
 
 
+def _of_field(field: Field, table: sa.FromClause) -> Clause:
+    """Which rows of the field's table are of this field."""
+    if isinstance(field, Attribute | Dataset):
+        return sa.true()
+    clause: Clause = table.c.name == field.name
+    return clause
+
+
 def _table(field: Field) -> sa.Table:
     match field:
         case MetricValue():
@@ -180,22 +191,22 @@ def _table(field: Field) -> sa.Table:
             return runs
 
 
-def _column(field: Field, table: Any = None) -> sa.ColumnElement[Any]:
+def _column(field: Field, table: sa.FromClause | None = None) -> sa.ColumnElement[Any]:
     columns = (_table(field) if table is None else table).c
     match field:
         case Attribute("experiment"):
             return experiments.c.name
         case Attribute(name):
-            return columns[name]  # type: ignore[no-any-return]
+            return columns[name]
         case MetricValue(_, aggregate):
-            return columns[_METRICS[aggregate]]  # type: ignore[no-any-return]
+            return columns[_METRICS[aggregate]]
         case Param(number=True):
-            return columns.number  # type: ignore[no-any-return]
+            return columns.number
         case Dataset("name"):
             return sa.func.rtrim(sa.func.rtrim(columns.label, "0123456789"), "/")
         case Dataset(part):
-            return columns[part]  # type: ignore[no-any-return]
-    return columns.text  # type: ignore[no-any-return]
+            return columns[part]
+    return columns.text
 
 
 class _Key:
@@ -203,50 +214,46 @@ class _Key:
 
     def __init__(self, key: OrderKey, number: int) -> None:
         field = key.field
-        self.descending = key.descending
+        self._descending = key.descending
         self._field = field
         self._table = runs if isinstance(field, Attribute) else _table(field).alias(f"key_{number}")
         self._value = _column(field, self._table)
-        self.text = self._value.type.python_type is str
-        self.ranked = not isinstance(field, Attribute) or bool(_column(field).nullable)  # type: ignore[attr-defined]
-        self._rank = self._ranks() if self.ranked else sa.literal(_PRESENT)
+        self._sorted = by_code_point(self._value) if value_kind(field) == "text" else self._value
+        self._ranked = not isinstance(field, Attribute) or field.name in NULLABLE
+        self._rank = self._ranks() if self._ranked else sa.literal(_PRESENT)
         self.columns = (self._rank.label(f"rank_{number}"), self._value.label(f"value_{number}"))
-        self._sorted = by_code_point(self._value) if self.text else self._value
 
     def _ranks(self) -> sa.ColumnElement[int]:
-        lacking = (self._value if isinstance(self._field, Attribute) else self._table.c.run_id).is_(None)
-        if not isinstance(self._field, MetricValue):
-            return sa.case((self._value.is_(None), _LACKING), else_=_PRESENT)
-        return sa.case((lacking, _LACKING), (self._value.is_(None), _NAN), else_=_PRESENT)
+        if isinstance(self._field, MetricValue):
+            lacking = self._table.c.run_id.is_(None)
+            return sa.case((lacking, _LACKING), (self._value.is_(None), _NAN), else_=_PRESENT)
+        return sa.case((self._value.is_(None), _LACKING), else_=_PRESENT)
 
     def joined(self, source: sa.FromClause) -> sa.FromClause:
         """The source with the rows that this key needs."""
         if isinstance(self._field, Attribute):
             return source
-        columns = self._table.c
-        return source.outerjoin(
-            self._table,
-            sa.and_(columns.run_id == runs.c.id, columns.name == self._field.name),  # type: ignore[union-attr]
-        )
+        own = sa.and_(self._table.c.run_id == runs.c.id, _of_field(self._field, self._table))
+        return source.outerjoin(self._table, own)
 
     @property
     def order(self) -> list[sa.ColumnElement[Any]]:
         """What to sort by."""
-        value = self._sorted.desc() if self.descending else self._sorted.asc()
-        return [self._rank, value] if self.ranked else [value]
+        value = self._sorted.desc() if self._descending else self._sorted.asc()
+        return [self._rank, value] if self._ranked else [value]
 
     def same(self, place: Place) -> Clause:
         """Whether a run stands where this one does."""
         if place.rank != _PRESENT:
-            return self._rank == place.rank
-        return self._value == place.value
+            return _clause_of(self._rank == place.rank)
+        return _clause_of(self._value == place.value)
 
     def beyond(self, place: Place) -> Clause:
         """Whether a run stands behind this one."""
         if place.rank != _PRESENT:
             return self._rank > place.rank
-        further: Clause = (self._sorted < place.value) if self.descending else (self._sorted > place.value)
-        return sa.or_(self._rank > _PRESENT, further) if self.ranked else further
+        further = _clause_of(self._sorted < place.value if self._descending else self._sorted > place.value)
+        return sa.or_(self._rank > _PRESENT, further) if self._ranked else further
 
 
 def _after(keys: Sequence[_Key], position: Position) -> Clause:
@@ -266,25 +273,14 @@ def _parts(
     connection: sa.Connection, projection: Projection, ids: Sequence[str]
 ) -> Mapping[sa.Table, Mapping[str, Sequence[Any]]]:
     """The wanted parts of these runs, each by one read."""
-    if not ids:
-        return {}
-    reads = [(_NAMED_PARTS[part], _named(_NAMED_PARTS[part], names)) for part, names in projection.named.items()]
-    reads += [(table, sa.true()) for part, table in _WHOLE_PARTS.items() if part in projection.whole]
-    return {table: _by_run(connection, table, condition, ids) for table, condition in reads}
+    named = {_NAMED_PARTS[part]: names for part, names in projection.named.items()}
+    parts = {table: read_part(connection, table, ids, *_named(table, names)) for table, names in named.items()}
+    whole = [table for part, table in _WHOLE_PARTS.items() if part in projection.whole]
+    return parts | {table: read_part(connection, table, ids) for table in whole}
 
 
-def _named(table: sa.Table, names: Names) -> Clause:
+def _named(table: sa.Table, names: Names) -> list[Clause]:
     if names.all:
-        return sa.true()
+        return []
     beginnings = [sa.func.substr(table.c.name, 1, len(prefix)) == prefix for prefix in names.prefixes]
-    return sa.or_(table.c.name.in_(names.exact), *beginnings)
-
-
-def _by_run(
-    connection: sa.Connection, table: sa.Table, condition: Clause, ids: Sequence[str]
-) -> Mapping[str, Sequence[Any]]:
-    query = sa.select(table).where(table.c.run_id.in_(ids), condition).order_by(*table.primary_key)
-    found: dict[str, list[Any]] = {}
-    for row in connection.execute(query):
-        found.setdefault(row.run_id, []).append(row)
-    return found
+    return [sa.or_(table.c.name.in_(names.exact), *beginnings)]

@@ -95,7 +95,14 @@ run_artifacts = table(
 _SELECT = sa.select(runs, experiments.c.name.label("experiment")).join(
     experiments, experiments.c.id == runs.c.experiment_id
 )
-_PARTS = (run_params, series, run_tags, run_inputs, run_artifacts)
+_PARTS = {
+    run_params: ("name", "kind", "text"),
+    series: ("name", "last_value", "last_step", "last_at"),
+    run_tags: ("name", "text"),
+    run_inputs: ("digest", "label"),
+    run_artifacts: ("name", "digest", "bytes"),
+}
+"""The parts of a run, and what is read of each."""
 
 
 class SqlRuns:
@@ -230,19 +237,27 @@ class SqlRuns:
         with self._catalog.connect() as connection:
             rows = connection.execute(query).all()
             ids = [row.id for row in rows]
-            parts = {part: _by_run(connection, part, ids) for part in _PARTS}
-        return [read_run(row, {part: found.get(row.id, []) for part, found in parts.items()}) for row in rows]
+            parts = {part: read_part(connection, part, ids) for part in _PARTS}
+        return [read_run(row, {part: found.get(row.id, ()) for part, found in parts.items()}) for row in rows]
 
 
-def _by_run(connection: sa.Connection, part: sa.Table, ids: Sequence[str]) -> dict[str, list[sa.Row[Any]]]:
+def read_part(
+    connection: sa.Connection, part: sa.Table, ids: Sequence[str], *conditions: sa.ColumnElement[bool]
+) -> dict[str, list[sa.Row[Any]]]:
+    """The rows of one part by the runs that they are of, those of a run in order."""
+    columns = [part.c[name] for name in _PARTS[part]]
+    keys = [column for column in columns if column.primary_key] or columns[:1]
+    query = sa.select(part.c.run_id, *columns).where(part.c.run_id.in_(ids), *conditions)
     found: dict[str, list[sa.Row[Any]]] = {}
     if ids:
-        for row in connection.execute(sa.select(part).where(part.c.run_id.in_(ids)).order_by(*part.primary_key)):
-            found.setdefault(row.run_id, []).append(row)
+        for row in connection.execute(query.order_by(part.c.run_id, *keys)).all():
+            found.setdefault(row[0], []).append(row)
     return found
 
 
-NOT_READ = Code(absent="not asked for")
+_NOT_READ = Code(absent="not asked for")
+_CODE = msgspec.json.Decoder(Code)
+_ENVIRONMENT = msgspec.json.Decoder(Environment)
 
 
 def read_run(row: sa.Row[Any], parts: Mapping[sa.Table, Sequence[sa.Row[Any]]]) -> Run:
@@ -261,12 +276,12 @@ def read_run(row: sa.Row[Any], parts: Mapping[sa.Table, Sequence[sa.Row[Any]]]) 
         actor=row.actor,
         error=row.error,
         params={one.name: read_param(one.kind, one.text) for one in parts.get(run_params, ())},
-        latest=tuple(_latest(one) for one in sorted(parts.get(series, ()), key=_name)),
+        latest=tuple(_latest(one) for one in parts.get(series, ())),
         tags={one.name: one.text for one in parts.get(run_tags, ())},
         inputs=tuple(_input(one) for one in parts.get(run_inputs, ())),
         artifacts=tuple(Artifact(one.name, one.digest, one.bytes) for one in parts.get(run_artifacts, ())),
-        code=NOT_READ if code is None else msgspec.json.decode(code, type=Code),
-        environment=None if environment is None else msgspec.json.decode(environment, type=Environment),
+        code=_NOT_READ if code is None else _CODE.decode(code),
+        environment=None if environment is None else _ENVIRONMENT.decode(environment),
     )
 
 
@@ -299,11 +314,6 @@ def _metric(row: sa.Row[Any]) -> Metric:
 
 def _latest(row: sa.Row[Any]) -> Metric:
     return Metric(name=row.name, value=value_kept(row.last_value), step=row.last_step, at=from_micros(row.last_at))
-
-
-def _name(row: sa.Row[Any]) -> str:
-    name: str = row.name
-    return name
 
 
 def _value(stored: float | None) -> float:

@@ -5,7 +5,7 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 import pytest
@@ -26,18 +26,22 @@ if TYPE_CHECKING:
     from tidegate.testing.workspaces import Home
 
 on_both_catalogs = pytest.mark.parametrize("home", ["local-sqlite", "local-postgres"], indirect=True)
+T = TypeVar("T")
 Series = dict[tuple[str, str], list[float]]
+
+
+def some_of(pool: list[T], chance: random.Random) -> dict[str, T]:
+    return {name: chance.choice(pool) for name in ("a", "b b") if chance.random() < 0.8}
 
 
 def make_run(workspace: Workspace, chance: random.Random, series: Series, inputs: tuple[str, ...] = ()) -> None:
     """A run with anything, or nothing, in each of its parts."""
-    some = lambda pool: {name: chance.choice(pool) for name in ("a", "b b") if chance.random() < 0.8}  # noqa: E731
     run = workspace.runs.create(
         chance.choice(["early", "late"]),
         name=chance.choice(["", "É a", "early", "Late"]),
         parent=chance.choice(["", next(iter(series), ("",))[0]]),
-        params=some(naive.PARAMS),
-        tags=some(naive.TEXTS),
+        params=some_of(naive.PARAMS, chance),
+        tags=some_of(naive.TEXTS, chance),
         inputs=tuple(one for one in inputs if chance.random() < 0.5),
     )
     for name in ("a", "b b"):
@@ -115,7 +119,8 @@ def test_law_2_paging_shows_each_run_that_was_there_once(home: "Home") -> None:
         assert [one for ids in seen for one in ids] == before
         at = chance.randrange(len(seen))
         again = workspace.runs.search(order_by=clauses, limit=size, cursor=cursors[at], fields=("attributes",)).items
-        assert [run.id for run in again if run.id in there] == seen[at][: len(again)]
+        there_again = [run.id for run in again if run.id in there]
+        assert there_again == seen[at][: len(there_again)]
 
     check()
 

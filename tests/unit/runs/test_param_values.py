@@ -15,8 +15,16 @@ def test_a_parameter_comes_back(value: Value) -> None:
     assert (found, type(found)) == (value, type(value))
 
 
-NUMBERS = [(3, 3.0), (2.5, 2.5), ("3", 3.0), ("-1.5e3", -1500.0), (".5", 0.5), ("007", 7.0), ("2.", 2.0)]
-OTHERS = ["", "nan", "inf", "1e999", "1_0", " 3", "3 ", "3\n", "0x1", "٣", "abc", True, None]
+NUMBERS: list[tuple[Value, float]] = [
+    (3, 3.0),
+    (2.5, 2.5),
+    ("3", 3.0),
+    ("-1.5e3", -1500.0),
+    (".5", 0.5),
+    ("007", 7.0),
+    ("2.", 2.0),
+]
+OTHERS: list[Value] = ["", "nan", "inf", "1e999", "1_0", " 3", "3 ", "3\n", "0x1", "٣", "abc", True, None]
 
 
 def test_what_counts_as_a_number() -> None:

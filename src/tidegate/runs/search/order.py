@@ -30,7 +30,7 @@ def _key(clause: str, what: str, strict_mlflow: bool) -> OrderKey:
     reader = Reader(clause, what, strict_mlflow)
     named = reader.field()
     descending = reader.take_word("ASC", "DESC") == "DESC"
-    if reader.here.kind != "end":
+    if not reader.ended():
         raise reader.unexpected("ASC, DESC or the end (a second key is a second text)")
     field = named.field
     if isinstance(field, Dataset):

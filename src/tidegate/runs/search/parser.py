@@ -67,6 +67,10 @@ class Reader:
         """The token to read next."""
         return self._tokens[self._at]
 
+    def ended(self) -> bool:
+        """Whether there is nothing left."""
+        return self.here.kind == "end"
+
     def take(self) -> Token:
         """The next token, which is then behind; the end stays."""
         token = self.here
@@ -152,10 +156,10 @@ class _FilterParser:
 
     def filter(self) -> Term:
         """The whole text."""
-        if self._reader.here.kind == "end":
+        if self._reader.ended():
             return And()
         term = self._either()
-        if self._reader.here.kind != "end":
+        if not self._reader.ended():
             raise self._reader.unexpected("AND, OR or the end")
         return term
 

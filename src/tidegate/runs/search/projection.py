@@ -55,7 +55,7 @@ def parse_projection(fields: Sequence[str]) -> Projection:
             )
         _check_characters(field)
         found.setdefault(part, []).append(name or "*")
-    named = {part: _names(found[part]) for part in NAMED_PARTS if part in found}
+    named: dict[str, Names] = {part: _names(found[part]) for part in NAMED_PARTS if part in found}
     return Projection(named, frozenset(part for part in WHOLE_PARTS if part in found))
 
 
