@@ -99,7 +99,7 @@ _PARTS = {
     run_params: ("name", "kind", "text"),
     series: ("name", "last_value", "last_step", "last_at"),
     run_tags: ("name", "text"),
-    run_inputs: ("digest", "label"),
+    run_inputs: ("digest", "label", "foreign"),
     run_artifacts: ("name", "digest", "bytes"),
 }
 """The parts of a run, and what is read of each."""
