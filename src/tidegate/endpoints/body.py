@@ -68,6 +68,16 @@ class Disconnected(Exception):
     """The client left before its request was whole."""
 
 
+SMALL_BODY: Final = 64 << 10
+"""Bytes that a server has read anyway before it can say who sent them."""
+
+
+def is_small(headers: Mapping[str, str]) -> bool:
+    """Whether the headers announce a small body."""
+    announced = headers.get("content-length", "")
+    return announced.isdigit() and int(announced) <= SMALL_BODY
+
+
 def check_json(headers: Mapping[str, str]) -> None:
     """Raise `UnsupportedMedia` unless the headers say that the body is plain JSON."""
     kind = headers.get("content-type", "")

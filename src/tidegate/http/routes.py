@@ -12,7 +12,7 @@ import msgspec
 from anyio import to_thread
 
 from tidegate.endpoints.asgi import failure, named, text_headers
-from tidegate.endpoints.body import AsgiApp, Disconnected, Receive, Scope, Send, check_json, read_body
+from tidegate.endpoints.body import AsgiApp, Disconnected, Receive, Scope, Send, check_json, is_small, read_body
 from tidegate.kernel import wire
 from tidegate.kernel.context import Call
 from tidegate.kernel.dispatch import Dispatcher
@@ -21,9 +21,6 @@ from tidegate.kernel.identity import Authenticator
 from tidegate.kernel.operation import Operation, Service
 
 PREFIX: Final = "/api/v1"
-
-SMALL_BODY: Final = 64 << 10
-"""Bytes that a server has read anyway before it can say who sent them."""
 
 _JSON: Final = (b"content-type", b"application/json")
 
@@ -95,7 +92,7 @@ class OperationRoutes:
         operation, service = operations[_method(scope)]
         headers = text_headers(scope)
         call: Call | None = None
-        if operation.writes and not _is_small(headers):
+        if operation.writes and not is_small(headers):
             call = await to_thread.run_sync(self._authenticator.identify, headers)
         raw = await read_body(receive, headers, self._body_bytes) if operation.writes else b""
 
@@ -165,11 +162,6 @@ def _walk(node: _Node, segments: Sequence[str]) -> Iterator[tuple[_Node, list[st
 def _method(scope: Scope) -> str:
     method: str = scope["method"]
     return "GET" if method == "HEAD" else method
-
-
-def _is_small(headers: Mapping[str, str]) -> bool:
-    announced = headers.get("content-length", "")
-    return announced.isdigit() and int(announced) <= SMALL_BODY
 
 
 def _decoded(raw: bytes, headers: Mapping[str, str]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import pytest
 from starlette.applications import Starlette
 
 from tests.integration.http.served_home import ServedHome
-from tidegate.http.routes import PREFIX, SMALL_BODY, OperationRoutes, Paths
+from tidegate.endpoints.body import SMALL_BODY
+from tidegate.http.routes import PREFIX, OperationRoutes, Paths
 from tidegate.kernel.context import Call
 from tidegate.kernel.errors import Unauthenticated
 from tidegate.kernel.identity import Authenticator

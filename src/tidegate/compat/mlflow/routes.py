@@ -15,7 +15,7 @@ from tidegate.compat.mlflow.errors import NoSuchEndpoint, told
 from tidegate.compat.mlflow.experiments import ExperimentCalls
 from tidegate.compat.mlflow.runs import RunCalls
 from tidegate.endpoints.asgi import named
-from tidegate.endpoints.body import check_json, read_body
+from tidegate.endpoints.body import check_json, is_small, read_body
 from tidegate.kernel import wire
 from tidegate.kernel.context import Call, current
 from tidegate.kernel.errors import Invalid, NotFound
@@ -73,23 +73,30 @@ class MlflowRest:
             return Response(body, status, media_type="application/json")
 
     async def _answer(self, request: Request) -> Response:
-        call = await to_thread.run_sync(self._authenticator.identify, request.headers)
         path = str(request.path_params["path"])
         if path == PROXY or path.startswith(PROXY + "/"):
+            call = await to_thread.run_sync(self._authenticator.identify, request.headers)
             return await self._artifact(request, call, path[len(PROXY) :])
+        identify, reads = self._authenticator.identify, request.method in ("GET", "HEAD")
+        known_caller: Call | None = None
+        if not reads and not is_small(request.headers):  # a large body is read of those alone who are known
+            known_caller = await to_thread.run_sync(identify, request.headers)
+        raw = b"" if reads else await read_body(request.receive, request.headers, self._body_bytes)
+
+        def work() -> bytes:
+            return _run(known_caller or identify(request.headers), lambda: self._told(request, path, raw))
+
+        return Response(await to_thread.run_sync(work), media_type="application/json")
+
+    def _told(self, request: Request, path: str, raw: bytes) -> bytes:
+        """The answer of a call."""
         known = self._known.get((request.method, path))
         if known is None:
             raise NoSuchEndpoint(f"{request.method} {request.url.path[:200]} is not answered by this server")
-        if request.method == "GET":
-            given = _query(request, known.request)
-        else:
-            raw = await read_body(request.receive, request.headers, self._body_bytes)
-            if raw:
-                check_json(request.headers)
-            given = wire.decode(raw, dict[str, Any]) if raw else {}
-        asked = _converted(given, known.request)
-        body = await to_thread.run_sync(_run, call, lambda: msgspec.json.encode(known.answer(asked)))
-        return Response(body, media_type="application/json")
+        if raw:
+            check_json(request.headers)
+        given = wire.decode(raw, dict[str, Any]) if raw else _query(request, known.request)
+        return msgspec.json.encode(known.answer(_converted(given, known.request)))
 
     async def _artifact(self, request: Request, call: Call, path: str) -> Response:
         if b"%2f" in request.scope["raw_path"].lower() or b"%5c" in request.scope["raw_path"].lower():
