@@ -41,6 +41,8 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
             "get": "One run, with the latest value of each metric.",
             "history": "Every measurement of a run, or of one metric of it, in the order of arrival.",
             "list": "Runs, the newest first; of one experiment (its id or name), of one parent, in one status, where given.",
+            "search": "Runs by what they hold, such as ``metrics.auc > 0.8 AND NOT params.depth < 3``, of some experiments or all.",
+            "count": "How many runs there are of which the filter is true, of some experiments or all.",
         },
     ),
     "features": (
