@@ -7,6 +7,7 @@ from tests.house.source import package_files, shown, tree_of
 EDGES = {
     "src/tidegate/cli/main.py": "a fault becomes one line and exit code 1; its traceback is kept in a file",
     "src/tidegate/compat/inference/routes.py": "a fault becomes the protocol's own error; it is logged",
+    "src/tidegate/compat/mlflow/routes.py": "a fault becomes the protocol's own error; it is logged",
     "src/tidegate/endpoints/asgi.py": "a fault becomes an answer in the one form; it is logged",
     "src/tidegate/endpoints/routing.py": "one model's fault must not stop the watcher; it is logged and tried again",
     "src/tidegate/endpoints/splitting.py": "a model on trial must not harm an answer; its fault is logged and counted",

@@ -1,8 +1,12 @@
 """The body of a request, read as a whole before anything is done with it, up to a limit."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping
+from typing import Any, Final, TypeVar
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
 
 from tidegate.kernel.errors import Invalid
 
@@ -11,6 +15,14 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+UPLOADS: Final = 16
+"""So many objects are received at once: each holds a thread until it is whole, and others are needed elsewhere."""
+
+STALL_SECONDS = 30.0
+"""How long the next bytes of an object may be waited for."""
+
+T = TypeVar("T")
 
 BODY_SECONDS: Final = 30.0
 """How long a body may take to arrive, once it has begun."""
@@ -41,6 +53,15 @@ class TooSlow(Invalid):
 
     def __init__(self) -> None:
         super().__init__(f"the body did not arrive within {BODY_SECONDS:.0f} s; nothing was done")
+
+
+class Stalled(Invalid):
+    """The bytes of an object stopped arriving."""
+
+    status = 408
+
+    def __init__(self) -> None:
+        super().__init__(f"no byte of the object arrived for {STALL_SECONDS:g} s; nothing was stored")
 
 
 class Disconnected(Exception):
@@ -91,3 +112,27 @@ async def _read_on(receive: Receive, first: bytes, limit: int) -> bytes:
     if len(body) > limit:
         raise TooLarge(limit)
     return bytes(body)
+
+
+class Uploads:
+    """Receives bodies of any length, piece by piece, some at a time: each holds a thread until it is whole."""
+
+    def __init__(self) -> None:
+        self._limiter = anyio.CapacityLimiter(UPLOADS)
+
+    async def receive(self, body: AsyncIterator[bytes], keep: Callable[[Iterator[bytes]], T]) -> T:
+        """What a function makes of the pieces, in a thread. Raises `Stalled`."""
+
+        async def following() -> bytes | None:
+            try:
+                with anyio.fail_after(STALL_SECONDS):
+                    return await anext(body, None)
+            except TimeoutError as error:
+                raise Stalled from error
+
+        def pieces() -> Iterator[bytes]:
+            while (piece := anyio.from_thread.run(following)) is not None:
+                if piece:
+                    yield piece
+
+        return await anyio.to_thread.run_sync(lambda: keep(pieces()), limiter=self._limiter)

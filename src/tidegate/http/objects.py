@@ -2,15 +2,15 @@
 
 import itertools
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
 
-import anyio
 from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from tidegate.endpoints.body import Uploads
 from tidegate.http.routes import PREFIX
 from tidegate.kernel import wire
 from tidegate.kernel.context import Call, Role
@@ -22,22 +22,6 @@ Identify = Callable[[Request], Coroutine[Any, Any, Call]]
 
 _BYTES = "application/octet-stream"
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
-
-
-UPLOADS: Final = 16
-"""So many objects are received at once: each holds a thread until it is whole, and others are needed elsewhere."""
-
-STALL_SECONDS = 30.0
-"""How long the next bytes of an object may be waited for."""
-
-
-class Stalled(Invalid):
-    """The bytes of an object stopped arriving."""
-
-    status = 408
-
-    def __init__(self) -> None:
-        super().__init__(f"no byte of the object arrived for {STALL_SECONDS:g} s; nothing was stored")
 
 
 class OutOfRange(Invalid):
@@ -53,7 +37,7 @@ class ObjectRoutes:
         self._objects = objects
         self._dispatcher = dispatcher
         self._identify = identify
-        self._uploads = anyio.CapacityLimiter(UPLOADS)
+        self._uploads = Uploads()
 
     def routes(self) -> list[Route]:
         """The routes of the plane."""
@@ -90,22 +74,10 @@ class ObjectRoutes:
 
     async def _put(self, request: Request) -> Response:
         await self._allow(request, "contributor", "store objects")
-        body: AsyncIterator[bytes] = aiter(request.stream())
-
-        async def following() -> bytes | None:
-            try:
-                with anyio.fail_after(STALL_SECONDS):
-                    return await anext(body, None)
-            except TimeoutError as error:
-                raise Stalled from error
-
-        def chunks() -> Iterator[bytes]:
-            while (chunk := anyio.from_thread.run(following)) is not None:
-                if chunk:
-                    yield chunk
-
         digest = request.path_params["digest"]
-        info = await to_thread.run_sync(lambda: self._objects.put(chunks(), expect=digest), limiter=self._uploads)
+        info = await self._uploads.receive(
+            aiter(request.stream()), lambda pieces: self._objects.put(pieces, expect=digest)
+        )
         return Response(wire.encode(info), media_type="application/json")
 
     async def _allow(self, request: Request, role: Role, act: str) -> None:

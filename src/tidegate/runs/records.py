@@ -51,11 +51,25 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """The object with the installed distributions, sorted, as lines of ``name==version``."""
 
 
+class Foreign(msgspec.Struct, frozen=True, kw_only=True):
+    """What another tool says of a dataset that it keeps."""
+
+    source_type: str = ""
+    source: str = ""
+    schema: str = ""
+    profile: str = ""
+    tags: dict[str, str] = {}
+
+
 class RunInput(msgspec.Struct, frozen=True):
-    """A dataset version that went in. ``label`` is what people call it, such as ``flights/3``."""
+    """A dataset that went in. ``label`` is what people call it, such as ``flights/3``.
+
+    Of one that another tool keeps, ``digest`` is that tool's own, and ``foreign`` what it says.
+    """
 
     digest: str
     label: str
+    foreign: Foreign | None = None
 
 
 class Artifact(msgspec.Struct, frozen=True):

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from tidegate.kernel.errors import Invalid
-from tidegate.runs.records import Metric, Run, Value
+from tidegate.runs.records import Metric, Run, RunInput, Value
 
 NAME_LENGTH: Final = 250
+FOREIGN_DIGEST: Final = 36
+FOREIGN_TEXT: Final = 1 << 20
 EXPERIMENT_LENGTH: Final = 500
 TEXT_LENGTH: Final = 6000
 """Characters of a parameter or a tag."""
@@ -57,6 +59,25 @@ def check_metrics(metrics: Iterable[Metric]) -> None:
         _check_name(metric.name, "metric")
         if abs(metric.step) > MOST_STEPS:
             raise Invalid(f"metric {metric.name!r}: step {metric.step} needs more than 64 bits", field="step")
+
+
+def check_foreign(inputs: Iterable[RunInput]) -> None:
+    """Raises `Invalid` for a dataset of another tool that has no name, no digest, or says too much."""
+    for one in inputs:
+        _check_name(one.label, "dataset")
+        if one.foreign is None or not one.digest or len(one.digest) > FOREIGN_DIGEST:
+            raise Invalid(
+                f"dataset {one.label!r}: a digest of 1 to {FOREIGN_DIGEST} characters, and what its tool says of it, "
+                "belong to a foreign input",
+                field="foreign_inputs",
+            )
+        told = one.foreign
+        if sum(map(len, (told.source_type, told.source, told.schema, told.profile))) > FOREIGN_TEXT:
+            raise Invalid(
+                f"dataset {one.label!r}: source, schema and profile have more than {FOREIGN_TEXT:,} characters",
+                field="foreign_inputs",
+            )
+        check_tags(told.tags)
 
 
 def check_artifact_name(name: str) -> None:

@@ -19,6 +19,7 @@ from tidegate.runs.records import ENDED, Artifact, Code, Environment, Held, Logg
 from tidegate.runs.rules import (
     NOTED_ERROR,
     check_artifact_name,
+    check_foreign,
     check_metrics,
     check_params,
     check_run_name,
@@ -207,15 +208,19 @@ class Runs(Service):
         metrics: tuple[Metric, ...] = (),
         tags: dict[str, str] = {},  # noqa: B006 - never changed
         inputs: tuple[str, ...] = (),
+        foreign_inputs: tuple[RunInput, ...] = (),
         artifacts: tuple[Artifact, ...] = (),
         late: bool = False,
     ) -> Logged:
         """Tell a run more, all of it or nothing; one that has ended too, where it is meant to be ``late``.
 
+        ``inputs`` are references of dataset versions, ``foreign_inputs`` datasets that another tool keeps.
         Raises `Conflict` for a parameter that has another value, and when the run has ended or is deleted.
         """
         self._require_open(run_id, late=late)
         self._write(run_id, params=params, metrics=metrics, tags=tags, inputs=inputs, artifacts=artifacts)
+        check_foreign(foreign_inputs)
+        self._store.add_inputs(run_id, foreign_inputs)
         return Logged(run_id, len(params), len(metrics), len(tags), len(inputs), len(artifacts))
 
     @operation("POST /runs/{run_id}/finish", role="contributor", audit="change")

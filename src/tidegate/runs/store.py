@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from tidegate.kernel.clock import from_micros, to_micros
 from tidegate.runs.experiment_store import experiments
 from tidegate.runs.params import param_number, read_param, spell_param
-from tidegate.runs.records import Artifact, Code, Environment, Held, Metric, Run, RunInput, Value
+from tidegate.runs.records import Artifact, Code, Environment, Foreign, Held, Metric, Run, RunInput, Value
 from tidegate.runs.series_store import SqlSeries, series, value_kept
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.schema import AutoKey, Micros, table
@@ -79,6 +79,7 @@ run_inputs = table(
     sa.Column("run_id", sa.String(32), primary_key=True),
     sa.Column("digest", sa.String(64), primary_key=True),
     sa.Column("label", sa.String(256), primary_key=True),
+    sa.Column("foreign", sa.LargeBinary, nullable=True),
     room="runs",
 )
 
@@ -98,7 +99,7 @@ _PARTS = {
     run_params: ("name", "kind", "text"),
     series: ("name", "last_value", "last_step", "last_at"),
     run_tags: ("name", "text"),
-    run_inputs: ("digest", "label"),
+    run_inputs: ("digest", "label", "foreign"),
     run_artifacts: ("name", "digest", "bytes"),
 }
 """The parts of a run, and what is read of each."""
@@ -164,7 +165,15 @@ class SqlRuns:
 
     def add_inputs(self, run_id: str, inputs: Iterable[RunInput]) -> None:
         """Add inputs."""
-        rows = [{"run_id": run_id, "digest": one.digest, "label": one.label} for one in inputs]
+        rows = [
+            {
+                "run_id": run_id,
+                "digest": one.digest,
+                "label": one.label,
+                "foreign": None if one.foreign is None else msgspec.json.encode(one.foreign),
+            }
+            for one in inputs
+        ]
         if rows:
             with self._catalog.connect() as connection:
                 connection.execute(self._catalog.insert(run_inputs).on_conflict_do_nothing(), rows)
@@ -269,7 +278,7 @@ def read_run(row: sa.Row[Any], parts: Mapping[sa.Table, Sequence[sa.Row[Any]]]) 
         params={one.name: read_param(one.kind, one.text) for one in parts.get(run_params, ())},
         latest=tuple(_latest(one) for one in parts.get(series, ())),
         tags={one.name: one.text for one in parts.get(run_tags, ())},
-        inputs=tuple(RunInput(one.digest, one.label) for one in parts.get(run_inputs, ())),
+        inputs=tuple(_input(one) for one in parts.get(run_inputs, ())),
         artifacts=tuple(Artifact(one.name, one.digest, one.bytes) for one in parts.get(run_artifacts, ())),
         code=_NOT_READ if code is None else _CODE.decode(code),
         environment=None if environment is None else _ENVIRONMENT.decode(environment),
@@ -286,6 +295,11 @@ def _param(run_id: str, name: str, value: Value) -> dict[str, Any]:
         "head": text[:HEAD],
         "number": param_number(value),
     }
+
+
+def _input(row: sa.Row[Any]) -> RunInput:
+    foreign = None if row.foreign is None else msgspec.json.decode(row.foreign, type=Foreign)
+    return RunInput(row.digest, row.label, foreign)
 
 
 def _measured(run_id: str, metric: Metric) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pytest
 from tests.integration.http.served_home import Reply, ServedHome
 from tidegate.client.objects import RemoteObjects
 from tidegate.client.transport import HttpTransport
-from tidegate.http.objects import UPLOADS
+from tidegate.endpoints.body import UPLOADS
 from tidegate.http.thread import serving
 from tidegate.kernel.errors import Forbidden, Unavailable
 from tidegate.kernel.objects import Digest, ObjectStore
@@ -258,7 +258,7 @@ def test_puts_that_do_not_go_on_hold_up_nobody_else(plane: ServedHome) -> None:
 
 
 def test_a_put_that_stalls_is_told_so_and_leaves_nothing(plane: ServedHome, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidegate.http.objects.STALL_SECONDS", 0.2)
+    monkeypatch.setattr("tidegate.endpoints.body.STALL_SECONDS", 0.2)
     with contextlib.ExitStack() as stack:
         reply = http.client.HTTPResponse(half_sent(plane, stack))
         reply.begin()

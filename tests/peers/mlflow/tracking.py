@@ -4,25 +4,30 @@ import json
 import math
 import os
 import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
 
 import mlflow
-from mlflow.entities import Metric, Param, RunTag, ViewType
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
 
-def refused(act):
+def refused(act: Callable[[], object]) -> str:
     """The error code of a call that must fail."""
     try:
         act()
     except MlflowException as error:
-        return error.error_code
+        return str(error.error_code)
     return "went through"
 
 
-def experiments(client):
+def experiments(client: mlflow.MlflowClient) -> dict[str, Any]:
+    """Made, renamed, tagged, deleted, restored."""
     made = client.create_experiment("/Users/somebody/late arrivals", tags={"team": "ops"})
     twice = refused(lambda: client.create_experiment("/Users/somebody/late arrivals"))
     client.rename_experiment(made, "arrivals")
@@ -44,7 +49,8 @@ def experiments(client):
     }
 
 
-def fluent():
+def fluent() -> dict[str, Any]:
+    """What a notebook does."""
     mlflow.set_experiment("fluent")
     with mlflow.start_run(run_name="outer", tags={"a": "b"}) as outer:
         mlflow.log_param("depth", 3)
@@ -71,7 +77,8 @@ def fluent():
     }
 
 
-def calls(client):
+def calls(client: mlflow.MlflowClient) -> dict[str, Any]:
+    """What the client class does."""
     experiment = client.create_experiment("calls")
     run = client.create_run(experiment, start_time=1_700_000_000_000, tags={"x": "y"})
     run_id = run.info.run_id
@@ -102,8 +109,73 @@ def calls(client):
         "while deleted": while_deleted,
         "unknown": refused(lambda: client.get_run("0" * 32)),
         "history": len(client.get_metric_history(run_id, "m")),
-        "too many": refused(lambda: client.log_batch(run_id, params=[Param(str(one), "1") for one in range(101)])),
         "restored": client.get_run(run_id).info.lifecycle_stage,
+    }
+
+
+def inputs(client: mlflow.MlflowClient) -> list[dict[str, Any]]:
+    """Datasets that went into a run."""
+    run_id = client.create_run("0").info.run_id
+    dataset = Dataset("flights", "abc123", "local", '{"uri": "flights.parquet"}', "{}", "{}")
+    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+    return [dict(one) | {"dataset": dict(one.dataset)} for one in client.get_run(run_id).inputs.dataset_inputs]
+
+
+def search(client: mlflow.MlflowClient) -> dict[str, Any]:
+    """Filters, orders and pages of runs."""
+    experiment = client.create_experiment("search")
+    for place in range(6):
+        run_id = client.create_run(
+            experiment, run_name=f"run {place}", tags={"team": "ops" if place % 2 else "Dev"}
+        ).info.run_id
+        client.log_metric(run_id, "auc", math.nan if place == 5 else place / 10)
+        client.log_param(run_id, "depth", str(place))
+        if place < 4:
+            client.set_terminated(run_id, "FINISHED")
+
+    def found(text: str, order: list[str] | None = None, **more: Any) -> list[str]:
+        runs = client.search_runs([experiment], text, order_by=order or ["attributes.run_name ASC"], **more)
+        return [str(run.info.run_name)[-1] for run in runs]
+
+    first = client.search_runs([experiment], max_results=4, order_by=["metrics.auc DESC"])
+    rest = client.search_runs([experiment], max_results=4, order_by=["metrics.auc DESC"], page_token=first.token)
+    frame = mlflow.search_runs([experiment], "metrics.auc > 0.25", output_format="list")
+    return {
+        "metric": found("metrics.auc >= 0.2 and metrics.auc < 0.4"),
+        "param": found("params.depth = '3'"),
+        "tag": found("tags.team = 'ops'"),
+        "like": found("tags.team LIKE 'D%'"),
+        "ilike": found("tags.team ILIKE 'd%'"),
+        "case": found("tags.team LIKE 'd%'"),
+        "status": found("attributes.status = 'RUNNING'"),
+        "name": found("attributes.run_name IN ('run 1', 'run 4')"),
+        "null": found("params.nothing IS NULL and status = 'RUNNING'"),
+        "order": [str(run.info.run_name)[-1] for run in [*first, *rest]],
+        "tokens": [bool(first.token), bool(rest.token)],
+        "fluent": sorted(str(run.info.run_name)[-1] for run in frame),
+        "wrong": refused(lambda: found("metrics.auc > 'high'")),
+        "broken": refused(lambda: found("metrics.auc >")),
+    }
+
+
+def artifacts(client: mlflow.MlflowClient) -> dict[str, Any]:
+    """Files and texts, up and down."""
+    run_id = client.create_run("0").info.run_id
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "weights.bin"
+        file.write_bytes(bytes(range(256)) * 40_000)
+        client.log_artifact(run_id, str(file), "model/parts")
+        client.log_text(run_id, "grüße", "notes/a b.txt")
+        client.log_dict(run_id, {"a": 1}, "settings.json")
+        down = Path(client.download_artifacts(run_id, "model/parts/weights.bin", folder))
+        same = down.read_bytes() == file.read_bytes()
+        whole = Path(client.download_artifacts(run_id, "", folder))
+        texts = (whole / "notes" / "a b.txt").read_text(encoding="utf-8")
+    return {
+        "same": same,
+        "text": texts,
+        "root": [(one.path, one.is_dir, one.file_size) for one in client.list_artifacts(run_id)],
+        "model": [(one.path, one.is_dir) for one in client.list_artifacts(run_id, "model")],
     }
 
 
@@ -112,7 +184,15 @@ def main() -> None:
     given = json.load(sys.stdin)
     mlflow.set_tracking_uri(given["address"])
     client = mlflow.MlflowClient()
-    print(json.dumps({"experiments": experiments(client), "fluent": fluent(), "calls": calls(client)}))
+    found = {
+        "experiments": experiments(client),
+        "fluent": fluent(),
+        "calls": calls(client),
+        "artifacts": artifacts(client),
+        "search": search(client),
+        "inputs": [one["dataset"] | {tag.key: tag.value for tag in one["tags"]} for one in inputs(client)],
+    }
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

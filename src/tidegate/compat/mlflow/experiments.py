@@ -1,18 +1,13 @@
 """The protocol's experiments."""
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from tidegate.compat.mlflow import records
-from tidegate.compat.mlflow.views import experiment_view
+from tidegate.compat.mlflow.views import check_page, experiment_view, state_of
 from tidegate.kernel.errors import AlreadyExists, Invalid, NotFound
 from tidegate.runs.experiments import Experiments
 
 MOST_LISTED: Final = 50_000
-_STATES: Final[dict[str, Literal["active", "deleted", "all"]]] = {
-    "ACTIVE_ONLY": "active",
-    "DELETED_ONLY": "deleted",
-    "ALL": "all",
-}
 
 
 class ExperimentCalls:
@@ -54,11 +49,8 @@ class ExperimentCalls:
         """All of them, in pages."""
         if asked.filter or asked.order_by:
             raise Invalid("filter and order_by of experiments are not answered yet: leave them out", field="filter")
-        if asked.view_type not in _STATES:
-            raise Invalid(f"view_type {asked.view_type[:40]!r} is none of {', '.join(_STATES)}", field="view_type")
-        if not 1 <= asked.max_results <= MOST_LISTED:
-            raise Invalid(f"max_results lies between 1 and {MOST_LISTED:,}", field="max_results")
-        state = _STATES[asked.view_type]
+        state = state_of(asked.view_type, "view_type")
+        check_page(asked.max_results, MOST_LISTED)
         if not asked.page_token and state != "deleted":
             self._experiments.set_tags("0", tags={})  # the default experiment is there from the first day
         page = self._experiments.list(state=state, limit=min(asked.max_results, 1000), cursor=asked.page_token)

@@ -91,6 +91,17 @@ class ByRun(msgspec.Struct, frozen=True):
         return self.run_id or self.run_uuid
 
 
+class SearchRuns(msgspec.Struct, frozen=True):
+    """Of ``runs/search``."""
+
+    experiment_ids: list[str] = []
+    filter: str = ""
+    run_view_type: str = "ACTIVE_ONLY"
+    max_results: int = 1000
+    order_by: list[str] = []
+    page_token: str = ""
+
+
 class UpdateRun(ByRun, frozen=True):
     """Of ``runs/update``; the end in milliseconds."""
 
@@ -121,6 +132,30 @@ class LogBatch(ByRun, frozen=True):
     metrics: list[MetricIn] = []
     params: list[KeyValue] = []
     tags: list[KeyValue] = []
+
+
+class DatasetIn(msgspec.Struct, frozen=True):
+    """A dataset, as its tool describes it."""
+
+    name: str
+    digest: str
+    source_type: str = ""
+    source: str = ""
+    schema: str = ""
+    profile: str = ""
+
+
+class DatasetInput(msgspec.Struct, frozen=True):
+    """A dataset that went into a run, and what as (the tag ``mlflow.data.context``)."""
+
+    dataset: DatasetIn
+    tags: list[KeyValue] = []
+
+
+class LogInputs(ByRun, frozen=True):
+    """Of ``runs/log-inputs``."""
+
+    datasets: list[DatasetInput] = []
 
 
 class MetricHistory(ByRun, frozen=True, kw_only=True):

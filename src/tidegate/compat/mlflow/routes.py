@@ -1,15 +1,16 @@
 """The protocol's paths at the server's root: ``/api`` and ``/ajax-api``, versions 2.0 and 3.0."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, get_origin, get_type_hints
 
 import msgspec
 from anyio import to_thread
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from tidegate.compat.mlflow import records
+from tidegate.compat.mlflow.artifacts import ArtifactCalls
 from tidegate.compat.mlflow.errors import NoSuchEndpoint, told
 from tidegate.compat.mlflow.experiments import ExperimentCalls
 from tidegate.compat.mlflow.runs import RunCalls
@@ -17,11 +18,15 @@ from tidegate.endpoints.asgi import named
 from tidegate.endpoints.body import check_json, read_body
 from tidegate.kernel import wire
 from tidegate.kernel.context import Call, current
-from tidegate.kernel.errors import Invalid
+from tidegate.kernel.errors import Invalid, NotFound
 from tidegate.kernel.identity import Authenticator
 
 if TYPE_CHECKING:
     from tidegate.workspace import LocalWorkspace
+
+T = TypeVar("T")
+
+PROXY: Final = "mlflow-artifacts/artifacts"
 
 ANY_METHOD: Final = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]
 
@@ -51,7 +56,8 @@ class MlflowRest:
     def __init__(self, workspace: "LocalWorkspace", authenticator: Authenticator) -> None:
         self._authenticator = authenticator
         self._body_bytes = workspace.settings.body_megabytes << 20
-        self._known = _known(ExperimentCalls(workspace.experiments), RunCalls(workspace.runs))
+        self._artifacts = ArtifactCalls(workspace.runs, workspace.objects)
+        self._known = _known(ExperimentCalls(workspace.experiments), RunCalls(workspace.runs, workspace.experiments))
 
     def routes(self) -> list[BaseRoute]:
         """Both prefixes, both versions."""
@@ -61,15 +67,16 @@ class MlflowRest:
     async def handle(self, request: Request) -> Response:
         """One request."""
         try:
-            body = await self._answer(request)
+            return await self._answer(request)
         except Exception as error:  # noqa: BLE001 - the edge: whatever fails is answered in one form
             status, body = told(named(error, f"{request.method} {request.url.path[:200]}"))
             return Response(body, status, media_type="application/json")
-        return Response(body, media_type="application/json")
 
-    async def _answer(self, request: Request) -> bytes:
+    async def _answer(self, request: Request) -> Response:
         call = await to_thread.run_sync(self._authenticator.identify, request.headers)
         path = str(request.path_params["path"])
+        if path == PROXY or path.startswith(PROXY + "/"):
+            return await self._artifact(request, call, path[len(PROXY) :])
         known = self._known.get((request.method, path))
         if known is None:
             raise NoSuchEndpoint(f"{request.method} {request.url.path[:200]} is not answered by this server")
@@ -81,10 +88,29 @@ class MlflowRest:
                 check_json(request.headers)
             given = wire.decode(raw, dict[str, Any]) if raw else {}
         asked = _converted(given, known.request)
-        return await to_thread.run_sync(_run, call, lambda: msgspec.json.encode(known.answer(asked)))
+        body = await to_thread.run_sync(_run, call, lambda: msgspec.json.encode(known.answer(asked)))
+        return Response(body, media_type="application/json")
+
+    async def _artifact(self, request: Request, call: Call, path: str) -> Response:
+        if b"%2f" in request.scope["raw_path"].lower() or b"%5c" in request.scope["raw_path"].lower():
+            raise NotFound("no artifact's name holds an escaped slash")
+        artifacts = self._artifacts
+        if request.method == "PUT":
+            place = await to_thread.run_sync(_run, call, lambda: artifacts.place(path))
+            await artifacts.keep(place, aiter(request.stream()), lambda work: _run(call, work))
+            return Response(b"{}", media_type="application/json")
+        if request.method != "GET":
+            raise NoSuchEndpoint(f"{request.method} {request.url.path[:200]} is not answered by this server")
+        if path.strip("/"):
+            headers, pieces = await to_thread.run_sync(_run, call, lambda: artifacts.read(artifacts.place(path)))
+            return StreamingResponse(pieces, headers=headers, media_type="application/octet-stream")
+        at = request.query_params.get("path", "")
+        files = await to_thread.run_sync(_run, call, lambda: artifacts.list(artifacts.place(at)))
+        return Response(msgspec.json.encode({"files": files}), media_type="application/json")
 
 
-def _run(call: Call, work: Callable[[], bytes]) -> bytes:
+def _run(call: Call, work: Callable[[], T]) -> T:
+    """Do something as whoever calls."""
     token = current.set(call)
     try:
         return work()
@@ -124,6 +150,11 @@ def _server_info(_asked: _Nothing) -> dict[str, Any]:
     }
 
 
+def _no_models(_asked: _Nothing) -> dict[str, Any]:
+    """There are none: they cannot be made over this protocol yet. Whoever lists artifacts asks for them."""
+    return {"models": []}
+
+
 def _known(experiments: ExperimentCalls, runs: RunCalls) -> dict[tuple[str, str], _Known]:
     posts: dict[str, _Known] = {
         "experiments/create": _Known(experiments.create, records.CreateExperiment),
@@ -133,7 +164,9 @@ def _known(experiments: ExperimentCalls, runs: RunCalls) -> dict[tuple[str, str]
         "experiments/restore": _Known(experiments.restore, records.ByExperiment),
         "experiments/set-experiment-tag": _Known(experiments.set_tag, records.ExperimentTag),
         "experiments/delete-experiment-tag": _Known(experiments.delete_tag, records.ExperimentTag),
+        "logged-models/search": _Known(_no_models, _Nothing),
         "runs/create": _Known(runs.create, records.CreateRun),
+        "runs/search": _Known(runs.search, records.SearchRuns),
         "runs/update": _Known(runs.update, records.UpdateRun),
         "runs/delete": _Known(runs.delete, records.ByRun),
         "runs/restore": _Known(runs.restore, records.ByRun),
@@ -141,6 +174,7 @@ def _known(experiments: ExperimentCalls, runs: RunCalls) -> dict[tuple[str, str]
         "runs/delete-tag": _Known(runs.delete_tag, records.RunTag),
         "runs/log-parameter": _Known(runs.log_parameter, records.RunTag),
         "runs/log-metric": _Known(runs.log_metric, records.RunMetric),
+        "runs/log-inputs": _Known(runs.log_inputs, records.LogInputs),
         "runs/log-batch": _Known(runs.log_batch, records.LogBatch),
     }
     gets: dict[str, _Known] = {

@@ -3,21 +3,37 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
+
 from tidegate.compat.mlflow import records
-from tidegate.compat.mlflow.views import PARENT, RUN_NAME, STATUSES, metric_view, moment_of, run_view
+from tidegate.compat.mlflow.artifacts import listed
+from tidegate.compat.mlflow.views import (
+    PARENT,
+    RUN_NAME,
+    STATUSES,
+    check_page,
+    metric_view,
+    moment_of,
+    run_view,
+    state_of,
+)
 from tidegate.kernel.errors import Invalid, NotFound
-from tidegate.runs.records import ENDED, Metric, Run, Status
+from tidegate.kernel.pages import MAX_PAGE
+from tidegate.runs.experiments import Experiments
+from tidegate.runs.records import ENDED, Foreign, Metric, Run, RunInput, Status
 from tidegate.runs.service import Runs
 
 MOST_POINTS: Final = 25_000
+MOST_RUNS: Final = 50_000
 _STATUSES: Final[dict[str, Status]] = {spelling: status for status, spelling in STATUSES.items()}
 
 
 class RunCalls:
     """Answers the calls under ``runs/``, ``metrics/`` and ``artifacts/``."""
 
-    def __init__(self, runs: Runs) -> None:
+    def __init__(self, runs: Runs, experiments: Experiments) -> None:
         self._runs = runs
+        self._experiments = experiments
 
     def create(self, asked: records.CreateRun) -> dict[str, Any]:
         """A new run, which runs."""
@@ -34,6 +50,24 @@ class RunCalls:
     def get(self, asked: records.ByRun) -> dict[str, Any]:
         """One, with the latest measurements."""
         return {"run": run_view(self._run(asked))}
+
+    def search(self, asked: records.SearchRuns) -> dict[str, Any]:
+        """Runs of some experiments, of which a filter is true. Filters may say more than MLflow's own can."""
+        state = state_of(asked.run_view_type, "run_view_type")
+        check_page(asked.max_results, MOST_RUNS)
+        experiments = tuple(dict.fromkeys(one for one in asked.experiment_ids if self._is_there(one)))
+        if not experiments:
+            return {"runs": []}
+        page = self._runs.search(
+            asked.filter,
+            experiments=experiments,
+            state=state,
+            order_by=tuple(asked.order_by),
+            limit=min(asked.max_results, MAX_PAGE),
+            cursor=asked.page_token,
+        )
+        answer: dict[str, Any] = {"runs": [run_view(run) for run in page.items]}
+        return answer | ({"next_page_token": page.next} if page.next else {})
 
     def update(self, asked: records.UpdateRun) -> dict[str, Any]:
         """Another status, end or name."""
@@ -108,29 +142,29 @@ class RunCalls:
         self._runs.log(_id(asked), params=params, metrics=_metrics(asked.metrics), tags=tags, late=True)
         return {}
 
+    def log_inputs(self, asked: records.LogInputs) -> dict[str, Any]:
+        """Keep which datasets went in."""
+        given = []
+        for one in asked.datasets:
+            told = msgspec.structs.asdict(one.dataset)
+            name, digest = told.pop("name"), told.pop("digest")
+            given.append(RunInput(digest, name, Foreign(**told, tags={tag.key: tag.value for tag in one.tags})))
+        self._runs.log(_id(asked), foreign_inputs=tuple(given), late=True)
+        return {}
+
     def history(self, asked: records.MetricHistory) -> dict[str, Any]:
         """Every measurement of a metric."""
         limit = min(max(asked.max_results, 1), MOST_POINTS)
-        page = self._runs.history(_id(asked), name=asked.metric_key, limit=min(limit, 1000), cursor=asked.page_token)
+        page = self._runs.history(
+            _id(asked), name=asked.metric_key, limit=min(limit, MAX_PAGE), cursor=asked.page_token
+        )
         answer: dict[str, Any] = {"metrics": [metric_view(metric) for metric in page.items]}
         return answer | ({"next_page_token": page.next} if page.next else {})
 
     def list_artifacts(self, asked: records.ListArtifacts) -> dict[str, Any]:
         """What lies at a path of the run's artifacts: files and folders, one level."""
         run = self._run(asked)
-        prefix = f"{asked.path.strip('/')}/" if asked.path.strip("/") else ""
-        files: dict[str, dict[str, Any]] = {}
-        for artifact in run.artifacts:
-            if artifact.name.startswith(prefix):
-                first, _, rest = artifact.name[len(prefix) :].partition("/")
-                path = prefix + first
-                files[path] = (
-                    {"path": path, "is_dir": True}
-                    if rest
-                    else {"path": path, "is_dir": False, "file_size": artifact.bytes}
-                )
-        root = run_view(run)["info"]["artifact_uri"]
-        return {"root_uri": root, "files": [files[path] for path in sorted(files)]}
+        return {"root_uri": run_view(run)["info"]["artifact_uri"], "files": listed(run, asked.path)}
 
     def _run(self, asked: records.ByRun) -> Run:
         return self._runs.get(_id(asked))
@@ -141,6 +175,12 @@ class RunCalls:
             return self._runs.get(parent).id if parent else ""
         except NotFound:
             return ""
+
+    def _is_there(self, experiment_id: str) -> bool:
+        try:
+            return self._experiments.get(experiment_id).id == experiment_id
+        except NotFound:
+            return False
 
     def _rename(self, run_id: str, name: str) -> None:
         self._runs.rename(run_id, name=name)

@@ -1,13 +1,21 @@
 """Experiments, runs and measurements as the protocol shows them. Moments are milliseconds; 64-bit integers numbers."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from tidegate.kernel.clock import from_micros, to_micros
-from tidegate.runs.records import Experiment, Metric, Run, RunInput, Status
+from tidegate.kernel.errors import Invalid
+from tidegate.runs.records import Experiment, Foreign, Metric, Run, RunInput, Status
 
 RUN_NAME: Final = "mlflow.runName"
 PARENT: Final = "mlflow.parentRunId"
+
+STATES: Final[dict[str, Literal["active", "deleted", "all"]]] = {
+    "ACTIVE_ONLY": "active",
+    "DELETED_ONLY": "deleted",
+    "ALL": "all",
+}
+"""The lifecycle stages of a view type."""
 
 STATUSES: Final[dict[Status, str]] = {
     "running": "RUNNING",
@@ -25,7 +33,10 @@ def millis(moment: datetime | None) -> int | None:
 
 def moment_of(milliseconds: int | None, field: str) -> datetime | None:
     """A moment from the protocol. Raises `Invalid` for one that is no date."""
-    return None if milliseconds is None else from_micros(milliseconds * 1000)
+    try:
+        return None if milliseconds is None else from_micros(milliseconds * 1000)
+    except OverflowError as error:
+        raise Invalid(f"{field} {milliseconds} is no moment in milliseconds since 1970", field=field) from error
 
 
 def experiment_view(experiment: Experiment) -> dict[str, Any]:
@@ -87,11 +98,24 @@ def pairs(texts: dict[str, str]) -> list[dict[str, str]]:
 
 
 def _input(given: RunInput) -> dict[str, Any]:
-    """A dataset version of ours. The protocol has 36 characters for a digest."""
-    source = {"source_type": "tidegate", "source": f"tidegate:{given.digest}"}
-    dataset = {"name": given.label, "digest": given.digest[:36], **source}
-    return {"dataset": dataset, "tags": []}
+    """A dataset that went in. The protocol has 36 characters for a digest."""
+    told = given.foreign or Foreign(source_type="tidegate", source=f"tidegate:{given.digest}")
+    said = {name: text for name in ("source_type", "source", "schema", "profile") if (text := getattr(told, name))}
+    return {"dataset": {"name": given.label, "digest": given.digest[:36], **said}, "tags": pairs(told.tags)}
 
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else str(value)
+
+
+def state_of(view_type: str, field: str) -> Literal["active", "deleted", "all"]:
+    """The lifecycle stages that a view type stands for. Raises `Invalid`."""
+    if view_type not in STATES:
+        raise Invalid(f"{field} {view_type[:40]!r} is none of {', '.join(STATES)}", field=field)
+    return STATES[view_type]
+
+
+def check_page(max_results: int, most: int) -> None:
+    """Raises `Invalid` for a page that is too small or too large."""
+    if not 1 <= max_results <= most:
+        raise Invalid(f"max_results {max_results} lies not between 1 and {most:,}", field="max_results")

@@ -17,8 +17,8 @@ def upgrade() -> None:
     _run_artifact()
     _run_input()
     _run_metric()
-    _run_metric_latest()
     _run_param()
+    _run_series()
     _run_tag()
 
 
@@ -101,6 +101,7 @@ def _run_input() -> None:
         sa.Column("run_id", sa.String(length=32), nullable=False),
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("label", sa.String(length=256), nullable=False),
+        sa.Column("foreign", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("run_id", "digest", "label", name=op.f("pk_run_input")),
         info={"room": "runs"},
         sqlite_autoincrement=True,
@@ -123,20 +124,6 @@ def _run_metric() -> None:
     op.create_index("ix_run_metric_run", "run_metric", ["run_id", "name", "position"], unique=False)
 
 
-def _run_metric_latest() -> None:
-    op.create_table(
-        "run_metric_latest",
-        sa.Column("run_id", sa.String(length=32), nullable=False),
-        sa.Column("name", sa.String(length=250), nullable=False),
-        sa.Column("step", sa.BigInteger(), nullable=False),
-        sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.Column("value", sa.Double(), nullable=True),
-        sa.PrimaryKeyConstraint("run_id", "name", name=op.f("pk_run_metric_latest")),
-        info={"room": "runs"},
-        sqlite_autoincrement=True,
-    )
-
-
 def _run_param() -> None:
     op.create_table(
         "run_param",
@@ -152,6 +139,32 @@ def _run_param() -> None:
     )
     op.create_index("ix_run_param_head", "run_param", ["name", "head", "run_id"], unique=False)
     op.create_index("ix_run_param_number", "run_param", ["name", "number", "run_id"], unique=False)
+
+
+def _run_series() -> None:
+    op.create_table(
+        "run_series",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=250), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("nan_count", sa.BigInteger(), nullable=False),
+        sa.Column("first_step", sa.BigInteger(), nullable=False),
+        sa.Column("first_at", sa.BigInteger(), nullable=False),
+        sa.Column("first_value", sa.Double(), nullable=True),
+        sa.Column("last_step", sa.BigInteger(), nullable=False),
+        sa.Column("last_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_value", sa.Double(), nullable=True),
+        sa.Column("least_step", sa.BigInteger(), nullable=True),
+        sa.Column("least_value", sa.Double(), nullable=True),
+        sa.Column("greatest_step", sa.BigInteger(), nullable=True),
+        sa.Column("greatest_value", sa.Double(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_run_series")),
+        sa.UniqueConstraint("run_id", "name", name=op.f("uq_run_series_run_id_name")),
+        info={"room": "runs"},
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_run_series_name_last_value", "run_series", ["name", "last_value", "run_id"], unique=False)
 
 
 def _run_tag() -> None:

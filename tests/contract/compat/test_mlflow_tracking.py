@@ -1,0 +1,267 @@
+"""MLflow's REST protocol byte by byte: shapes, error codes, leniency, hostile requests; on both databases."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.postgres import Databases
+from tidegate.http.thread import serving
+from tidegate.kernel.settings import Settings
+from tidegate.workspace import open_local
+
+Answer = tuple[int, Any]
+
+
+class Client:
+    """Speaks the protocol."""
+
+    def __init__(self, url: str) -> None:
+        self._host = urlsplit(url).netloc
+
+    def raw(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, dict[str, str], bytes]:
+        """A request as it is."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        with closing(HTTPConnection(self._host, timeout=30)) as connection:
+            connection.request(method, path, body or None, named)
+            response = connection.getresponse()
+            return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+
+    def post(self, path: str, body: object, root: str = "/api/2.0/mlflow/") -> Answer:
+        """A call with a body."""
+        status, _, raw = self.raw("POST", root + path, json.dumps(body).encode(), content_type="application/json")
+        return status, json.loads(raw)
+
+    def get(self, path: str, root: str = "/api/2.0/mlflow/") -> Answer:
+        """A call with a query."""
+        status, _, raw = self.raw("GET", root + path)
+        return status, json.loads(raw)
+
+    def run(self, **given: object) -> str:
+        """A new run of the default experiment."""
+        status, answer = self.post("runs/create", {"experiment_id": "0", **given})
+        assert status == 200, answer
+        return str(answer["run"]["info"]["run_id"])
+
+
+@pytest.fixture(scope="module")
+def databases() -> Iterator[Databases]:
+    """A PostgreSQL server of these tests."""
+    with Databases() as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A client of a server of its own."""
+    catalog = "" if request.param == "sqlite" else request.getfixturevalue("databases").with_catalog()
+    folder = tmp_path_factory.mktemp("home")
+    with open_local(Settings(home=str(folder / "home"), catalog=catalog)) as workspace, serving(workspace) as url:
+        yield Client(url)
+
+
+def test_both_prefixes_and_versions_answer(client: Client) -> None:
+    for prefix in ("api", "ajax-api"):
+        for version in ("2.0", "3.0"):
+            root = f"/{prefix}/{version}/mlflow/"
+            assert client.get("experiments/get?experiment_id=0", root)[1]["experiment"]["name"] == "Default"
+            assert client.get("server-info", root)[1]["workspaces_enabled"] is False
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "mlflow/traces"),
+        ("GET", "mlflow/prompts/get"),
+        ("POST", "mlflow/runs/get"),
+        ("GET", "mlflow/runs/create"),
+        ("GET", "mlflow/runs/get/"),
+        ("GET", "mlflow//runs/get"),
+        ("DELETE", "mlflow-artifacts/artifacts/0/x/artifacts/a"),
+        ("HEAD", "mlflow/runs/get"),
+        ("OPTIONS", "mlflow/runs/create"),
+        ("GET", ""),
+    ],
+)
+def test_what_is_not_answered_says_so(client: Client, method: str, path: str) -> None:
+    status, _, body = client.raw(method, f"/api/2.0/{path}")
+    assert status == 404
+    assert method == "HEAD" or json.loads(body)["error_code"] == "ENDPOINT_NOT_FOUND"
+
+
+def test_a_run_has_the_protocols_shape(client: Client) -> None:
+    run_id = client.run(start_time="1700000000123", run_name="first", tags=[{"key": "a", "value": "b"}], unheard_of=1)
+    batch = {
+        "run_id": run_id,
+        "metrics": [
+            {"key": "m", "value": "NaN", "timestamp": 1, "step": "2"},
+            {"key": "m", "value": 5, "timestamp": 1, "step": 1},
+            {"key": "n", "value": "-Infinity", "timestamp": "3"},
+        ],
+        "params": [{"key": "p", "value": ""}],
+    }
+    assert client.post("runs/log-batch", batch) == (200, {})
+    info = client.get(f"runs/get?run_id={run_id}")[1]["run"]["info"]
+    experiment = {"experiment_id": "0", "user_id": "local", "lifecycle_stage": "active"}
+    names = {"run_id": run_id, "run_uuid": run_id, "run_name": "first", "status": "RUNNING"}
+    place = f"mlflow-artifacts:/0/{run_id}/artifacts"
+    assert info == {**names, **experiment, "start_time": 1700000000123, "artifact_uri": place}
+    data = client.get(f"runs/get?run_uuid={run_id}")[1]["run"]["data"]
+    assert data["params"] == [{"key": "p", "value": ""}]
+    assert data["metrics"] == [
+        {"key": "m", "value": "NaN", "timestamp": 1, "step": 2},
+        {"key": "n", "value": "-Infinity", "timestamp": 3, "step": 0},
+    ]
+    history = client.get(f"metrics/get-history?run_id={run_id}&metric_key=m")[1]
+    assert sorted(one["step"] for one in history["metrics"]) == [1, 2]
+
+
+def test_a_batch_is_kept_whole_or_not_at_all(client: Client) -> None:
+    run_id = client.run()
+    assert client.post("runs/log-parameter", {"run_id": run_id, "key": "p", "value": "1"}) == (200, {})
+    assert client.post("runs/log-parameter", {"run_id": run_id, "key": "p", "value": "1"}) == (200, {})
+    metrics = [{"key": "m", "value": 1.0, "timestamp": 1, "step": 0}]
+    params = [{"key": "q", "value": "1"}, {"key": "p", "value": "2"}]
+    status, answer = client.post("runs/log-batch", {"run_id": run_id, "metrics": metrics, "params": params})
+    assert (status, answer["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    assert "parameter 'p'" in answer["message"]
+    data = client.get(f"runs/get?run_id={run_id}")[1]["run"]["data"]
+    assert (data["metrics"], data["params"]) == ([], [{"key": "p", "value": "1"}])
+
+
+METRIC = {"key": "m", "value": 1.0, "timestamp": 1}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("runs/log-metric", {"key": "m", "value": 1, "timestamp": 1}, "'run_id'"),
+        ("runs/log-metric", {"run_id": "RUN", "value": 1, "timestamp": 1}, "'key'"),
+        ("runs/log-metric", {"run_id": "RUN", "key": "m", "value": "high", "timestamp": 1}, "value"),
+        ("runs/log-metric", {"run_id": "RUN", "key": "m", "value": None, "timestamp": 1}, "'value'"),
+        ("runs/log-metric", {"run_id": "RUN", **METRIC, "step": 2**63}, "step"),
+        ("runs/log-metric", {"run_id": "RUN", **METRIC, "timestamp": 2**62}, ""),
+        ("runs/log-metric", {"run_id": "RUN", **METRIC, "key": "x" * 251}, "250"),
+        ("runs/log-metric", {"run_id": "RUN", **METRIC, "key": "a\u0000b"}, "metric"),
+        ("runs/log-batch", {"run_id": "RUN", "metrics": [METRIC] * 1001}, "at most 1000 metrics"),
+        (
+            "runs/log-batch",
+            {"run_id": "RUN", "params": [{"key": str(one)} for one in range(101)]},
+            "at most 100 params",
+        ),
+        ("runs/log-batch", {"run_id": "RUN", "params": [{"key": "p", "value": "x" * 6001}]}, "6,000"),
+        ("runs/log-batch", {"run_id": "RUN", "params": "p"}, "params"),
+        ("runs/set-tag", {"run_id": ["RUN"], "key": "a"}, "run_id"),
+        ("runs/update", {"run_id": "RUN", "status": "DONE"}, "RUNNING, SCHEDULED"),
+        ("runs/create", {"experiment_id": "0", "start_time": "soon"}, "start_time"),
+        ("runs/create", {"experiment_id": "0", "start_time": -(10**17)}, ""),
+        ("experiments/create", {"name": ""}, "name"),
+        ("experiments/create", {"name": "a", "artifact_location": "file:///etc"}, "artifact_location"),
+        ("experiments/create", {"name": "a", "artifact_location": "http:///#/../../etc/"}, "artifact_location"),
+        ("experiments/create", {}, "'name'"),
+        ("experiments/search", {"view_type": "SOME"}, "ACTIVE_ONLY"),
+        ("experiments/search", {"max_results": 10**9}, "max_results"),
+        ("runs/search", {"experiment_ids": ["0"], "max_results": 50_001}, "max_results"),
+        ("runs/search", {"experiment_ids": ["0"], "run_view_type": "NONE"}, "ACTIVE_ONLY"),
+        ("runs/search", {"experiment_ids": ["0"], "filter": "(" * 5000}, "filter"),
+        ("runs/search", {"experiment_ids": ["0"], "filter": "params.a = 'x' AND"}, "filter"),
+        ("runs/search", {"experiment_ids": ["0"], "order_by": ["metrics."]}, "order_by"),
+        ("runs/search", {"experiment_ids": ["0"], "page_token": "x"}, "cursor"),
+    ],
+)
+def test_bad_input_is_told_with_the_protocols_code(client: Client, path: str, body: dict[str, Any], said: str) -> None:
+    run_id = client.run()
+    given = json.loads(json.dumps(body).replace("RUN", run_id)) if "status" not in body else body | {"run_id": run_id}
+    before = client.get(f"runs/get?run_id={run_id}")
+    status, answer = client.post(path, given)
+    assert (status, answer["error_code"]) == (400, "INVALID_PARAMETER_VALUE"), answer
+    assert said in answer["message"]
+    assert client.get(f"runs/get?run_id={run_id}") == before
+
+
+def test_bodies_that_are_none_are_refused(client: Client) -> None:
+    path = "/api/2.0/mlflow/runs/create"
+    for body in (b"{", b"[]", b'"x"', b"\xff", b"[" * 100_000, b"null"):
+        status, _, raw = client.raw("POST", path, body, content_type="application/json")
+        assert (status, json.loads(raw)["error_code"]) == (400, "INVALID_PARAMETER_VALUE"), body[:20]
+    status, _, raw = client.raw("POST", path, b"{}", content_type="text/plain")
+    assert (status, json.loads(raw)["error_code"]) == (415, "INVALID_PARAMETER_VALUE")
+    status, _, _ = client.raw("POST", path, b"x" * (9 << 20), content_type="application/json")
+    assert status == 413
+    status, _, raw = client.raw("POST", path, b"{}", content_type="application/json", origin="http://evil.example")
+    assert (status, json.loads(raw)["error_code"]) == (403, "PERMISSION_DENIED")
+
+
+NAMES = [
+    "../x",
+    "a/../b",
+    "/etc/passwd",
+    "a//b",
+    "..\\x",
+    "a\\..\\b",
+    "%2e%2e/x",
+    "a/%2e%2e/b",
+    "%2e%2e%2fx",
+    "%252e/..",
+    "a%00b",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("root", ["/api/2.0", "/ajax-api/2.0", "/api/3.0"])
+def test_no_path_leads_out_of_a_runs_artifacts(client: Client, root: str, name: str) -> None:
+    run_id = client.run()
+    place = f"{root}/mlflow-artifacts/artifacts/0/{run_id}/artifacts/{name}"
+    for method, body in (("PUT", b"x"), ("GET", b"")):
+        status, _, raw = client.raw(method, place, body)
+        assert status in (400, 404), (method, name, status, raw)
+        assert json.loads(raw)["error_code"] in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")
+    assert client.get(f"artifacts/list?run_id={run_id}")[1]["files"] == []
+
+
+def test_artifacts_are_downloads_that_no_browser_runs(client: Client) -> None:
+    run_id = client.run()
+    place = f"/api/2.0/mlflow-artifacts/artifacts/0/{run_id}/artifacts/page.html"
+    assert client.raw("PUT", place, b"<script>alert(1)</script>")[0] == 200
+    status, headers, body = client.raw("GET", place)
+    assert (status, body) == (200, b"<script>alert(1)</script>")
+    assert headers["content-disposition"] == "attachment; filename*=UTF-8''page.html"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["content-security-policy"].startswith("sandbox")
+    assert headers["content-type"] == "application/octet-stream"
+    other = client.run()
+    for wrong in (
+        place.replace("/0/", "/1/"),
+        place.replace(run_id, other),
+        place.replace("/artifacts/page", "/x/page"),
+    ):
+        assert client.raw("GET", wrong)[0] == 404
+
+
+def test_whoever_may_not_is_refused(tmp_path: Path) -> None:
+    with open_local(Settings(home=str(tmp_path / "home"), auth="token")) as workspace, serving(workspace) as url:
+        client = Client(url)
+        token = workspace.people.add("reader", role="viewer").token
+        run = workspace.runs.create("a")
+        paths = [
+            ("POST", "mlflow/runs/create"),
+            ("GET", f"mlflow/runs/get?run_id={run.id}"),
+            ("POST", "mlflow/nothing"),
+        ]
+        place = f"mlflow-artifacts/artifacts/{run.experiment_id}/{run.id}/artifacts/a"
+        for method, path in (*paths, ("PUT", place), ("GET", place)):
+            for root in ("/api/2.0/", "/ajax-api/2.0/", "/api/3.0/"):
+                status, _, raw = client.raw(method, root + path, b"{}" if method == "POST" else b"")
+                assert (status, json.loads(raw)["error_code"]) == (401, "UNAUTHENTICATED"), path
+        bearer = f"Bearer {token}"
+        assert client.raw("GET", f"/api/2.0/{paths[1][1]}", authorization=bearer)[0] == 200
+        for method, path, body in (("POST", "mlflow/runs/create", b'{"experiment_id": "0"}'), ("PUT", place, b"x")):
+            status, _, raw = client.raw(
+                method, f"/api/2.0/{path}", body, authorization=bearer, content_type="application/json"
+            )
+            assert (status, json.loads(raw)["error_code"]) == (403, "PERMISSION_DENIED")
