@@ -29,7 +29,7 @@ from tidegate.runs.rules import (
     spelt_params,
 )
 from tidegate.runs.search.order import TIE_BREAK, parse_order
-from tidegate.runs.search.paging import RunSearch, Search, State, decode_position, encode_position
+from tidegate.runs.search.paging import RunSearch, Search, State, read_page
 from tidegate.runs.search.parser import parse_filter
 from tidegate.runs.search.projection import parse_projection
 
@@ -194,7 +194,8 @@ class Runs(Service):
             environment=environment,
         )
         self._store.add(run)
-        self._link(run)
+        for edge in _origins(run):
+            self._graph.add(edge)
         self._write(run.id, params=params, tags=tags, inputs=inputs)
         self._facts.append("tidegate.runs.started", run.id, experiment=run.experiment)
         return self.get(run.id)
@@ -324,10 +325,7 @@ class Runs(Service):
         """
         order = (*parse_order(order_by), *TIE_BREAK)
         search = Search(parse_filter(filter), self._experiment_ids(experiments), state, order)
-        after = decode_position(order, cursor)
-        found = self._searches.page(search, parse_projection(fields), after, page_size(limit) + 1)
-        more = encode_position(order, found[limit - 1][1]) if len(found) > limit else None
-        return Page([run for run, _ in found[:limit]], more)
+        return read_page(self._searches, search, parse_projection(fields), limit, cursor)
 
     @operation("POST /runs/count", role="viewer", audit="none", transaction=False)
     def count(self, filter: str = "", *, experiments: tuple[str, ...] = (), state: State = "active") -> int:
@@ -401,13 +399,14 @@ class Runs(Service):
         if artifact.bytes < 0 or not self._objects.exists(artifact.digest):
             raise Invalid(f"artifact {artifact.name!r}: its object is not stored: put it first", digest=artifact.digest)
 
-    def _link(self, run: Run) -> None:
-        node = Node("run", run.id, run.experiment)
-        if run.code.key is not None:
-            self._graph.add(Edge(Node("code", run.code.key, code_label(run)), node, "code"))
-        if run.environment is not None:
-            source = Node("environment", run.environment.packages_digest, environment_label(run))
-            self._graph.add(Edge(source, node, "environment"))
+
+def _origins(run: Run) -> Iterable[Edge]:
+    """The edges from the code and the environment that a run came out of."""
+    node = Node("run", run.id, run.experiment)
+    if run.code.key is not None:
+        yield Edge(Node("code", run.code.key, code_label(run)), node, "code")
+    if run.environment is not None:
+        yield Edge(Node("environment", run.environment.packages_digest, environment_label(run)), node, "environment")
 
 
 def _dated(metric: Metric, now: datetime) -> Metric:
