@@ -1,37 +1,30 @@
 """The room of runs: what was trained, from what, with which code, and what it measured."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import msgspec
 
 from tidegate.events.records import Facts
-from tidegate.kernel.clock import BusinessClock, Instant, business_time, utc
+from tidegate.kernel.clock import BusinessClock, Instant, business_time
 from tidegate.kernel.context import actor
 from tidegate.kernel.errors import Conflict, Invalid, NotFound
 from tidegate.kernel.ids import IdFactory
-from tidegate.kernel.objects import ObjectPlane, parse_digest
+from tidegate.kernel.objects import ObjectPlane
 from tidegate.kernel.operation import Service, operation
 from tidegate.kernel.pages import Page, decode_cursor, encode_cursor, page_size
-from tidegate.lineage.records import Edge, Graph, Node
+from tidegate.lineage.records import Graph
 from tidegate.runs.records import ENDED, Artifact, Code, Environment, Held, Logged, Metric, Run, RunInput, Value
 from tidegate.runs.rules import (
     NOTED_ERROR,
-    check_artifact_name,
-    check_foreign,
-    check_metrics,
-    check_params,
     check_run_name,
-    check_tags,
-    code_label,
-    environment_label,
     spelt_params,
 )
 from tidegate.runs.search.order import TIE_BREAK, parse_order
 from tidegate.runs.search.paging import RunSearch, Search, State, read_page
 from tidegate.runs.search.parser import parse_filter
 from tidegate.runs.search.projection import parse_projection
+from tidegate.runs.writing import RunWriter, Told
 
 if TYPE_CHECKING:
     from tidegate.data.records import DatasetVersion
@@ -124,7 +117,7 @@ class Runs(Service):
         self._clock = clock
         self._ids = ids
         self._facts = facts
-        self._graph = graph
+        self._writer = RunWriter(store, objects, clock, graph)
 
     def start(
         self,
@@ -194,9 +187,8 @@ class Runs(Service):
             environment=environment,
         )
         self._store.add(run)
-        for edge in _origins(run):
-            self._graph.add(edge)
-        self._write(run.id, params=params, tags=tags, inputs=inputs)
+        self._writer.link(run)
+        self._writer.write(run.id, Told(params=params, tags=tags, inputs=self._inputs(inputs)))
         self._facts.append("tidegate.runs.started", run.id, experiment=run.experiment)
         return self.get(run.id)
 
@@ -219,9 +211,7 @@ class Runs(Service):
         Raises `Conflict` for a parameter that has another value, and when the run has ended or is deleted.
         """
         self._require_open(run_id, late=late)
-        self._write(run_id, params=params, metrics=metrics, tags=tags, inputs=inputs, artifacts=artifacts)
-        check_foreign(foreign_inputs)
-        self._store.add_inputs(run_id, foreign_inputs)
+        self._writer.write(run_id, Told(params, metrics, tags, self._inputs(inputs), foreign_inputs, artifacts))
         return Logged(run_id, len(params), len(metrics), len(tags), len(inputs), len(artifacts))
 
     @operation("POST /runs/{run_id}/finish", role="contributor", audit="change")
@@ -355,59 +345,6 @@ class Runs(Service):
         self._facts.append(f"tidegate.runs.{what}", run_id, experiment=changed.experiment, error=changed.error)
         return changed
 
-    def _write(
-        self,
-        run_id: str,
-        *,
-        params: dict[str, Value],
-        metrics: tuple[Metric, ...] = (),
-        tags: dict[str, str],
-        inputs: tuple[str, ...],
-        artifacts: tuple[Artifact, ...] = (),
-    ) -> None:
-        check_params(params)
-        check_metrics(metrics)
-        check_tags(tags)
-        for artifact in artifacts:
-            self._require_object(artifact)
-        self._keep_params(run_id, params)
-        if metrics:
-            now = self._clock.now()
-            self._store.add_metrics(run_id, [_dated(metric, now) for metric in metrics])
-        self._store.set_tags(run_id, tags)
-        self._keep_inputs(run_id, inputs)
-        self._store.set_artifacts(run_id, artifacts)
-
-    def _keep_params(self, run_id: str, params: dict[str, Value]) -> None:
-        for name, kept in self._store.add_params(run_id, params).items():
-            if kept != params[name] or type(kept) is not type(params[name]):
-                raise Conflict(
-                    f"parameter {name!r} of run {run_id} is {kept!r} and was not set to {params[name]!r}: "
-                    "a parameter keeps its first value",
-                    field=f"params.{name}",
-                )
-
-    def _keep_inputs(self, run_id: str, references: tuple[str, ...]) -> None:
+    def _inputs(self, references: tuple[str, ...]) -> tuple[RunInput, ...]:
         found = [self._data.resolve(reference) for reference in references]
-        self._store.add_inputs(run_id, [RunInput(version.digest, str(version)) for version in found])
-        for version in found:
-            self._graph.add(Edge(Node("dataset", version.digest, str(version)), Node("run", run_id), "input"))
-
-    def _require_object(self, artifact: Artifact) -> None:
-        check_artifact_name(artifact.name)
-        parse_digest(artifact.digest, f"artifact {artifact.name!r}")
-        if artifact.bytes < 0 or not self._objects.exists(artifact.digest):
-            raise Invalid(f"artifact {artifact.name!r}: its object is not stored: put it first", digest=artifact.digest)
-
-
-def _origins(run: Run) -> Iterable[Edge]:
-    """The edges from the code and the environment that a run came out of."""
-    node = Node("run", run.id, run.experiment)
-    if run.code.key is not None:
-        yield Edge(Node("code", run.code.key, code_label(run)), node, "code")
-    if run.environment is not None:
-        yield Edge(Node("environment", run.environment.packages_digest, environment_label(run)), node, "environment")
-
-
-def _dated(metric: Metric, now: datetime) -> Metric:
-    return msgspec.structs.replace(metric, at=now if metric.at is None else utc(metric.at))
+        return tuple(RunInput(version.digest, str(version)) for version in found)
