@@ -24,7 +24,7 @@ from tidegate.runs.search.order import TIE_BREAK, parse_order
 from tidegate.runs.search.paging import RunSearch, Search, State, read_page
 from tidegate.runs.search.parser import parse_filter
 from tidegate.runs.search.projection import parse_projection
-from tidegate.runs.writing import RunWriter, Told
+from tidegate.runs.writing import RunWriter, Told, ToldRows
 
 if TYPE_CHECKING:
     from tidegate.data.records import DatasetVersion
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tidegate.runs.experiments import Experiments
 
 
-class RunStore(Protocol):
+class RunStore(ToldRows, Protocol):
     """The catalog's rows of runs.
 
     Laws: (1) a parameter keeps its first value; (2) the latest of a metric is the one of the greatest step, then
@@ -49,26 +49,6 @@ class RunStore(Protocol):
 
     def hold(self, run_id: str) -> Held | None:
         """Where a run is in its life, None where there is none."""
-        ...
-
-    def add_params(self, run_id: str, params: Mapping[str, Value]) -> dict[str, Value]:
-        """Keep those that are new; returns the values kept of all that were given."""
-        ...
-
-    def add_metrics(self, run_id: str, metrics: Iterable[Metric]) -> None:
-        """Add to the history and to the latest values."""
-        ...
-
-    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Set tags."""
-        ...
-
-    def add_inputs(self, run_id: str, inputs: Iterable[RunInput]) -> None:
-        """Add inputs; adding one twice is harmless."""
-        ...
-
-    def set_artifacts(self, run_id: str, artifacts: Iterable[Artifact]) -> None:
-        """Set artifacts by name."""
         ...
 
     def delete_tag(self, run_id: str, name: str) -> bool:
