@@ -203,7 +203,8 @@ def _column(field: Field, table: sa.FromClause | None = None) -> sa.ColumnElemen
         case Param(number=True):
             return columns.number
         case Dataset("name"):
-            return sa.func.rtrim(sa.func.rtrim(columns.label, "0123456789"), "/")
+            ours = sa.func.rtrim(sa.func.rtrim(columns.label, "0123456789"), "/")  # of flights/3
+            return sa.case((columns.foreign.is_(None), ours), else_=columns.label)
         case Dataset(part):
             return columns[part]
     return columns.text

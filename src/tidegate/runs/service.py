@@ -21,10 +21,10 @@ from tidegate.runs.rules import (
     spelt_params,
 )
 from tidegate.runs.search.order import TIE_BREAK, parse_order
-from tidegate.runs.search.paging import RunSearch, Search, State, decode_position, encode_position
+from tidegate.runs.search.paging import RunSearch, Search, State, read_page
 from tidegate.runs.search.parser import parse_filter
 from tidegate.runs.search.projection import parse_projection
-from tidegate.runs.writing import RunWriter, Told
+from tidegate.runs.writing import RunWriter, Told, ToldRows
 
 if TYPE_CHECKING:
     from tidegate.data.records import DatasetVersion
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tidegate.runs.experiments import Experiments
 
 
-class RunStore(Protocol):
+class RunStore(ToldRows, Protocol):
     """The catalog's rows of runs.
 
     Laws: (1) a parameter keeps its first value; (2) the latest of a metric is the one of the greatest step, then
@@ -49,26 +49,6 @@ class RunStore(Protocol):
 
     def hold(self, run_id: str) -> Held | None:
         """Where a run is in its life, None where there is none."""
-        ...
-
-    def add_params(self, run_id: str, params: Mapping[str, Value]) -> dict[str, Value]:
-        """Keep those that are new; returns the values kept of all that were given."""
-        ...
-
-    def add_metrics(self, run_id: str, metrics: Iterable[Metric]) -> None:
-        """Add to the history and to the latest values."""
-        ...
-
-    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Set tags."""
-        ...
-
-    def add_inputs(self, run_id: str, inputs: Iterable[RunInput]) -> None:
-        """Add inputs; adding one twice is harmless."""
-        ...
-
-    def set_artifacts(self, run_id: str, artifacts: Iterable[Artifact]) -> None:
-        """Set artifacts by name."""
         ...
 
     def delete_tag(self, run_id: str, name: str) -> bool:
@@ -315,10 +295,7 @@ class Runs(Service):
         """
         order = (*parse_order(order_by), *TIE_BREAK)
         search = Search(parse_filter(filter), self._experiment_ids(experiments), state, order)
-        after = decode_position(order, cursor)
-        found = self._searches.page(search, parse_projection(fields), after, page_size(limit) + 1)
-        more = encode_position(order, found[limit - 1][1]) if len(found) > limit else None
-        return Page([run for run, _ in found[:limit]], more)
+        return read_page(self._searches, search, parse_projection(fields), limit, cursor)
 
     @operation("POST /runs/count", role="viewer", audit="none", transaction=False)
     def count(self, filter: str = "", *, experiments: tuple[str, ...] = (), state: State = "active") -> int:

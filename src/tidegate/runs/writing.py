@@ -1,8 +1,8 @@
 """What a run is told, checked and written: all of it or nothing, inside one transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -21,9 +21,6 @@ from tidegate.runs.rules import (
     environment_label,
 )
 
-if TYPE_CHECKING:
-    from tidegate.runs.service import RunStore
-
 
 class Told(NamedTuple):
     """What is to be written. ``inputs`` are dataset versions of ours, ``foreign`` datasets of other tools."""
@@ -36,10 +33,34 @@ class Told(NamedTuple):
     artifacts: tuple[Artifact, ...] = ()
 
 
+class ToldRows(Protocol):
+    """The rows that runs are told in; `RunStore` has the laws."""
+
+    def add_params(self, run_id: str, params: Mapping[str, Value]) -> dict[str, Value]:
+        """Keep those that are new; returns the values kept of all that were given."""
+        ...
+
+    def add_metrics(self, run_id: str, metrics: Iterable[Metric]) -> None:
+        """Add to the history and to the latest values."""
+        ...
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags."""
+        ...
+
+    def add_inputs(self, run_id: str, inputs: Iterable[RunInput]) -> None:
+        """Add inputs; adding one twice is harmless."""
+        ...
+
+    def set_artifacts(self, run_id: str, artifacts: Iterable[Artifact]) -> None:
+        """Set artifacts by name."""
+        ...
+
+
 class RunWriter:
     """Writes what runs are told, and what went into them."""
 
-    def __init__(self, store: "RunStore", objects: ObjectPlane, clock: BusinessClock, graph: Graph) -> None:
+    def __init__(self, store: ToldRows, objects: ObjectPlane, clock: BusinessClock, graph: Graph) -> None:
         self._store = store
         self._objects = objects
         self._clock = clock

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.contract.runs import naive_search as naive
 from tidegate.kernel.clock import to_micros
 from tidegate.kernel.errors import Invalid, NotFound
-from tidegate.runs.records import Metric, Run
+from tidegate.runs.records import Foreign, Metric, Run, RunInput
 from tidegate.runs.search.order import TIE_BREAK
 from tidegate.runs.search.parser import parse_filter
 from tidegate.runs.store import runs as run_table
@@ -228,3 +228,16 @@ def test_runs_are_searched_from_everywhere(workspace: Workspace, acting: Callabl
         viewer.runs.search("id")
     with pytest.raises(Invalid, match="cursor belongs to another"):
         viewer.runs.search(order_by=("status",), cursor=page.next or "")
+
+
+@on_both_catalogs
+def test_a_dataset_is_called_as_its_tool_calls_it(home: "Home") -> None:
+    runs = home.workspace.runs
+    version = home.workspace.data.commit("flights 2", pl.DataFrame({"x": [1.0]}))
+    ours, theirs = runs.create("late", inputs=(str(version),)), runs.create("late")
+    runs.log(theirs.id, foreign_inputs=(RunInput("d3", "train/2", Foreign(source_type="local", source="a.csv")),))
+    found = runs.search("datasets.name = 'train/2'").items
+    assert [(run.id, run.inputs) for run in found] == [(theirs.id, runs.get(theirs.id).inputs)]
+    assert [run.id for run in runs.search("datasets.name LIKE 'flights _'").items] == [ours.id]
+    assert runs.count(f"datasets.digest IN ('d3', '{version.digest}')") == 2
+    assert runs.count("datasets.name = 'train'") == 0

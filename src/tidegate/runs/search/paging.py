@@ -8,7 +8,7 @@ from typing import Final, Literal, Protocol
 import msgspec
 
 from tidegate.kernel.errors import Invalid
-from tidegate.kernel.pages import decode_cursor, encode_cursor
+from tidegate.kernel.pages import Page, decode_cursor, encode_cursor, page_size
 from tidegate.runs.records import Run
 from tidegate.runs.search.ast import Operand, OrderKey, Term
 from tidegate.runs.search.fields import value_kind
@@ -59,6 +59,14 @@ class RunSearch(Protocol):
     def count(self, search: Search) -> int:
         """How many there are."""
         ...
+
+
+def read_page(searches: RunSearch, search: Search, projection: Projection, limit: int, cursor: str) -> Page[Run]:
+    """The page after a cursor. Raises `Invalid` for a cursor of another order, or a limit outside 1 to 1000."""
+    after = decode_position(search.order, cursor)
+    found = searches.page(search, projection, after, page_size(limit) + 1)
+    more = encode_position(search.order, found[limit - 1][1]) if len(found) > limit else None
+    return Page([run for run, _ in found[:limit]], more)
 
 
 def encode_position(order: Sequence[OrderKey], position: Position) -> str:
