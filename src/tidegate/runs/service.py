@@ -1,13 +1,13 @@
 """The room of runs: what was trained, from what, with which code, and what it measured."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import msgspec
 
 from tidegate.events.records import Facts
-from tidegate.kernel.clock import BusinessClock, utc
+from tidegate.kernel.clock import BusinessClock, to_micros, utc
 from tidegate.kernel.context import actor
 from tidegate.kernel.errors import Conflict, Invalid, NotFound
 from tidegate.kernel.ids import IdFactory
@@ -16,10 +16,12 @@ from tidegate.kernel.objects import ObjectPlane, parse_digest
 from tidegate.kernel.operation import Service, operation
 from tidegate.kernel.pages import Page, decode_cursor, encode_cursor, page_size
 from tidegate.lineage.records import Edge, Graph, Node
-from tidegate.runs.records import Artifact, Code, Environment, Logged, Metric, Run, RunInput, Status, Value
+from tidegate.runs.records import Artifact, Chart, Code, Environment, Logged, Metric, Run, RunInput, Status, Value
 from tidegate.runs.rules import (
+    MOST_MEASUREMENTS,
     NOTED_ERROR,
     check_artifact_name,
+    check_chart,
     check_metrics,
     check_params,
     check_tags,
@@ -27,6 +29,7 @@ from tidegate.runs.rules import (
     environment_label,
     spelt_params,
 )
+from tidegate.runs.series.points import Point, rank_of
 
 if TYPE_CHECKING:
     from tidegate.data.records import DatasetVersion
@@ -40,7 +43,8 @@ class RunStore(Protocol):
 
     Laws: (1) a parameter keeps its first value; (2) the latest of a metric is the one of the greatest step, then
     time, then value, in whatever order they arrive, NaN being below every number; (3) every measurement is kept in
-    the history; (4) a run ends once; (5) `hold` keeps the run's status as it is until the transaction ends.
+    the history, and the same one (name, step, time, value) sent again is one; (4) a run ends once; (5) `hold` keeps
+    the run's status as it is until the transaction ends.
     """
 
     def add(self, run: Run) -> None:
@@ -56,7 +60,7 @@ class RunStore(Protocol):
         ...
 
     def add_metrics(self, run_id: str, metrics: Iterable[Metric]) -> None:
-        """Add to the history and to the latest values."""
+        """Add to the history and to the latest values of a run that is held."""
         ...
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
@@ -83,8 +87,14 @@ class RunStore(Protocol):
         """Runs with ids below one, greatest first; empty texts choose everything."""
         ...
 
-    def history(self, run_id: str, name: str, after: int, limit: int) -> list[tuple[int, Metric]]:
-        """Measurements in the order of arrival, each with its position."""
+    def history(self, run_id: str, name: str, after: tuple[str, Point] | None, limit: int) -> list[Metric]:
+        """Measurements after a position, in the order of name, step, time, value."""
+        ...
+
+    def chart(
+        self, run_id: str, names: Sequence[str], points: int, start: int | None, end: int | None
+    ) -> tuple[Chart, ...]:
+        """A chart of each name over the same steps."""
         ...
 
 
@@ -209,13 +219,39 @@ class Runs(Service):
 
     @operation("GET /runs/{run_id}/metrics", role="viewer", audit="none")
     def history(self, run_id: str, *, name: str = "", limit: int = 100, cursor: str = "") -> Page[Metric]:
-        """Every measurement of a run, or of one metric of it, in the order of arrival."""
-        key = decode_cursor(cursor, (int,))
-        found = self._store.history(run_id, name, key[0] if key else 0, page_size(limit) + 1)
+        """Every measurement of a run, or of one metric of it, in the order of name, step, time, value.
+
+        ``limit`` is 25,000 at most.
+        """
+        key = decode_cursor(cursor, (str, int, int, int))
+        after = (key[0], Point(*key[1:])) if key else None
+        found = self._store.history(run_id, name, after, page_size(limit, MOST_MEASUREMENTS) + 1)
         if not found:
             self.get(run_id)
-        more = encode_cursor(found[limit - 1][0]) if len(found) > limit else None
-        return Page([metric for _, metric in found[:limit]], more)
+        more = encode_cursor(*_position(found[limit - 1])) if len(found) > limit else None
+        return Page(found[:limit], more)
+
+    @operation("GET /runs/{run_id}/chart", role="viewer", audit="none")
+    def chart(
+        self,
+        run_id: str,
+        names: tuple[str, ...],
+        *,
+        points: int = 320,
+        start_step: int | None = None,
+        end_step: int | None = None,
+    ) -> tuple[Chart, ...]:
+        """Metrics of a run over their steps, in at most ``points`` buckets (1 to 5,000) of one width; all on one grid.
+
+        Each bucket tells first, last, least and greatest exactly; the cost is that of the buckets, not of the
+        history. The steps begin and end where the metrics do, unless they are given (both are included). A name that
+        was never measured has no buckets.
+        """
+        check_chart(names, points, start_step, end_step)
+        charts = self._store.chart(run_id, names, points, start_step, end_step)
+        if not any(chart.buckets for chart in charts):
+            self.get(run_id)
+        return charts
 
     @operation("GET /runs", role="viewer", audit="none")
     def list(
@@ -294,3 +330,8 @@ class Runs(Service):
 
 def _dated(metric: Metric, now: datetime) -> Metric:
     return msgspec.structs.replace(metric, at=now if metric.at is None else utc(metric.at))
+
+
+def _position(metric: Metric) -> tuple[str, int, int, int]:
+    at = 0 if metric.at is None else to_micros(metric.at)
+    return metric.name, metric.step, at, rank_of(metric.value)

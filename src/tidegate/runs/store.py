@@ -1,6 +1,5 @@
 """The tables of runs."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -8,10 +7,10 @@ import msgspec
 import sqlalchemy as sa
 
 from tidegate.kernel.clock import from_micros, to_micros
-from tidegate.runs.records import Artifact, Code, Environment, Metric, Run, RunInput, Status, Value
-from tidegate.runs.series_store import SqlSeries, series, value_kept
+from tidegate.runs.records import Artifact, Chart, Code, Environment, Metric, Run, RunInput, Status, Value
+from tidegate.runs.series_store import Position, SqlSeries, series, value_kept
 from tidegate.storage.catalog import Catalog
-from tidegate.storage.schema import AutoKey, Micros, table
+from tidegate.storage.schema import Micros, table
 
 runs = table(
     "run",
@@ -33,18 +32,6 @@ run_params = table(
     sa.Column("run_id", sa.String(32), primary_key=True),
     sa.Column("name", sa.String(250), primary_key=True),
     sa.Column("value", sa.LargeBinary, nullable=False),
-    room="runs",
-)
-
-measurements = table(
-    "run_metric",
-    sa.Column("position", AutoKey, primary_key=True, autoincrement=True),
-    sa.Column("run_id", sa.String(32), nullable=False),
-    sa.Column("name", sa.String(250), nullable=False),
-    sa.Column("step", sa.BigInteger, nullable=False),
-    sa.Column("at", Micros, nullable=False),
-    sa.Column("value", sa.Double, nullable=True),  # null stands for NaN, which SQLite cannot hold
-    sa.Index("ix_run_metric_run", "run_id", "name", "position"),
     room="runs",
 )
 
@@ -120,11 +107,8 @@ class SqlRuns:
             return {row.name: msgspec.json.decode(row.value) for row in connection.execute(kept)}
 
     def add_metrics(self, run_id: str, metrics: Iterable[Metric]) -> None:
-        """Add to the history and to the latest values."""
-        measured = list(metrics)
-        self._series.add(run_id, measured)
-        with self._catalog.connect() as connection:
-            connection.execute(measurements.insert(), [_measured(run_id, metric) for metric in measured])
+        """Keep measurements, each once."""
+        self._series.add(run_id, metrics)
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags."""
@@ -149,6 +133,7 @@ class SqlRuns:
         update = runs.update().where(runs.c.id == run.id)
         with self._catalog.connect() as connection:
             connection.execute(update.values(status=run.status, ended_at=ended_at, error=run.error))
+        self._series.settle(run.id)
 
     def get(self, run_id: str) -> Run | None:
         """A run with all that belongs to it."""
@@ -164,14 +149,15 @@ class SqlRuns:
             query = query.where(runs.c.status == status)
         return self._runs(query.where(runs.c.id < before) if before else query)
 
-    def history(self, run_id: str, name: str, after: int, limit: int) -> list[tuple[int, Metric]]:
-        """Measurements in the order of arrival."""
-        query = sa.select(measurements).where(measurements.c.run_id == run_id, measurements.c.position > after)
-        if name:
-            query = query.where(measurements.c.name == name)
-        with self._catalog.connect() as connection:
-            rows = connection.execute(query.order_by(measurements.c.position).limit(limit))
-            return [(row.position, _metric(row)) for row in rows]
+    def history(self, run_id: str, name: str, after: Position | None, limit: int) -> list[Metric]:
+        """Measurements in the order of name, step, time, value."""
+        return self._series.history(run_id, name, after, limit)
+
+    def chart(
+        self, run_id: str, names: Sequence[str], points: int, start: int | None, end: int | None
+    ) -> tuple[Chart, ...]:
+        """A chart of each name."""
+        return self._series.chart(run_id, names, points, start, end)
 
     def _upsert(self, into: sa.Table, columns: Sequence[str], rows: list[dict[str, Any]]) -> None:
         if not rows:
@@ -219,20 +205,6 @@ def _run(row: sa.Row[Any], parts: Mapping[sa.Table, Sequence[sa.Row[Any]]]) -> R
     )
 
 
-def _measured(run_id: str, metric: Metric) -> dict[str, Any]:
-    at = to_micros(metric.at) if metric.at is not None else 0
-    value = None if math.isnan(metric.value) else float(metric.value)
-    return {"run_id": run_id, "name": metric.name, "step": metric.step, "at": at, "value": value}
-
-
-def _metric(row: sa.Row[Any]) -> Metric:
-    return Metric(name=row.name, value=_value(row.value), step=row.step, at=from_micros(row.at))
-
-
 def _name(row: sa.Row[Any]) -> str:
     name: str = row.name
     return name
-
-
-def _value(stored: float | None) -> float:
-    return math.nan if stored is None else stored
