@@ -159,8 +159,12 @@ class SeriesPoints:
             stretches = [
                 below.where(_first_key >= _first(nodes[0]), _first_key <= _last(nodes[-1])) for nodes in opened
             ]
-            found = (node for stretch in stretches for node in self._connection.execute(stretch))
-            opened = _opened(found, start, end, bucket, whole)
+            # Each on its own: between two stretches lie nodes that are told whole.
+            opened = [
+                nodes
+                for stretch in stretches
+                for nodes in _opened(self._connection.execute(stretch), start, end, bucket, whole)
+            ]
         return whole, self._decoded([node for nodes in opened for node in nodes])
 
     def seal(self, sealed: Point | None) -> tuple[int, Point]:

@@ -68,6 +68,11 @@ class SqlSeries:
     def __init__(self, catalog: Catalog, sizes: Sizes = Sizes()) -> None:  # noqa: B008 - frozen
         self._catalog = catalog
         self._sizes = sizes
+        # Most calls tell of one point: that path goes straight to the driver.
+        one = sa.select(series).where(series.c.run_id == sa.bindparam("run_id"), series.c.name == sa.bindparam("name"))
+        self._one_series = catalog.query(one.with_for_update())
+        self._append_one = catalog.prepared(catalog.insert(tail).on_conflict_do_nothing())
+        self._grow_one = catalog.prepared(_GROW)
 
     def add(self, run_id: str, metrics: Iterable[Metric]) -> None:
         """Keep measurements of a run that is held."""
@@ -75,15 +80,14 @@ class SqlSeries:
         if not told:
             return
         with self._catalog.connect() as connection:
-            held = _held(connection, run_id, sorted(told))
+            held = self._held(connection, run_id, sorted(told))
             fresh = [_fresh(run_id, name, points) for name, points in sorted(told.items()) if name not in held]
             ids = {name: row.id for name, row in held.items()} | _begun(connection, fresh)
             for name, row in held.items():
                 told[name] -= self._sealed(connection, row, told[name])
             added = self._append(connection, {ids[name]: points for name, points in told.items()})
-            grown = [_grown(row, added[row.id]) for row in held.values() if added[row.id]]
-            if grown:
-                connection.execute(_GROW, grown)
+            grown = [_grown(row, added[row.id]) for row in held.values() if row.id in added]
+            self._grow(connection, grown)
             long = [row["series"] for row in grown if row["tail_count"] >= self._sizes.most]
             long += [ids[row["name"]] for row in fresh if row["tail_count"] >= self._sizes.most]
             if long:
@@ -135,19 +139,42 @@ class SqlSeries:
             forget(connection, ids)
             connection.execute(series.delete().where(of))
 
-    def _append(self, connection: sa.Connection, points: Mapping[int, set[Point]]) -> dict[int, list[Point]]:
-        """Put points into the tail; those that were not there, by series."""
-        rows = [
-            {"series_id": id_, "step": point.step, "at": point.at, "rank": point.rank}
-            for id_, several in points.items()
-            for point in several
-        ]
-        added: dict[int, list[Point]] = defaultdict(list)
-        if rows:
-            insert = self._catalog.insert(tail).on_conflict_do_nothing().returning(*tail.c)
-            for row in connection.execute(insert, rows):
-                added[row[0]].append(Point(*row[1:]))
+    def _held(self, connection: sa.Connection, run_id: str, names: Sequence[str]) -> dict[str, Any]:
+        if len(names) == 1:
+            return {row.name: row for row in self._one_series(run_id=run_id, name=names[0])}
+        query = sa.select(series).where(series.c.run_id == run_id, series.c.name.in_(names))
+        return {row.name: row for row in connection.execute(query.order_by(series.c.name).with_for_update())}
+
+    def _append(self, connection: sa.Connection, points: Mapping[int, set[Point]]) -> dict[int, set[Point]]:
+        """Put points into the tails of series that are held; those that were not there."""
+        every = [(id_, *point) for id_, several in points.items() for point in several]
+        if not every:
+            return {}
+        if len(every) == 1:
+            ((id_, step, at, rank),) = every
+            new = self._append_one(series_id=id_, step=step, at=at, rank=rank) == 1
+            return {id_: points[id_]} if new else {}
+        _, steps, ats, _ = zip(*every, strict=True)
+        ids = [id_ for id_, several in points.items() if several]
+        query = sa.select(tail).where(
+            tail.c.series_id.in_(ids),
+            tail.c.step.between(min(steps), max(steps)),
+            tail.c.at.between(min(ats), max(ats)),
+        )
+        unknown = set(every).difference(map(tuple, connection.execute(query)))
+        added: dict[int, set[Point]] = defaultdict(set)
+        for id_, *point in unknown:
+            added[id_].add(Point(*point))
+        if unknown:
+            rows = [{"series_id": id_, "step": step, "at": at, "rank": rank} for id_, step, at, rank in sorted(unknown)]
+            connection.execute(tail.insert(), rows)
         return added
+
+    def _grow(self, connection: sa.Connection, grown: list[dict[str, Any]]) -> None:
+        if len(grown) == 1:
+            self._grow_one(**grown[0])
+        elif grown:
+            connection.execute(_GROW, grown)
 
     def _sealed(self, connection: sa.Connection, row: Any, points: set[Point]) -> set[Point]:
         """Those of some points that lie in chunks already."""
@@ -172,11 +199,14 @@ class SqlSeries:
         recent = points.tail_after(after, limit)
         if row.sealed_step is None:
             return [_metric(row.name, *point) for point in recent]
-        from tidegate.runs.series.chunks import columns_of, joined, part_of
+        from tidegate.runs.series.chunks import columns_of, joined, part_of, values_of
 
-        whole = joined([*points.sealed_after(after, limit), columns_of(recent)])
-        columns = (column.tolist() for column in part_of(whole, 0, limit))
-        return [_metric(row.name, *point) for point in zip(*columns, strict=True)]
+        steps, ats, ranks = part_of(joined([*points.sealed_after(after, limit), columns_of(recent)]), 0, limit)
+        name: str = row.name
+        return [
+            Metric(name=name, value=value, step=step, at=from_micros(at))
+            for step, at, value in zip(steps.tolist(), ats.tolist(), values_of(ranks), strict=True)
+        ]
 
     def _buckets(self, connection: sa.Connection, row: Any, grid: Grid) -> tuple[Bucket, ...]:
         from tidegate.runs.series.charts import buckets
@@ -190,11 +220,6 @@ class SqlSeries:
         return SeriesPoints(connection, row.id, self._sizes)
 
 
-def _held(connection: sa.Connection, run_id: str, names: Sequence[str]) -> dict[str, Any]:
-    query = sa.select(series).where(series.c.run_id == run_id, series.c.name.in_(names))
-    return {row.name: row for row in connection.execute(query.order_by(series.c.name).with_for_update())}
-
-
 def _fresh(run_id: str, name: str, points: set[Point]) -> dict[str, Any]:
     return {"run_id": run_id, "name": name, "tail_count": len(points), **_columns(summary_of(points))}
 
@@ -205,7 +230,7 @@ def _begun(connection: sa.Connection, rows: list[dict[str, Any]]) -> dict[str, i
     return {row.name: row.id for row in connection.execute(series.insert().returning(series.c.id, series.c.name), rows)}
 
 
-def _grown(row: Any, points: list[Point]) -> dict[str, Any]:
+def _grown(row: Any, points: set[Point]) -> dict[str, Any]:
     told = combined(_summary(row), summary_of(points))
     return {"series": row.id, "tail_count": row.tail_count + len(points), **_columns(told)}
 

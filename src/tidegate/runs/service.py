@@ -1,7 +1,7 @@
 """The room of runs: what was trained, from what, with which code, and what it measured."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import msgspec
@@ -329,6 +329,8 @@ class Runs(Service):
 
 
 def _dated(metric: Metric, now: datetime) -> Metric:
+    if metric.at is not None and metric.at.tzinfo is UTC:
+        return metric
     return msgspec.structs.replace(metric, at=now if metric.at is None else utc(metric.at))
 
 

@@ -69,6 +69,8 @@ class SqlRuns:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._series = SqlSeries(catalog)
+        status = sa.select(runs.c.status).where(runs.c.id == sa.bindparam("run_id"))
+        self._status = catalog.query(status.with_for_update())
 
     def add(self, run: Run) -> None:
         """Insert a run."""
@@ -89,10 +91,8 @@ class SqlRuns:
 
     def hold(self, run_id: str) -> Status | None:
         """The status of a run, which stays as it is until the transaction ends."""
-        query = sa.select(runs.c.status).where(runs.c.id == run_id).with_for_update()
-        with self._catalog.connect() as connection:
-            found: Status | None = connection.execute(query).scalar_one_or_none()
-            return found
+        found = self._status(run_id=run_id)
+        return found[0].status if found else None
 
     def add_params(self, run_id: str, params: Mapping[str, Value]) -> dict[str, Value]:
         """Keep those that are new; returns the values kept of all that were given."""

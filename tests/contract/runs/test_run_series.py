@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.postgres import Databases
@@ -33,6 +33,11 @@ START = from_micros(1_700_000_000_000_000)
 
 values = st.sampled_from([0.0, -0.0, 1.0, -1.5, math.nan, math.inf, -math.inf, 5e-324, 0.1])
 steps = st.one_of(st.integers(-20, 20), st.sampled_from([-(2**63) + 1, 2**63 - 1]))
+quick = settings(  # shrinking takes minutes where each example is many transactions
+    deadline=None,
+    phases=[phase for phase in Phase if phase is not Phase.shrink],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 arriving = st.builds(
     lambda step, at, value: Metric(name="loss", value=value, step=step, at=from_micros(at)),
     steps,
@@ -72,7 +77,7 @@ def expected(told: Sequence[Sequence[Metric]]) -> list[Point]:
 
 
 @given(batches, st.booleans(), st.integers(1, 30))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(quick, max_examples=30)
 def test_law_1_and_2_and_3_every_point_once_in_order_and_summed_up(
     catalog: Catalog, told: list[list[Metric]], again: bool, limit: int
 ) -> None:
@@ -97,7 +102,7 @@ def test_law_1_and_2_and_3_every_point_once_in_order_and_summed_up(
 
 
 @given(batches)
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(quick, max_examples=20)
 def test_law_1_and_3_chunks_do_not_overlap_and_nodes_sum_up_those_below(
     catalog: Catalog, told: list[list[Metric]]
 ) -> None:
@@ -123,7 +128,7 @@ def test_law_1_and_3_chunks_do_not_overlap_and_nodes_sum_up_those_below(
 
 
 @given(batches, st.integers(1, 12), st.one_of(st.none(), st.integers(-25, 25)), st.one_of(st.none(), steps))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(quick, max_examples=40)
 def test_law_4_a_chart_tells_what_the_whole_history_tells(
     catalog: Catalog, told: list[list[Metric]], most: int, start: int | None, end: int | None
 ) -> None:

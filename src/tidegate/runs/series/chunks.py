@@ -27,6 +27,7 @@ _Words = npt.NDArray[np.uint64]
 
 _VERSION: Final = 1
 _HEAD: Final = struct.Struct("<BII")
+_MAGNITUDE: Final = np.int64(2**63 - 1)
 _WORD: Final = 8
 _LEVEL: Final = 1  # the planes that deflate shrinks at all, it shrinks as well at once
 
@@ -41,8 +42,14 @@ class Columns(NamedTuple):
 
 def columns_of(points: Iterable[tuple[int, int, int]]) -> Columns:
     """Points as columns, in the order given."""
-    table = np.array(list(points), dtype=np.int64).reshape(-1, 3)
-    return Columns(*(np.ascontiguousarray(table[:, place]) for place in range(3)))
+    columns = list(zip(*points, strict=True)) or [(), (), ()]
+    return Columns(*(np.array(column, dtype=np.int64) for column in columns))
+
+
+def values_of(ranks: Integers) -> list[float]:
+    """The values that ranks stand for, as `value_of` tells them one by one."""
+    bits = np.where(ranks < 0, ranks ^ _MAGNITUDE, ranks)
+    return np.where(ranks == NAN_RANK, np.nan, bits.view(np.float64)).tolist()
 
 
 def points_of(columns: Columns) -> list[Point]:
