@@ -71,8 +71,8 @@ class SqlSeries:
         # Most calls tell of one point: that path goes straight to the driver.
         one = sa.select(series).where(series.c.run_id == sa.bindparam("run_id"), series.c.name == sa.bindparam("name"))
         self._one_series = catalog.query(one.with_for_update())
-        self._append_one = catalog.prepared(catalog.insert(tail).on_conflict_do_nothing())
-        self._grow_one = catalog.prepared(_GROW)
+        self._append_each = catalog.prepared(catalog.insert(tail).on_conflict_do_nothing())
+        self._grow = catalog.prepared(_GROW)
 
     def add(self, run_id: str, metrics: Iterable[Metric]) -> None:
         """Keep measurements of a run that is held."""
@@ -87,7 +87,7 @@ class SqlSeries:
                 told[name] -= self._sealed(connection, row, told[name])
             added = self._append(connection, {ids[name]: points for name, points in told.items()})
             grown = [_grown(row, added[row.id]) for row in held.values() if row.id in added]
-            self._grow(connection, grown)
+            self._grow.many(grown)
             long = [row["series"] for row in grown if row["tail_count"] >= self._sizes.most]
             long += [ids[row["name"]] for row in fresh if row["tail_count"] >= self._sizes.most]
             if long:
@@ -152,7 +152,7 @@ class SqlSeries:
             return {}
         if len(every) == 1:
             ((id_, step, at, rank),) = every
-            new = self._append_one(series_id=id_, step=step, at=at, rank=rank) == 1
+            new = self._append_each(series_id=id_, step=step, at=at, rank=rank) == 1
             return {id_: points[id_]} if new else {}
         _, steps, ats, _ = zip(*every, strict=True)
         ids = [id_ for id_, several in points.items() if several]
@@ -161,20 +161,17 @@ class SqlSeries:
             tail.c.step.between(min(steps), max(steps)),
             tail.c.at.between(min(ats), max(ats)),
         )
-        unknown = set(every).difference(map(tuple, connection.execute(query)))
-        added: dict[int, set[Point]] = defaultdict(set)
-        for id_, *point in unknown:
-            added[id_].add(Point(*point))
-        if unknown:
-            rows = [{"series_id": id_, "step": step, "at": at, "rank": rank} for id_, step, at, rank in sorted(unknown)]
-            connection.execute(tail.insert(), rows)
-        return added
-
-    def _grow(self, connection: sa.Connection, grown: list[dict[str, Any]]) -> None:
-        if len(grown) == 1:
-            self._grow_one(**grown[0])
-        elif grown:
-            connection.execute(_GROW, grown)
+        added: dict[int, set[Point]] = {id_: set(several) for id_, several in points.items() if several}
+        for id_, *known in connection.execute(query):
+            added[id_].discard(Point(*known))
+        self._append_each.many(
+            [
+                {"series_id": id_, "step": step, "at": at, "rank": rank}
+                for id_, several in added.items()
+                for step, at, rank in sorted(several)
+            ]
+        )
+        return {id_: several for id_, several in added.items() if several}
 
     def _sealed(self, connection: sa.Connection, row: Any, points: set[Point]) -> set[Point]:
         """Those of some points that lie in chunks already."""
