@@ -10,16 +10,23 @@ Laws:
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
 
+from tidegate.runs.series.chunks import (
+    Columns,
+    columns_of,
+    decoded,
+    encoded,
+    joined,
+    part_of,
+    points_of,
+    summary_of_columns,
+)
 from tidegate.runs.series.points import Extreme, Point, Summary, combined
 from tidegate.storage.schema import AutoKey, Micros, table
-
-if TYPE_CHECKING:  # numpy is loaded when a chunk is first made or read
-    from tidegate.runs.series.chunks import Columns
 
 
 class Sizes(msgspec.Struct, frozen=True):
@@ -96,8 +103,6 @@ class SeriesPoints:
 
     def sealed_of(self, points: Iterable[Point]) -> set[Point]:
         """Those of some points that lie in chunks."""
-        from tidegate.runs.series.chunks import points_of
-
         asked = sorted(points)
         found: set[Point] = set()
         cover = self._covering(0, asked[0])
@@ -108,7 +113,7 @@ class SeriesPoints:
             found.update(points_of(columns))
         return found.intersection(asked)
 
-    def sealed_after(self, after: Point | None, limit: int) -> "list[Columns]":
+    def sealed_after(self, after: Point | None, limit: int) -> list[Columns]:
         """The sealed points after one, in order, as parts: so many at least, where there are so many."""
         parts: list[Columns] = []
         query = self._nodes(0).order_by(*_ASCENDING)
@@ -141,7 +146,7 @@ class SeriesPoints:
 
     def sealed_between(
         self, start: int, end: int, bucket: Callable[[int], int]
-    ) -> "tuple[list[tuple[int, Summary]], list[Columns]]":
+    ) -> tuple[list[tuple[int, Summary]], list[Columns]]:
         """What is sealed between two steps, both included: summaries with their buckets, and points of several buckets.
 
         ``bucket`` tells the bucket of a step. The points may also lie outside of the two steps.
@@ -172,8 +177,6 @@ class SeriesPoints:
 
         ``sealed`` is the greatest sealed point. Returns how many were moved, and the greatest now.
         """
-        from tidegate.runs.series.chunks import columns_of, joined, part_of
-
         points = self.tail_after(None, self._sizes.chunk)
         old = None
         if sealed is not None and points[0] < sealed:
@@ -191,10 +194,8 @@ class SeriesPoints:
         self._replace(old, parts)
         return len(points), points[-1] if sealed is None else max(sealed, points[-1])
 
-    def _replace(self, old: Any, parts: "Sequence[Columns]") -> None:
+    def _replace(self, old: Any, parts: Sequence[Columns]) -> None:
         """Put chunks in the place of one, or after all others, and mend the levels above."""
-        from tidegate.runs.series.chunks import encoded, summary_of_columns
-
         if old is not None:
             self._connection.execute(blobs.delete().where(blobs.c.id == old.blob_id))
             self._connection.execute(chunks.delete().where(*self._level(0), _first_key == _first(old)))
@@ -252,9 +253,7 @@ class SeriesPoints:
         query = self._nodes(level).where(_first_key > point).order_by(*_ASCENDING).limit(1)
         return self._connection.execute(query).first()
 
-    def _decoded(self, nodes: Sequence[Any]) -> "list[Columns]":
-        from tidegate.runs.series.chunks import decoded
-
+    def _decoded(self, nodes: Sequence[Any]) -> list[Columns]:
         found: dict[int, bytes] = {}
         ids = [node.blob_id for node in nodes]
         for start in range(0, len(ids), _BLOBS_AT_ONCE):
@@ -291,9 +290,7 @@ def _summed_up(nodes: Iterable[Any]) -> Summary:
     return reduce(combined, map(_summary, nodes))
 
 
-def _later(columns: "Columns", after: Point) -> "Columns":
-    from tidegate.runs.series.chunks import Columns
-
+def _later(columns: Columns, after: Point) -> Columns:
     steps, ats, ranks = columns
     same_step, same_at = steps == after.step, ats == after.at
     later = (steps > after.step) | (same_step & ((ats > after.at) | (same_at & (ranks > after.rank))))

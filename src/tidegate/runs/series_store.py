@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from tidegate.kernel.clock import from_micros, to_micros
 from tidegate.runs.chunk_store import SeriesPoints, Sizes, forget, tail
 from tidegate.runs.records import Bucket, Chart, Metric
+from tidegate.runs.series.charts import buckets
+from tidegate.runs.series.chunks import columns_of, joined, part_of, values_of
 from tidegate.runs.series.grids import Grid, grid_of
 from tidegate.runs.series.points import NAN_RANK, Extreme, Point, Summary, combined, rank_of, summary_of, value_of
 from tidegate.storage.catalog import Catalog
@@ -196,8 +198,6 @@ class SqlSeries:
         recent = points.tail_after(after, limit)
         if row.sealed_step is None:
             return [_metric(row.name, *point) for point in recent]
-        from tidegate.runs.series.chunks import columns_of, joined, part_of, values_of
-
         steps, ats, ranks = part_of(joined([*points.sealed_after(after, limit), columns_of(recent)]), 0, limit)
         name: str = row.name
         return [
@@ -206,9 +206,6 @@ class SqlSeries:
         ]
 
     def _buckets(self, connection: sa.Connection, row: Any, grid: Grid) -> tuple[Bucket, ...]:
-        from tidegate.runs.series.charts import buckets
-        from tidegate.runs.series.chunks import columns_of
-
         points = self._points(connection, row)
         whole, parts = points.sealed_between(grid.start, grid.end, grid.place)
         return buckets(grid, whole, [*parts, columns_of(points.tail_between(grid.start, grid.end))])
