@@ -91,7 +91,7 @@ def to_micros(instant: datetime, what: str = "instant") -> int:
 
 def from_micros(micros: int) -> datetime:
     """The aware UTC instant of `to_micros`."""
-    return _EPOCH + timedelta(microseconds=micros)
+    return _EPOCH + timedelta(0, 0, micros)
 
 
 def parse_instant(text: str, what: str = "instant") -> datetime:

@@ -41,8 +41,8 @@ def decode_cursor(cursor: str, kinds: tuple[type, ...]) -> tuple[Any, ...] | Non
     return tuple(key)
 
 
-def page_size(limit: int) -> int:
-    """The limit, if it is one. Raises `Invalid` outside 1 to 1000."""
-    if not 1 <= limit <= MAX_PAGE:
-        raise Invalid(f"limit {limit} is outside 1 to {MAX_PAGE}", field="limit")
+def page_size(limit: int, most: int = MAX_PAGE) -> int:
+    """The limit, if it is one. Raises `Invalid` outside 1 to the most of this list."""
+    if not 1 <= limit <= most:
+        raise Invalid(f"limit {limit} is outside 1 to {most}", field="limit")
     return limit

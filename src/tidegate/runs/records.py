@@ -89,6 +89,34 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     at: Instant | None = None
 
 
+class Bucket(msgspec.Struct, frozen=True, kw_only=True):
+    """The points of a chart between two steps, both included: what is first, last, least and greatest, exactly.
+
+    First and last are in the order of step, time, value. Least and greatest ignore NaN, and are null where nothing
+    else is; of equal ones the step is the least.
+    """
+
+    start_step: int
+    end_step: int
+    count: int
+    nan_count: int
+    first_step: int
+    first: Real
+    last_step: int
+    last: Real
+    least_step: int | None
+    least: Real | None
+    greatest_step: int | None
+    greatest: Real | None
+
+
+class Chart(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric over its steps, by buckets of one width; those without points are left out."""
+
+    name: str
+    buckets: tuple[Bucket, ...]
+
+
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     """What groups runs. A deleted one is kept until it is restored."""
 

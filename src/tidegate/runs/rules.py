@@ -1,7 +1,7 @@
 """What a run may be told: pure functions."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from tidegate.kernel.errors import Invalid
@@ -13,6 +13,12 @@ FOREIGN_TEXT: Final = 1 << 20
 EXPERIMENT_LENGTH: Final = 500
 TEXT_LENGTH: Final = 6000
 """Characters of a parameter or a tag."""
+
+MOST_MEASUREMENTS: Final = 25_000
+"""Of a page of the history."""
+
+MOST_CHARTS: Final = 100
+MOST_BUCKETS: Final = 5000
 
 MOST_STEPS: Final = 2**63 - 1
 NOTED_ERROR: Final = 4000
@@ -78,6 +84,21 @@ def check_foreign(inputs: Iterable[RunInput]) -> None:
                 field="foreign_inputs",
             )
         check_tags(told.tags)
+
+
+def check_chart(names: Sequence[str], points: int, start: int | None, end: int | None) -> None:
+    """Raises `Invalid` for what no chart can show."""
+    if not 1 <= len(names) <= MOST_CHARTS:
+        raise Invalid(f"a chart shows 1 to {MOST_CHARTS} metrics, not {len(names)}", field="names")
+    if len(set(names)) < len(names):
+        raise Invalid("a metric is named twice: name each once", field="names")
+    if not 1 <= points <= MOST_BUCKETS:
+        raise Invalid(f"points {points} is outside 1 to {MOST_BUCKETS:,}", field="points")
+    for step, field in ((start, "start_step"), (end, "end_step")):
+        if step is not None and abs(step) > MOST_STEPS:
+            raise Invalid(f"{field} {step} needs more than 64 bits", field=field)
+    if start is not None and end is not None and start > end:
+        raise Invalid(f"start_step {start} is after end_step {end}", field="start_step")
 
 
 def check_artifact_name(name: str) -> None:

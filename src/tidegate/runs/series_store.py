@@ -1,14 +1,18 @@
 """The tables of metrics: a series a metric of a run, and its points."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import sqlalchemy as sa
 
-from tidegate.kernel.clock import to_micros
-from tidegate.runs.records import Metric
-from tidegate.runs.series.points import Extreme, Point, Summary, combined, is_nan, rank_of, summary_of, value_of
+from tidegate.kernel.clock import from_micros, to_micros
+from tidegate.runs.chunk_store import SeriesPoints, Sizes, forget, tail
+from tidegate.runs.records import Bucket, Chart, Metric
+from tidegate.runs.series.charts import buckets
+from tidegate.runs.series.chunks import columns_of, joined, part_of, values_of
+from tidegate.runs.series.grids import Grid, grid_of
+from tidegate.runs.series.points import NAN_RANK, Extreme, Point, Summary, combined, rank_of, summary_of, value_of
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.schema import AutoKey, Micros, table
 
@@ -29,42 +33,208 @@ series = table(
     sa.Column("least_value", sa.Double, nullable=True),  # null where every value is NaN
     sa.Column("greatest_step", sa.BigInteger, nullable=True),
     sa.Column("greatest_value", sa.Double, nullable=True),
+    sa.Column("tail_count", sa.BigInteger, nullable=False),
+    sa.Column("sealed_step", sa.BigInteger, nullable=True),  # the greatest point that lies in a chunk
+    sa.Column("sealed_at", Micros, nullable=True),
+    sa.Column("sealed_rank", sa.BigInteger, nullable=True),
     sa.UniqueConstraint("run_id", "name"),
     sa.Index("ix_run_series_name_last_value", "name", "last_value", "run_id"),
     room="runs",
 )
 
 
-class SqlSeries:
-    """Metrics in the catalog. See `RunStore` for the laws."""
+Position = tuple[str, Point]
+"""A name, and a point of its series."""
 
-    def __init__(self, catalog: Catalog) -> None:
+_SUMMED_UP: Final = ("count", "nan_count", "tail_count", "first_", "last_", "least_", "greatest_")
+_GROWING: Final = [column.name for column in series.c if column.name.startswith(_SUMMED_UP)]
+_GROW = (
+    series.update().where(series.c.id == sa.bindparam("series")).values({name: sa.bindparam(name) for name in _GROWING})
+)
+
+
+class SqlSeries:
+    """Metrics in the catalog.
+
+    Laws:
+
+    1. The same point of a series (step, time, value) sent again is one point, however long ago it was sealed.
+    2. Every point is kept exactly, NaN and infinities too, and read once, in the order of step, time, value.
+    3. The row of a series sums up its points, in whatever order they arrive.
+    4. A chart tells of each bucket of steps what the whole history tells, and reads chunks only at its edges.
+    5. A write seals `Sizes.pieces` chunks at most, or as many as keep up with its own points.
+
+    Writers of one series take turns: `add` holds the rows of its series until the transaction ends.
+    """
+
+    def __init__(self, catalog: Catalog, sizes: Sizes = Sizes()) -> None:  # noqa: B008 - frozen
         self._catalog = catalog
+        self._sizes = sizes
+        # Most calls tell of one point: that path goes straight to the driver.
+        one = sa.select(series).where(series.c.run_id == sa.bindparam("run_id"), series.c.name == sa.bindparam("name"))
+        self._one_series = catalog.query(one.with_for_update())
+        self._append_each = catalog.prepared(catalog.insert(tail).on_conflict_do_nothing())
+        self._grow = catalog.prepared(_GROW)
 
     def add(self, run_id: str, metrics: Iterable[Metric]) -> None:
-        """Keep measurements."""
-        points = _by_name(metrics)
-        names = sorted(points)
-        if not names:
+        """Keep measurements of a run that is held."""
+        told = _by_name(metrics)
+        if not told:
             return
         with self._catalog.connect() as connection:
-            known = self._held(connection, run_id, names)
-            changed = []
-            fresh = []
-            for name in names:
-                told, row = summary_of(points[name]), known.get(name)
-                if row is None:
-                    fresh.append({"run_id": run_id, "name": name, **_columns(told)})
-                else:
-                    changed.append({"series": row.id, **_columns(combined(_summary(row), told))})
-            if fresh:
-                connection.execute(series.insert(), fresh)
-            if changed:
-                connection.execute(series.update().where(series.c.id == sa.bindparam("series")), changed)
+            held = self._held(connection, run_id, sorted(told))
+            fresh = [_fresh(run_id, name, points) for name, points in sorted(told.items()) if name not in held]
+            ids = {name: row.id for name, row in held.items()} | _begun(connection, fresh)
+            for name, row in held.items():
+                told[name] -= self._sealed(connection, row, told[name])
+            added = self._append(connection, {ids[name]: points for name, points in told.items()})
+            grown = [_grown(row, added[row.id]) for row in held.values() if row.id in added]
+            self._grow.many(grown)
+            long = [row["series"] for row in grown if row["tail_count"] >= self._sizes.most]
+            long += [ids[row["name"]] for row in fresh if row["tail_count"] >= self._sizes.most]
+            if long:
+                pieces = 2 * sum(map(len, added.values())) // self._sizes.chunk
+                self._seal(connection, long, max(self._sizes.pieces, pieces), self._sizes.most)
+
+    def settle(self, run_id: str) -> None:
+        """Seal what is left of a run that ends, as far as it is worth a chunk and one write may take."""
+        query = sa.select(series.c.id).where(series.c.run_id == run_id, series.c.tail_count >= self._sizes.worth)
+        with self._catalog.connect() as connection:
+            ids = connection.execute(query.order_by(series.c.id).limit(self._sizes.pieces)).scalars().all()
+            if ids:
+                self._seal(connection, ids, self._sizes.pieces, self._sizes.worth)
+
+    def history(self, run_id: str, name: str, after: Position | None, limit: int) -> list[Metric]:
+        """Points after a position, in the order of name, step, time, value."""
+        query = sa.select(series.c.id, series.c.name, series.c.sealed_step).where(series.c.run_id == run_id)
+        if name:
+            query = query.where(series.c.name == name)
+        if after is not None:
+            query = query.where(series.c.name >= after[0])
+        found: list[Metric] = []
+        with self._catalog.connect() as connection:
+            for row in connection.execute(query.order_by(series.c.name)).all():
+                begun = after[1] if after is not None and after[0] == row.name else None
+                found += self._page(connection, row, begun, limit - len(found))
+                if len(found) >= limit:
+                    break
+        return found
+
+    def chart(
+        self, run_id: str, names: Sequence[str], points: int, start: int | None, end: int | None
+    ) -> tuple[Chart, ...]:
+        """A chart of each name, all over the same steps; of a name that was not measured, an empty one."""
+        query = sa.select(series).where(series.c.run_id == run_id, series.c.name.in_(names))
+        with self._catalog.connect() as connection:
+            rows = {row.name: row for row in connection.execute(query)}
+            grid = grid_of([(row.first_step, row.last_step) for row in rows.values()], points, start, end)
+            return tuple(
+                Chart(name=name, buckets=self._buckets(connection, rows[name], grid) if name in rows else ())
+                for name in names
+            )
+
+    def forget(self, run_ids: Sequence[str]) -> None:
+        """Delete the metrics of some runs."""
+        of = series.c.run_id.in_(run_ids)
+        with self._catalog.connect() as connection:
+            ids = connection.execute(sa.select(series.c.id).where(of)).scalars().all()
+            forget(connection, ids)
+            connection.execute(series.delete().where(of))
 
     def _held(self, connection: sa.Connection, run_id: str, names: Sequence[str]) -> dict[str, Any]:
+        if len(names) == 1:
+            return {row.name: row for row in self._one_series(run_id=run_id, name=names[0])}
         query = sa.select(series).where(series.c.run_id == run_id, series.c.name.in_(names))
         return {row.name: row for row in connection.execute(query.order_by(series.c.name).with_for_update())}
+
+    def _append(self, connection: sa.Connection, points: Mapping[int, set[Point]]) -> dict[int, set[Point]]:
+        """Put points into the tails of series that are held; those that were not there."""
+        every = [(id_, *point) for id_, several in points.items() for point in several]
+        if not every:
+            return {}
+        if len(every) == 1:
+            ((id_, step, at, rank),) = every
+            new = self._append_each(series_id=id_, step=step, at=at, rank=rank) == 1
+            return {id_: points[id_]} if new else {}
+        _, steps, ats, _ = zip(*every, strict=True)
+        ids = [id_ for id_, several in points.items() if several]
+        query = sa.select(tail).where(
+            tail.c.series_id.in_(ids),
+            tail.c.step.between(min(steps), max(steps)),
+            tail.c.at.between(min(ats), max(ats)),
+        )
+        added: dict[int, set[Point]] = {id_: set(several) for id_, several in points.items() if several}
+        for id_, *known in connection.execute(query):
+            added[id_].discard(Point(*known))
+        self._append_each.many(
+            [
+                {"series_id": id_, "step": step, "at": at, "rank": rank}
+                for id_, several in added.items()
+                for step, at, rank in sorted(several)
+            ]
+        )
+        return {id_: several for id_, several in added.items() if several}
+
+    def _sealed(self, connection: sa.Connection, row: Any, points: set[Point]) -> set[Point]:
+        """Those of some points that lie in chunks already."""
+        greatest = _greatest_sealed(row)
+        late = [] if greatest is None else [point for point in points if point <= greatest]
+        return self._points(connection, row).sealed_of(late) if late else set()
+
+    def _seal(self, connection: sa.Connection, ids: Sequence[int], pieces: int, down_to: int) -> None:
+        """Seal pieces of tails, as long as they are so long and the number of pieces is not used up."""
+        for row in connection.execute(sa.select(series).where(series.c.id.in_(ids)).order_by(series.c.id)).all():
+            points, left, greatest = self._points(connection, row), row.tail_count, _greatest_sealed(row)
+            while left >= down_to and pieces > 0:
+                moved, greatest = points.seal(greatest)
+                left -= moved
+                pieces -= 1
+            if greatest is not None and left < row.tail_count:
+                values = {"sealed_step": greatest.step, "sealed_at": greatest.at, "sealed_rank": greatest.rank}
+                connection.execute(series.update().where(series.c.id == row.id).values(tail_count=left, **values))
+
+    def _page(self, connection: sa.Connection, row: Any, after: Point | None, limit: int) -> list[Metric]:
+        points = self._points(connection, row)
+        recent = points.tail_after(after, limit)
+        if row.sealed_step is None:
+            return [_metric(row.name, *point) for point in recent]
+        steps, ats, ranks = part_of(joined([*points.sealed_after(after, limit), columns_of(recent)]), 0, limit)
+        name: str = row.name
+        return [
+            Metric(name=name, value=value, step=step, at=from_micros(at))
+            for step, at, value in zip(steps.tolist(), ats.tolist(), values_of(ranks), strict=True)
+        ]
+
+    def _buckets(self, connection: sa.Connection, row: Any, grid: Grid) -> tuple[Bucket, ...]:
+        points = self._points(connection, row)
+        whole, parts = points.sealed_between(grid.start, grid.end, grid.place)
+        return buckets(grid, whole, [*parts, columns_of(points.tail_between(grid.start, grid.end))])
+
+    def _points(self, connection: sa.Connection, row: Any) -> SeriesPoints:
+        return SeriesPoints(connection, row.id, self._sizes)
+
+
+def _fresh(run_id: str, name: str, points: set[Point]) -> dict[str, Any]:
+    return {"run_id": run_id, "name": name, "tail_count": len(points), **_columns(summary_of(points))}
+
+
+def _begun(connection: sa.Connection, rows: list[dict[str, Any]]) -> dict[str, int]:
+    if not rows:
+        return {}
+    return {row.name: row.id for row in connection.execute(series.insert().returning(series.c.id, series.c.name), rows)}
+
+
+def _grown(row: Any, points: set[Point]) -> dict[str, Any]:
+    told = combined(_summary(row), summary_of(points))
+    return {"series": row.id, "tail_count": row.tail_count + len(points), **_columns(told)}
+
+
+def _metric(name: str, step: int, at: int, rank: int) -> Metric:
+    return Metric(name=name, value=value_of(rank), step=step, at=from_micros(at))
+
+
+def _greatest_sealed(row: Any) -> Point | None:
+    return None if row.sealed_step is None else Point(row.sealed_step, row.sealed_at, row.sealed_rank)
 
 
 def value_kept(stored: float | None) -> float:
@@ -110,8 +280,8 @@ def _summary(row: Any) -> Summary:
 
 
 def _stored(rank: int) -> float | None:
-    return None if is_nan(rank) else value_of(rank)
+    return None if rank == NAN_RANK else value_of(rank)
 
 
 def _rank(stored: float | None) -> int:
-    return rank_of(float("nan") if stored is None else stored)
+    return NAN_RANK if stored is None else rank_of(stored)

@@ -1,12 +1,12 @@
 """The room of runs: what was trained, from what, with which code, and what it measured."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import msgspec
 
 from tidegate.events.records import Facts
-from tidegate.kernel.clock import BusinessClock, Instant, business_time
+from tidegate.kernel.clock import BusinessClock, Instant, business_time, to_micros
 from tidegate.kernel.context import actor
 from tidegate.kernel.errors import Conflict, Invalid, NotFound
 from tidegate.kernel.ids import IdFactory
@@ -14,9 +14,23 @@ from tidegate.kernel.objects import ObjectPlane
 from tidegate.kernel.operation import Service, operation
 from tidegate.kernel.pages import Page, decode_cursor, encode_cursor, page_size
 from tidegate.lineage.records import Graph
-from tidegate.runs.records import ENDED, Artifact, Code, Environment, Held, Logged, Metric, Run, RunInput, Value
+from tidegate.runs.records import (
+    ENDED,
+    Artifact,
+    Chart,
+    Code,
+    Environment,
+    Held,
+    Logged,
+    Metric,
+    Run,
+    RunInput,
+    Value,
+)
 from tidegate.runs.rules import (
+    MOST_MEASUREMENTS,
     NOTED_ERROR,
+    check_chart,
     check_run_name,
     spelt_params,
 )
@@ -24,6 +38,7 @@ from tidegate.runs.search.order import TIE_BREAK, parse_order
 from tidegate.runs.search.paging import RunSearch, Search, State, read_page
 from tidegate.runs.search.parser import parse_filter
 from tidegate.runs.search.projection import parse_projection
+from tidegate.runs.series.points import Point, rank_of
 from tidegate.runs.writing import RunWriter, Told, ToldRows
 
 if TYPE_CHECKING:
@@ -39,8 +54,8 @@ class RunStore(ToldRows, Protocol):
 
     Laws: (1) a parameter keeps its first value; (2) the latest of a metric is the one of the greatest step, then
     time, then value, in whatever order they arrive, NaN being below every number; (3) every measurement is kept in
-    the history; (4) `hold` keeps where the run is in its life until the transaction ends; (5) deleted runs are found
-    by their id alone.
+    the history, and the same one (name, step, time, value) sent again is one; (4) `hold` keeps where the run is in its
+    life until the transaction ends; (5) deleted runs are found by their id alone.
     """
 
     def add(self, run: Run) -> None:
@@ -67,8 +82,14 @@ class RunStore(ToldRows, Protocol):
         """Runs with ids below one, greatest first; empty texts choose everything. ``experiment`` is an id."""
         ...
 
-    def history(self, run_id: str, name: str, after: int, limit: int) -> list[tuple[int, Metric]]:
-        """Measurements in the order of arrival, each with its position."""
+    def history(self, run_id: str, name: str, after: tuple[str, Point] | None, limit: int) -> list[Metric]:
+        """Measurements after a position, in the order of name, step, time, value."""
+        ...
+
+    def chart(
+        self, run_id: str, names: Sequence[str], points: int, start: int | None, end: int | None
+    ) -> tuple[Chart, ...]:
+        """A chart of each name over the same steps."""
         ...
 
 
@@ -250,13 +271,39 @@ class Runs(Service):
 
     @operation("GET /runs/{run_id}/metrics", role="viewer", audit="none")
     def history(self, run_id: str, *, name: str = "", limit: int = 100, cursor: str = "") -> Page[Metric]:
-        """Every measurement of a run, or of one metric of it, in the order of arrival."""
-        key = decode_cursor(cursor, (int,))
-        found = self._store.history(run_id, name, key[0] if key else 0, page_size(limit) + 1)
+        """Every measurement of a run, or of one metric of it, in the order of name, step, time, value.
+
+        ``limit`` is 25,000 at most.
+        """
+        key = decode_cursor(cursor, (str, int, int, int))
+        after = (key[0], Point(*key[1:])) if key else None
+        found = self._store.history(run_id, name, after, page_size(limit, MOST_MEASUREMENTS) + 1)
         if not found:
             self.get(run_id)
-        more = encode_cursor(found[limit - 1][0]) if len(found) > limit else None
-        return Page([metric for _, metric in found[:limit]], more)
+        more = encode_cursor(*_position(found[limit - 1])) if len(found) > limit else None
+        return Page(found[:limit], more)
+
+    @operation("GET /runs/{run_id}/chart", role="viewer", audit="none")
+    def chart(
+        self,
+        run_id: str,
+        names: tuple[str, ...],
+        *,
+        points: int = 320,
+        start_step: int | None = None,
+        end_step: int | None = None,
+    ) -> tuple[Chart, ...]:
+        """Metrics of a run over their steps, in at most ``points`` buckets (1 to 5,000) of one width; all on one grid.
+
+        Each bucket tells first, last, least and greatest exactly; the cost is that of the buckets, not of the
+        history. The steps begin and end where the metrics do, unless they are given (both are included). A name that
+        was never measured has no buckets.
+        """
+        check_chart(names, points, start_step, end_step)
+        charts = self._store.chart(run_id, names, points, start_step, end_step)
+        if not any(chart.buckets for chart in charts):
+            self.get(run_id)
+        return charts
 
     @operation("GET /runs", role="viewer", audit="none")
     def list(
@@ -328,3 +375,8 @@ class Runs(Service):
     def _inputs(self, references: tuple[str, ...]) -> tuple[RunInput, ...]:
         found = [self._data.resolve(reference) for reference in references]
         return tuple(RunInput(version.digest, str(version)) for version in found)
+
+
+def _position(metric: Metric) -> tuple[str, int, int, int]:
+    at = 0 if metric.at is None else to_micros(metric.at)
+    return metric.name, metric.step, at, rank_of(metric.value)

@@ -1,6 +1,5 @@
 """The tables of runs."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,10 +9,10 @@ import sqlalchemy as sa
 from tidegate.kernel.clock import from_micros, to_micros
 from tidegate.runs.experiment_store import experiments
 from tidegate.runs.params import param_number, read_param, spell_param
-from tidegate.runs.records import Artifact, Code, Environment, Foreign, Held, Metric, Run, RunInput, Value
-from tidegate.runs.series_store import SqlSeries, series, value_kept
+from tidegate.runs.records import ENDED, Artifact, Chart, Code, Environment, Foreign, Held, Metric, Run, RunInput, Value
+from tidegate.runs.series_store import Position, SqlSeries, series, value_kept
 from tidegate.storage.catalog import Catalog
-from tidegate.storage.schema import AutoKey, Micros, table
+from tidegate.storage.schema import Micros, table
 
 HEAD = 64
 """Characters of a text that are indexed."""
@@ -49,18 +48,6 @@ run_params = table(
     sa.Column("number", sa.Double, nullable=True),
     sa.Index("ix_run_param_head", "name", "head", "run_id"),
     sa.Index("ix_run_param_number", "name", "number", "run_id"),
-    room="runs",
-)
-
-measurements = table(
-    "run_metric",
-    sa.Column("position", AutoKey, primary_key=True, autoincrement=True),
-    sa.Column("run_id", sa.String(32), nullable=False),
-    sa.Column("name", sa.String(250), nullable=False),
-    sa.Column("step", sa.BigInteger, nullable=False),
-    sa.Column("at", Micros, nullable=False),
-    sa.Column("value", sa.Double, nullable=True),  # null stands for NaN, which SQLite cannot hold
-    sa.Index("ix_run_metric_run", "run_id", "name", "position"),
     room="runs",
 )
 
@@ -111,6 +98,8 @@ class SqlRuns:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._series = SqlSeries(catalog)
+        held = sa.select(runs.c.status, runs.c.deleted_at).where(runs.c.id == sa.bindparam("run_id"))
+        self._held = catalog.query(held.with_for_update())
 
     def add(self, run: Run) -> None:
         """Insert a run."""
@@ -134,10 +123,8 @@ class SqlRuns:
 
     def hold(self, run_id: str) -> Held | None:
         """Where a run is in its life, which stays so until the transaction ends."""
-        query = sa.select(runs.c.status, runs.c.deleted_at).where(runs.c.id == run_id).with_for_update()
-        with self._catalog.connect() as connection:
-            row = connection.execute(query).one_or_none()
-        return None if row is None else Held(row.status, row.deleted_at is not None)
+        found = self._held(run_id=run_id)
+        return Held(found[0].status, found[0].deleted_at is not None) if found else None
 
     def add_params(self, run_id: str, params: Mapping[str, Value]) -> dict[str, Value]:
         """Keep those that are new; returns the values kept of all that were given."""
@@ -152,11 +139,8 @@ class SqlRuns:
             return {row.name: read_param(row.kind, row.text) for row in connection.execute(kept)}
 
     def add_metrics(self, run_id: str, metrics: Iterable[Metric]) -> None:
-        """Add to the history and to the latest values."""
-        measured = list(metrics)
-        self._series.add(run_id, measured)
-        with self._catalog.connect() as connection:
-            connection.execute(measurements.insert(), [_measured(run_id, metric) for metric in measured])
+        """Keep measurements, each once."""
+        self._series.add(run_id, metrics)
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags."""
@@ -196,6 +180,8 @@ class SqlRuns:
         update = runs.update().where(runs.c.id == run.id)
         with self._catalog.connect() as connection:
             connection.execute(update.values(name=run.name, status=run.status, error=run.error, **micros))
+        if run.status in ENDED:
+            self._series.settle(run.id)
 
     def get(self, run_id: str) -> Run | None:
         """A run with all that belongs to it."""
@@ -213,14 +199,15 @@ class SqlRuns:
             query = query.where(runs.c.status == status)
         return self._runs(query.where(runs.c.id < before) if before else query)
 
-    def history(self, run_id: str, name: str, after: int, limit: int) -> list[tuple[int, Metric]]:
-        """Measurements in the order of arrival."""
-        query = sa.select(measurements).where(measurements.c.run_id == run_id, measurements.c.position > after)
-        if name:
-            query = query.where(measurements.c.name == name)
-        with self._catalog.connect() as connection:
-            rows = connection.execute(query.order_by(measurements.c.position).limit(limit))
-            return [(row.position, _metric(row)) for row in rows]
+    def history(self, run_id: str, name: str, after: Position | None, limit: int) -> list[Metric]:
+        """Measurements in the order of name, step, time, value."""
+        return self._series.history(run_id, name, after, limit)
+
+    def chart(
+        self, run_id: str, names: Sequence[str], points: int, start: int | None, end: int | None
+    ) -> tuple[Chart, ...]:
+        """A chart of each name."""
+        return self._series.chart(run_id, names, points, start, end)
 
     def _upsert(self, into: sa.Table, columns: Sequence[str], rows: list[dict[str, Any]]) -> None:
         if not rows:
@@ -302,19 +289,10 @@ def _input(row: sa.Row[Any]) -> RunInput:
     return RunInput(row.digest, row.label, foreign)
 
 
-def _measured(run_id: str, metric: Metric) -> dict[str, Any]:
-    at = to_micros(metric.at) if metric.at is not None else 0
-    value = None if math.isnan(metric.value) else float(metric.value)
-    return {"run_id": run_id, "name": metric.name, "step": metric.step, "at": at, "value": value}
-
-
-def _metric(row: sa.Row[Any]) -> Metric:
-    return Metric(name=row.name, value=_value(row.value), step=row.step, at=from_micros(row.at))
-
-
 def _latest(row: sa.Row[Any]) -> Metric:
     return Metric(name=row.name, value=value_kept(row.last_value), step=row.last_step, at=from_micros(row.last_at))
 
 
-def _value(stored: float | None) -> float:
-    return math.nan if stored is None else stored
+def _name(row: sa.Row[Any]) -> str:
+    name: str = row.name
+    return name

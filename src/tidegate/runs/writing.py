@@ -1,7 +1,7 @@
 """What a run is told, checked and written: all of it or nothing, inside one transaction."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -110,4 +110,6 @@ class RunWriter:
 
 
 def _dated(metric: Metric, now: datetime) -> Metric:
+    if metric.at is not None and metric.at.tzinfo is UTC:
+        return metric
     return msgspec.structs.replace(metric, at=now if metric.at is None else utc(metric.at))

@@ -20,6 +20,7 @@ AutoKey = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 """An integer key that the database counts up; SQLite does so only for INTEGER."""
 
 
-def table(name: str, *parts: Any, room: str) -> sa.Table:
-    """A table that belongs to a room."""
-    return sa.Table(name, metadata, *parts, info={"room": room}, sqlite_autoincrement=True)
+def table(name: str, *parts: Any, room: str, by_key: bool = False) -> sa.Table:
+    """A table that belongs to a room. ``by_key``: SQLite keeps its rows in the primary key itself; for small rows."""
+    options = {"sqlite_with_rowid": False} if by_key else {}
+    return sa.Table(name, metadata, *parts, info={"room": room}, sqlite_autoincrement=True, **options)

@@ -111,8 +111,8 @@ def test_law_3_every_measurement_is_kept_and_the_latest_shown(workspace: Workspa
     history = workspace.runs.history(run.id, name="loss", limit=4)
     rest = workspace.runs.history(run.id, name="loss", limit=4, cursor=history.next or "")
     found = [*history.items, *rest.items]
-    assert [one.step for one in found] == [0, 1, 2, 3, 4, 2]
-    assert [repr(float(one.value)) for one in found[:5]] == ["0.5", "nan", "inf", "-inf", "0.1"]
+    assert [one.step for one in found] == [0, 1, 2, 2, 3, 4]
+    assert [repr(float(one.value)) for one in found] == ["0.5", "nan", "inf", "9.0", "-inf", "0.1"]
     assert workspace.runs.get(run.id).metrics == {"loss": 0.1, "step": 4.0}
     assert len(workspace.runs.history(run.id).items) == 11
     with pytest.raises(NotFound):

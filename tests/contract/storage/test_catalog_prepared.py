@@ -59,6 +59,20 @@ def test_statements_change_what_sqlalchemy_would_change_and_say_how_many_rows(ca
     assert [row[1:] for row in all_of(catalog, sequence)] == [("w", 1), ("w", 2)]
 
 
+def test_many_rows_go_at_once_and_all_or_none_of_them(catalog: Catalog) -> None:
+    insert = catalog.prepared(catalog.insert(counters).on_conflict_do_nothing())
+    move = catalog.prepared(counters.update().where(counters.c.name == sa.bindparam("which")))
+    strict = catalog.prepared(counters.insert())
+    assert catalog.write(lambda: insert.many([{"name": name, "value": 1} for name in "abca"])) == 3
+    assert catalog.write(lambda: move.many([{"which": name, "value": 2} for name in "axb"])) == 2
+    assert catalog.write(lambda: insert.many([])) == 0
+    with pytest.raises(sa.exc.IntegrityError):
+        catalog.write(lambda: strict.many([{"name": name, "value": 3} for name in "dea"]))
+    assert all_of(catalog, counters) == [("a", 2), ("b", 2), ("c", 1)]
+    with pytest.raises(RuntimeError, match=r"inside write"):
+        insert.many([{"name": "f", "value": 1}])
+
+
 def test_values_of_every_kind_come_back_as_they_were_given(catalog: Catalog) -> None:
     put_kinds(catalog)
     assert all_of(catalog, kinds) == KINDS

@@ -156,7 +156,7 @@ class RunCalls:
         """Every measurement of a metric."""
         limit = min(max(asked.max_results, 1), MOST_POINTS)
         page = self._runs.history(
-            _id(asked), name=asked.metric_key, limit=min(limit, MAX_PAGE), cursor=asked.page_token
+            _id(asked), name=asked.metric_key, limit=limit, cursor=asked.page_token
         )
         answer: dict[str, Any] = {"metrics": [metric_view(metric) for metric in page.items]}
         return answer | ({"next_page_token": page.next} if page.next else {})

@@ -13,7 +13,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-_NAN: Final = -(2**63)
+NAN_RANK: Final = -(2**63) + 1
+"""Below the rank of every number."""
+
 _MAGNITUDE: Final = 2**63 - 1
 _double = struct.Struct("<d")
 _integer = struct.Struct("<q")
@@ -32,22 +34,17 @@ class Point(NamedTuple):
 def rank_of(value: float) -> int:
     """A 64-bit integer that stands for the value and is ordered as it is; NaN is the least, and -0.0 is 0.0."""
     if math.isnan(value):
-        return _NAN
+        return NAN_RANK
     bits: int = _integer.unpack(_double.pack(value + 0.0))[0]
     return bits if bits >= 0 else bits ^ _MAGNITUDE
 
 
 def value_of(rank: int) -> float:
     """The value that a rank stands for."""
-    if rank == _NAN:
+    if rank == NAN_RANK:
         return math.nan
     value: float = _double.unpack(_integer.pack(rank if rank >= 0 else rank ^ _MAGNITUDE))[0]
     return value
-
-
-def is_nan(rank: int) -> bool:
-    """Whether a rank stands for NaN."""
-    return rank == _NAN
 
 
 class Extreme(NamedTuple):
@@ -72,7 +69,7 @@ class Summary(msgspec.Struct, frozen=True):
 def summary_of(points: Iterable[Point]) -> Summary:
     """The summary of distinct points, at least one."""
     all_ = list(points)
-    numbers = [point for point in all_ if point.rank != _NAN]
+    numbers = [point for point in all_ if point.rank != NAN_RANK]
     least = min(((point.rank, point.step) for point in numbers), default=None)
     greatest = max(((point.rank, -point.step) for point in numbers), default=None)
     return Summary(

@@ -1,5 +1,6 @@
 """What a database must tell the catalog about itself; one file a database implements it."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -32,6 +33,10 @@ class Dialect(Protocol):
 
     def control(self, connection: sa.Connection, statement: str, parameters: Any = ()) -> int:
         """Run what returns no rows as cheaply as the driver can; how many rows it changed."""
+        ...
+
+    def control_many(self, connection: sa.Connection, statement: str, parameters: Sequence[Any]) -> int:
+        """Run it for each of several parameters, at least one; how many rows that changed in all."""
         ...
 
     def fetch(self, connection: sa.Connection, statement: str, parameters: Any = ()) -> list[tuple[Any, ...]]:

@@ -5,6 +5,7 @@ for minutes, and two leaders believe in themselves.
 """
 
 import contextlib
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -113,6 +114,17 @@ class PostgresDialect:
         """Straight on the driver."""
         changed: int = self._run(connection, statement, parameters).rowcount
         return changed
+
+    def control_many(self, connection: sa.Connection, statement: str, parameters: Sequence[Any]) -> int:
+        """Straight on the driver, which does not wait for each answer."""
+        driver: Any = connection.connection.driver_connection
+        try:
+            with driver.cursor() as cursor:
+                cursor.executemany(statement, parameters)
+                changed: int = cursor.rowcount
+                return changed
+        except Exception as error:
+            raise self._wrap(connection, statement, error) from error
 
     def fetch(self, connection: sa.Connection, statement: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
         """Straight on the driver."""

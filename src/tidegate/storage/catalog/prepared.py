@@ -5,7 +5,7 @@ execution, which costs several times what SQLite takes for a row.
 """
 
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import sqlalchemy as sa
@@ -33,13 +33,24 @@ class Prepared:
 
     def __call__(self, **values: object) -> int:
         """Run it in the ambient transaction; how many rows it changed."""
+        connection, compiled = self._ready(values)
+        return self._dialect.control(connection, compiled.sql, compiled.parameters(values))
+
+    def many(self, rows: Sequence[dict[str, Any]]) -> int:
+        """Run it for each of several rows of values; how many rows that changed in all."""
+        if not rows:
+            return 0
+        connection, compiled = self._ready(rows[0])
+        return self._dialect.control_many(connection, compiled.sql, [compiled.parameters(row) for row in rows])
+
+    def _ready(self, values: Mapping[str, object]) -> "tuple[sa.Connection, _Compiled]":
         connection = self._transaction()
         if connection is None:
             raise RuntimeError("a prepared statement belongs inside write()")
         compiled = self._compiled
         if compiled is None:
             compiled = self._compiled = _Compiled(self._statement, self._dialect.writer().dialect, values)
-        return self._dialect.control(connection, compiled.sql, compiled.parameters(values))
+        return connection, compiled
 
 
 _DOUBLE: Final = 701

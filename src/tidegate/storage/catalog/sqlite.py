@@ -8,6 +8,7 @@ import fcntl
 import os
 import sqlite3
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,17 @@ class SqliteDialect:
     def control(self, connection: sa.Connection, statement: str, parameters: Any = ()) -> int:
         """Straight on the driver: a third of SQLAlchemy's price."""
         changed: int = self._run(connection, statement, parameters).rowcount
+        return changed
+
+    def control_many(self, connection: sa.Connection, statement: str, parameters: Sequence[Any]) -> int:
+        """Straight on the driver."""
+        cursor = connection.connection.cursor()
+        try:
+            changed: int = cursor.executemany(statement, parameters).rowcount
+        except sqlite3.Error as error:
+            raise sa.exc.DBAPIError.instance(statement, None, error, sqlite3.Error) from error
+        finally:
+            cursor.close()
         return changed
 
     def fetch(self, connection: sa.Connection, statement: str, parameters: Any = ()) -> list[tuple[Any, ...]]:

@@ -16,7 +16,9 @@ def upgrade() -> None:
     _run()
     _run_artifact()
     _run_input()
-    _run_metric()
+    _run_metric_blob()
+    _run_metric_chunk()
+    _run_metric_tail()
     _run_param()
     _run_series()
     _run_tag()
@@ -108,20 +110,56 @@ def _run_input() -> None:
     )
 
 
-def _run_metric() -> None:
+def _run_metric_blob() -> None:
     op.create_table(
-        "run_metric",
-        sa.Column("position", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
-        sa.Column("run_id", sa.String(length=32), nullable=False),
-        sa.Column("name", sa.String(length=250), nullable=False),
-        sa.Column("step", sa.BigInteger(), nullable=False),
-        sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.Column("value", sa.Double(), nullable=True),
-        sa.PrimaryKeyConstraint("position", name=op.f("pk_run_metric")),
+        "run_metric_blob",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("blob", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_run_metric_blob")),
         info={"room": "runs"},
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_run_metric_run", "run_metric", ["run_id", "name", "position"], unique=False)
+
+
+def _run_metric_chunk() -> None:
+    op.create_table(
+        "run_metric_chunk",
+        sa.Column("series_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("level", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("first_step", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("first_at", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("first_rank", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("last_step", sa.BigInteger(), nullable=False),
+        sa.Column("last_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_rank", sa.BigInteger(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("nan_count", sa.BigInteger(), nullable=False),
+        sa.Column("least_rank", sa.BigInteger(), nullable=True),
+        sa.Column("least_step", sa.BigInteger(), nullable=True),
+        sa.Column("greatest_rank", sa.BigInteger(), nullable=True),
+        sa.Column("greatest_step", sa.BigInteger(), nullable=True),
+        sa.Column("blob_id", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint(
+            "series_id", "level", "first_step", "first_at", "first_rank", name=op.f("pk_run_metric_chunk")
+        ),
+        info={"room": "runs"},
+        sqlite_autoincrement=True,
+        sqlite_with_rowid=False,
+    )
+
+
+def _run_metric_tail() -> None:
+    op.create_table(
+        "run_metric_tail",
+        sa.Column("series_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("step", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("rank", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("series_id", "step", "at", "rank", name=op.f("pk_run_metric_tail")),
+        info={"room": "runs"},
+        sqlite_autoincrement=True,
+        sqlite_with_rowid=False,
+    )
 
 
 def _run_param() -> None:
@@ -159,6 +197,10 @@ def _run_series() -> None:
         sa.Column("least_value", sa.Double(), nullable=True),
         sa.Column("greatest_step", sa.BigInteger(), nullable=True),
         sa.Column("greatest_value", sa.Double(), nullable=True),
+        sa.Column("tail_count", sa.BigInteger(), nullable=False),
+        sa.Column("sealed_step", sa.BigInteger(), nullable=True),
+        sa.Column("sealed_at", sa.BigInteger(), nullable=True),
+        sa.Column("sealed_rank", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_run_series")),
         sa.UniqueConstraint("run_id", "name", name=op.f("uq_run_series_run_id_name")),
         info={"room": "runs"},

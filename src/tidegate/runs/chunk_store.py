@@ -1,0 +1,336 @@
+"""The tables of points: small rows as they arrive (the tail), and sealed chunks under a pyramid of summaries.
+
+Laws:
+
+1. Chunks of a series do not overlap: a point that comes late is merged into the chunk whose range it falls in.
+2. Sealing belongs to the transaction of the write that made the tail long: who is killed meanwhile has changed nothing.
+3. A node of the pyramid sums up the nodes below it, from its first point to before that of the next node.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from itertools import pairwise
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from tidegate.runs.series.chunks import (
+    Columns,
+    columns_of,
+    decoded,
+    encoded,
+    joined,
+    part_of,
+    points_of,
+    summary_of_columns,
+)
+from tidegate.runs.series.points import Extreme, Point, Summary, combined
+from tidegate.storage.schema import AutoKey, Micros, table
+
+
+class Sizes(msgspec.Struct, frozen=True):
+    """How many points and nodes stand together."""
+
+    chunk: int = 512
+    """Points that a chunk begins with."""
+    most: int = 768
+    """Points of a tail that has some of them sealed, and of a chunk that is not divided yet."""
+    fan: int = 16
+    """Nodes that one above them sums up; a level begins when the one below has more."""
+    top: int = 2
+    """The highest level: a node of it stands for about 100,000 points."""
+    pieces: int = 8
+    """Chunks that a write may seal: a few milliseconds."""
+    worth: int = 64
+    """Points that are worth a chunk when no more will come."""
+
+
+_BLOBS_AT_ONCE: Final = 256
+
+tail = table(
+    "run_metric_tail",
+    sa.Column("series_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("step", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", Micros, primary_key=True, autoincrement=False),
+    sa.Column("rank", sa.BigInteger, primary_key=True, autoincrement=False),
+    room="runs",
+    by_key=True,
+)
+
+chunks = table(
+    "run_metric_chunk",
+    sa.Column("series_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("level", sa.SmallInteger, primary_key=True, autoincrement=False),  # 0 holds points, others sum up
+    sa.Column("first_step", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("first_at", Micros, primary_key=True, autoincrement=False),
+    sa.Column("first_rank", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("last_step", sa.BigInteger, nullable=False),
+    sa.Column("last_at", Micros, nullable=False),
+    sa.Column("last_rank", sa.BigInteger, nullable=False),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("nan_count", sa.BigInteger, nullable=False),
+    sa.Column("least_rank", sa.BigInteger, nullable=True),
+    sa.Column("least_step", sa.BigInteger, nullable=True),
+    sa.Column("greatest_rank", sa.BigInteger, nullable=True),
+    sa.Column("greatest_step", sa.BigInteger, nullable=True),
+    sa.Column("blob_id", sa.BigInteger, nullable=True),
+    room="runs",
+    by_key=True,
+)
+
+blobs = table(
+    "run_metric_blob",
+    sa.Column("id", AutoKey, primary_key=True, autoincrement=True),
+    sa.Column("blob", sa.LargeBinary, nullable=False),
+    room="runs",
+)
+
+_point_key = sa.tuple_(tail.c.step, tail.c.at, tail.c.rank)
+_ORDER = (tail.c.step, tail.c.at, tail.c.rank)
+_first_key = sa.tuple_(chunks.c.first_step, chunks.c.first_at, chunks.c.first_rank)
+_ASCENDING = (chunks.c.first_step, chunks.c.first_at, chunks.c.first_rank)
+_DESCENDING = tuple(column.desc() for column in _ASCENDING)
+
+
+class SeriesPoints:
+    """The points of one series, within a transaction."""
+
+    def __init__(self, connection: sa.Connection, series_id: int, sizes: Sizes) -> None:
+        self._connection = connection
+        self._series_id = series_id
+        self._sizes = sizes
+
+    def sealed_of(self, points: Iterable[Point]) -> set[Point]:
+        """Those of some points that lie in chunks."""
+        asked = sorted(points)
+        found: set[Point] = set()
+        cover = self._covering(0, asked[0])
+        low = asked[0] if cover is None else _first(cover)
+        nodes = self._connection.execute(self._nodes(0).where(_first_key >= low, _first_key <= asked[-1])).all()
+        covered = [node for node in nodes if any(_first(node) <= point <= _last(node) for point in asked)]
+        for columns in self._decoded(covered):
+            found.update(points_of(columns))
+        return found.intersection(asked)
+
+    def sealed_after(self, after: Point | None, limit: int) -> list[Columns]:
+        """The sealed points after one, in order, as parts: so many at least, where there are so many."""
+        parts: list[Columns] = []
+        query = self._nodes(0).order_by(*_ASCENDING)
+        cover = None if after is None else self._covering(0, after)
+        more = query if cover is None else query.where(_first_key >= _first(cover))
+        missing = limit
+        while missing > 0:
+            wanted = missing // self._sizes.chunk + 2
+            nodes = self._connection.execute(more.limit(wanted)).all()
+            for columns in self._decoded(nodes):
+                part = columns if after is None else _later(columns, after)
+                missing -= len(part.steps)
+                parts.append(part)
+            if len(nodes) < wanted:
+                break
+            more = query.where(_first_key > _first(nodes[-1]))
+        return parts
+
+    def tail_after(self, after: Point | None, limit: int) -> list[Point]:
+        """The points of the tail after one, in order."""
+        query = sa.select(*_ORDER).where(tail.c.series_id == self._series_id).order_by(*_ORDER).limit(limit)
+        query = query if after is None else query.where(_point_key > after)
+        return [Point(*row) for row in self._connection.execute(query)]
+
+    def tail_between(self, start: int, end: int) -> list[Point]:
+        """The points of the tail whose steps lie between two, both included, in order."""
+        within = (tail.c.series_id == self._series_id, tail.c.step.between(start, end))
+        query = sa.select(*_ORDER).where(*within).order_by(*_ORDER)
+        return [Point(*row) for row in self._connection.execute(query)]
+
+    def sealed_between(
+        self, start: int, end: int, bucket: Callable[[int], int]
+    ) -> tuple[list[tuple[int, Summary]], list[Columns]]:
+        """What is sealed between two steps, both included: summaries with their buckets, and points of several buckets.
+
+        ``bucket`` tells the bucket of a step. The points may also lie outside of the two steps.
+        """
+        whole: list[tuple[int, Summary]] = []
+        top = sa.select(sa.func.max(chunks.c.level)).where(chunks.c.series_id == self._series_id)
+        level = self._connection.execute(top).scalar()
+        if level is None:
+            return whole, []
+        query = self._nodes(level).where(chunks.c.first_step <= end).order_by(*_ASCENDING)
+        opened = _opened(self._connection.execute(query), start, end, bucket, whole)
+        while level > 0:
+            level -= 1
+            below = self._nodes(level).order_by(*_ASCENDING)
+            stretches = [
+                below.where(_first_key >= _first(nodes[0]), _first_key <= _last(nodes[-1])) for nodes in opened
+            ]
+            # Each on its own: between two stretches lie nodes that are told whole.
+            opened = [
+                nodes
+                for stretch in stretches
+                for nodes in _opened(self._connection.execute(stretch), start, end, bucket, whole)
+            ]
+        return whole, self._decoded([node for nodes in opened for node in nodes])
+
+    def seal(self, sealed: Point | None) -> tuple[int, Point]:
+        """Move up to `Sizes.chunk` points, the least of the tail, into chunks.
+
+        ``sealed`` is the greatest sealed point. Returns how many were moved, and the greatest now.
+        """
+        points = self.tail_after(None, self._sizes.chunk)
+        old = None
+        if sealed is not None and points[0] < sealed:
+            old = self._covering(0, points[0]) or self._lowest(0)
+            following = self._following(0, _first(old))
+            points = [point for point in points if following is None or point < _first(following)]
+        columns = columns_of(points)
+        if old is not None:
+            columns = joined([*self._decoded([old]), columns])
+        size = len(columns.steps)
+        pieces = -(-size // self._sizes.most)
+        ends = [size * piece // pieces for piece in range(pieces + 1)]
+        self._connection.execute(tail.delete().where(tail.c.series_id == self._series_id, _point_key <= points[-1]))
+        parts = [part_of(columns, start, end) for start, end in pairwise(ends)]
+        self._replace(old, parts)
+        return len(points), points[-1] if sealed is None else max(sealed, points[-1])
+
+    def _replace(self, old: Any, parts: Sequence[Columns]) -> None:
+        """Put chunks in the place of one, or after all others, and mend the levels above."""
+        if old is not None:
+            self._connection.execute(blobs.delete().where(blobs.c.id == old.blob_id))
+            self._connection.execute(chunks.delete().where(*self._level(0), _first_key == _first(old)))
+        rows = []
+        for part in parts:
+            insert = blobs.insert().values(blob=encoded(part)).returning(blobs.c.id)
+            blob_id = self._connection.execute(insert).scalar_one()
+            rows.append({**_row(self._series_id, 0, summary_of_columns(part)), "blob_id": blob_id})
+        self._connection.execute(chunks.insert(), rows)
+        firsts = [Point(row["first_step"], row["first_at"], row["first_rank"]) for row in rows]
+        changed: tuple[Point, Point] | None = (firsts[0] if old is None else min(firsts[0], _first(old)), firsts[-1])
+        for level in range(1, self._sizes.top + 1):
+            if changed is not None:
+                changed = self._mend(level, *changed)
+
+    def _mend(self, level: int, low: Point, high: Point) -> tuple[Point, Point] | None:
+        """Sum up again what changed between two nodes of the level below; the first and last node that this made."""
+        cover = self._covering(level, low) or self._lowest(level)
+        below = self._nodes(level - 1).order_by(*_ASCENDING)
+        if cover is None:
+            children = self._connection.execute(below).all()
+            if len(children) <= self._sizes.fan:
+                return None
+        else:
+            begin = min(low, _first(cover))
+            following = self._following(level, max(high, _first(cover)))
+            below = below.where(_first_key >= begin)
+            old = chunks.delete().where(*self._level(level), _first_key >= begin)
+            if following is not None:
+                below, old = below.where(_first_key < _first(following)), old.where(_first_key < _first(following))
+            children = self._connection.execute(below).all()
+            self._connection.execute(old)
+        made = [
+            _summed_up(children[start : start + self._sizes.fan]) for start in range(0, len(children), self._sizes.fan)
+        ]
+        rows = [{**_row(self._series_id, level, told), "blob_id": None} for told in made]
+        self._connection.execute(chunks.insert(), rows)
+        return made[0].first, made[-1].first
+
+    def _nodes(self, level: int) -> Any:
+        return sa.select(chunks).where(*self._level(level))
+
+    def _level(self, level: int) -> tuple[sa.ColumnElement[bool], ...]:
+        return chunks.c.series_id == self._series_id, chunks.c.level == level
+
+    def _covering(self, level: int, point: Point) -> Any:
+        """The node in whose range a point falls; None where it lies before all."""
+        query = self._nodes(level).where(_first_key <= point).order_by(*_DESCENDING).limit(1)
+        return self._connection.execute(query).first()
+
+    def _lowest(self, level: int) -> Any:
+        return self._connection.execute(self._nodes(level).order_by(*_ASCENDING).limit(1)).first()
+
+    def _following(self, level: int, point: Point) -> Any:
+        query = self._nodes(level).where(_first_key > point).order_by(*_ASCENDING).limit(1)
+        return self._connection.execute(query).first()
+
+    def _decoded(self, nodes: Sequence[Any]) -> list[Columns]:
+        found: dict[int, bytes] = {}
+        ids = [node.blob_id for node in nodes]
+        for start in range(0, len(ids), _BLOBS_AT_ONCE):
+            query = sa.select(blobs.c.id, blobs.c.blob).where(blobs.c.id.in_(ids[start : start + _BLOBS_AT_ONCE]))
+            found.update((row.id, row.blob) for row in self._connection.execute(query))
+        return [decoded(found[id_]) for id_ in ids]
+
+
+def forget(connection: sa.Connection, series_ids: Sequence[int]) -> None:
+    """Delete the points of some series."""
+    of = chunks.c.series_id.in_(series_ids)
+    connection.execute(blobs.delete().where(blobs.c.id.in_(sa.select(chunks.c.blob_id).where(of, chunks.c.level == 0))))
+    connection.execute(chunks.delete().where(of))
+    connection.execute(tail.delete().where(tail.c.series_id.in_(series_ids)))
+
+
+def _opened(
+    nodes: Iterable[Any], start: int, end: int, bucket: Callable[[int], int], whole: list[tuple[int, Summary]]
+) -> list[list[Any]]:
+    """Put the nodes that lie in one bucket to the others; the rest, which lie in several, in stretches."""
+    stretches: list[list[Any]] = [[]]
+    for node in nodes:
+        first, last = node.first_step, node.last_step
+        if first >= start and last <= end and bucket(first) == bucket(last):
+            whole.append((bucket(first), _summary(node)))
+        elif last >= start and first <= end:
+            stretches[-1].append(node)
+            continue
+        stretches.append([])
+    return [stretch for stretch in stretches if stretch]
+
+
+def _summed_up(nodes: Iterable[Any]) -> Summary:
+    return reduce(combined, map(_summary, nodes))
+
+
+def _later(columns: Columns, after: Point) -> Columns:
+    steps, ats, ranks = columns
+    same_step, same_at = steps == after.step, ats == after.at
+    later = (steps > after.step) | (same_step & ((ats > after.at) | (same_at & (ranks > after.rank))))
+    return columns if later.all() else Columns(*(column[later] for column in columns))
+
+
+def _row(series_id: int, level: int, told: Summary) -> dict[str, Any]:
+    least, greatest = told.least, told.greatest
+    return {
+        "series_id": series_id,
+        "level": level,
+        "first_step": told.first.step,
+        "first_at": told.first.at,
+        "first_rank": told.first.rank,
+        "last_step": told.last.step,
+        "last_at": told.last.at,
+        "last_rank": told.last.rank,
+        "count": told.count,
+        "nan_count": told.nan_count,
+        "least_rank": None if least is None else least.rank,
+        "least_step": None if least is None else least.step,
+        "greatest_rank": None if greatest is None else greatest.rank,
+        "greatest_step": None if greatest is None else greatest.step,
+    }
+
+
+def _summary(row: Any) -> Summary:
+    return Summary(
+        count=row.count,
+        nan_count=row.nan_count,
+        first=_first(row),
+        last=_last(row),
+        least=None if row.least_rank is None else Extreme(row.least_rank, row.least_step),
+        greatest=None if row.greatest_rank is None else Extreme(row.greatest_rank, row.greatest_step),
+    )
+
+
+def _first(row: Any) -> Point:
+    return Point(row.first_step, row.first_at, row.first_rank)
+
+
+def _last(row: Any) -> Point:
+    return Point(row.last_step, row.last_at, row.last_rank)
