@@ -49,7 +49,8 @@ def columns_of(points: Iterable[tuple[int, int, int]]) -> Columns:
 def values_of(ranks: Integers) -> list[float]:
     """The values that ranks stand for, as `value_of` tells them one by one."""
     bits = np.where(ranks < 0, ranks ^ _MAGNITUDE, ranks)
-    return np.where(ranks == NAN_RANK, np.nan, bits.view(np.float64)).tolist()
+    values: list[float] = np.where(ranks == NAN_RANK, np.nan, bits.view(np.float64)).tolist()
+    return values
 
 
 def points_of(columns: Columns) -> list[Point]:
