@@ -104,14 +104,11 @@ class SeriesPoints:
     def sealed_of(self, points: Iterable[Point]) -> set[Point]:
         """Those of some points that lie in chunks."""
         asked = sorted(points)
-        found: set[Point] = set()
         cover = self._covering(0, asked[0])
         low = asked[0] if cover is None else _first(cover)
         nodes = self._connection.execute(self._nodes(0).where(_first_key >= low, _first_key <= asked[-1])).all()
         covered = [node for node in nodes if any(_first(node) <= point <= _last(node) for point in asked)]
-        for columns in self._decoded(covered):
-            found.update(points_of(columns))
-        return found.intersection(asked)
+        return set(points_of(self._decoded(covered))).intersection(asked)
 
     def sealed_after(self, after: Point | None, limit: int) -> list[Columns]:
         """The sealed points after one, in order, as parts: so many at least, where there are so many."""
@@ -123,10 +120,9 @@ class SeriesPoints:
         while missing > 0:
             wanted = missing // self._sizes.chunk + 2
             nodes = self._connection.execute(more.limit(wanted)).all()
-            for columns in self._decoded(nodes):
-                part = columns if after is None else _later(columns, after)
-                missing -= len(part.steps)
-                parts.append(part)
+            columns = self._decoded(nodes)
+            parts.append(columns if after is None else _later(columns, after))
+            missing -= len(parts[-1].steps)
             if len(nodes) < wanted:
                 break
             more = query.where(_first_key > _first(nodes[-1]))
@@ -146,7 +142,7 @@ class SeriesPoints:
 
     def sealed_between(
         self, start: int, end: int, bucket: Callable[[int], int]
-    ) -> tuple[list[tuple[int, Summary]], list[Columns]]:
+    ) -> tuple[list[tuple[int, Summary]], Columns]:
         """What is sealed between two steps, both included: summaries with their buckets, and points of several buckets.
 
         ``bucket`` tells the bucket of a step. The points may also lie outside of the two steps.
@@ -155,7 +151,7 @@ class SeriesPoints:
         top = sa.select(sa.func.max(chunks.c.level)).where(chunks.c.series_id == self._series_id)
         level = self._connection.execute(top).scalar()
         if level is None:
-            return whole, []
+            return whole, self._decoded([])
         query = self._nodes(level).where(chunks.c.first_step <= end).order_by(*_ASCENDING)
         opened = _opened(self._connection.execute(query), start, end, bucket, whole)
         while level > 0:
@@ -185,7 +181,7 @@ class SeriesPoints:
             points = [point for point in points if following is None or point < _first(following)]
         columns = columns_of(points)
         if old is not None:
-            columns = joined([*self._decoded([old]), columns])
+            columns = joined([self._decoded([old]), columns])
         size = len(columns.steps)
         pieces = -(-size // self._sizes.most)
         ends = [size * piece // pieces for piece in range(pieces + 1)]
@@ -253,13 +249,14 @@ class SeriesPoints:
         query = self._nodes(level).where(_first_key > point).order_by(*_ASCENDING).limit(1)
         return self._connection.execute(query).first()
 
-    def _decoded(self, nodes: Sequence[Any]) -> list[Columns]:
+    def _decoded(self, nodes: Sequence[Any]) -> Columns:
+        """The points of chunks, in the order of these."""
         found: dict[int, bytes] = {}
         ids = [node.blob_id for node in nodes]
         for start in range(0, len(ids), _BLOBS_AT_ONCE):
             query = sa.select(blobs.c.id, blobs.c.blob).where(blobs.c.id.in_(ids[start : start + _BLOBS_AT_ONCE]))
             found.update((row.id, row.blob) for row in self._connection.execute(query))
-        return [decoded(found[id_]) for id_ in ids]
+        return decoded([found[id_] for id_ in ids])
 
 
 def forget(connection: sa.Connection, series_ids: Sequence[int]) -> None:

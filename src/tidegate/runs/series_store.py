@@ -207,8 +207,8 @@ class SqlSeries:
 
     def _buckets(self, connection: sa.Connection, row: Any, grid: Grid) -> tuple[Bucket, ...]:
         points = self._points(connection, row)
-        whole, parts = points.sealed_between(grid.start, grid.end, grid.place)
-        return buckets(grid, whole, [*parts, columns_of(points.tail_between(grid.start, grid.end))])
+        whole, sealed = points.sealed_between(grid.start, grid.end, grid.place)
+        return buckets(grid, whole, [sealed, columns_of(points.tail_between(grid.start, grid.end))])
 
     def _points(self, connection: sa.Connection, row: Any) -> SeriesPoints:
         return SeriesPoints(connection, row.id, self._sizes)

@@ -22,5 +22,5 @@ AutoKey = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 def table(name: str, *parts: Any, room: str, by_key: bool = False) -> sa.Table:
     """A table that belongs to a room. ``by_key``: SQLite keeps its rows in the primary key itself; for small rows."""
-    options = {"sqlite_with_rowid": False} if by_key else {}
+    options: dict[str, Any] = {"sqlite_with_rowid": False} if by_key else {}
     return sa.Table(name, metadata, *parts, info={"room": room}, sqlite_autoincrement=True, **options)

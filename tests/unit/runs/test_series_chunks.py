@@ -27,7 +27,14 @@ several = st.lists(points, min_size=1, max_size=40, unique=True).map(sorted)
 @given(several)
 @settings(max_examples=60)
 def test_law_1_what_is_encoded_is_decoded(all_: list[Point]) -> None:
-    assert points_of(decoded(encoded(columns_of(all_)))) == all_
+    assert points_of(decoded([encoded(columns_of(all_))])) == all_
+
+
+@given(st.lists(several, max_size=5))
+@settings(max_examples=60)
+def test_law_1_blobs_are_decoded_one_after_the_other(parts: list[list[Point]]) -> None:
+    found = points_of(decoded([encoded(columns_of(part)) for part in parts]))
+    assert found == [point for part in parts for point in part]
 
 
 @given(several, st.data())
@@ -35,12 +42,12 @@ def test_law_1_what_is_encoded_is_decoded(all_: list[Point]) -> None:
 def test_law_2_what_is_not_whole_is_refused(all_: list[Point], data: st.DataObject) -> None:
     blob = encoded(columns_of(all_))
     with pytest.raises(Internal, match="chunk of metrics"):
-        decoded(blob[: data.draw(st.integers(0, len(blob) - 1))])
+        decoded([blob[: data.draw(st.integers(0, len(blob) - 1))]])
     with pytest.raises(Internal, match="chunk of metrics"):
-        decoded(b"\x02" + blob[1:])
+        decoded([b"\x02" + blob[1:]])
     place = data.draw(st.integers(9, len(blob) - 1))
     with pytest.raises(Internal, match="chunk of metrics"):
-        decoded(blob[:place] + bytes([blob[place] ^ 255]) + blob[place + 1 :])
+        decoded([blob[:place] + bytes([blob[place] ^ 255]) + blob[place + 1 :]])
 
 
 @given(several)

@@ -155,9 +155,7 @@ class RunCalls:
     def history(self, asked: records.MetricHistory) -> dict[str, Any]:
         """Every measurement of a metric."""
         limit = min(max(asked.max_results, 1), MOST_POINTS)
-        page = self._runs.history(
-            _id(asked), name=asked.metric_key, limit=limit, cursor=asked.page_token
-        )
+        page = self._runs.history(_id(asked), name=asked.metric_key, limit=limit, cursor=asked.page_token)
         answer: dict[str, Any] = {"metrics": [metric_view(metric) for metric in page.items]}
         return answer | ({"next_page_token": page.next} if page.next else {})
 

@@ -12,7 +12,7 @@ Laws:
 
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -49,7 +49,8 @@ def columns_of(points: Iterable[tuple[int, int, int]]) -> Columns:
 def values_of(ranks: Integers) -> list[float]:
     """The values that ranks stand for, as `value_of` tells them one by one."""
     bits = np.where(ranks < 0, ranks ^ _MAGNITUDE, ranks)
-    return np.where(ranks == NAN_RANK, np.nan, bits.view(np.float64)).tolist()
+    values: list[float] = np.where(ranks == NAN_RANK, np.nan, bits.view(np.float64)).tolist()
+    return values
 
 
 def points_of(columns: Columns) -> list[Point]:
@@ -104,20 +105,32 @@ def encoded(columns: Columns) -> bytes:
     return _HEAD.pack(_VERSION, len(columns.steps), mask) + zlib.compress(b"".join(kept), _LEVEL)
 
 
-def decoded(blob: bytes) -> Columns:
-    """The columns of a blob. Raises `Internal` when it is damaged."""
+def decoded(blobs: Sequence[bytes]) -> Columns:
+    """The columns of blobs, one after the other. Raises `Internal` when one is damaged."""
+    read = [_read(blob) for blob in blobs]
+    counts = np.array([count for count, _, _ in read], dtype=np.int64)
+    ends = np.add.accumulate(counts)
+    size = int(ends[-1]) if len(read) else 0
+    planes = np.zeros((3 * _WORD, size), dtype=np.uint8)
+    for (count, places, kept), end in zip(read, ends.tolist(), strict=True):
+        planes[places, end - count : end] = kept
+    steps, ats, ranks = np.ascontiguousarray(planes.reshape(3, _WORD, size).transpose(0, 2, 1)).view("<u8")[:, :, 0]
+    steps = _summed(_summed(_unfolded(steps), ends, counts), ends, counts)
+    ats = _summed(_unfolded(ats), ends, counts)
+    return Columns(steps.view(np.int64), ats.view(np.int64), ranks.view(np.int64))
+
+
+def _read(blob: bytes) -> tuple[int, list[int], npt.NDArray[np.uint8]]:
+    """How many points a blob has, which planes it holds, and those."""
     try:
         version, count, mask = _HEAD.unpack_from(blob)
         raw = zlib.decompress(memoryview(blob)[_HEAD.size :])
-        if version != _VERSION or len(raw) != count * mask.bit_count():
-            raise Internal(f"a chunk of metrics has version {version} and {len(raw)} bytes for {count} points")
     except (struct.error, zlib.error) as error:
         raise Internal(f"a chunk of metrics is damaged: {error}") from error
-    kept = np.frombuffer(raw, dtype=np.uint8).reshape(-1, count)
-    bytes_ = np.zeros((3 * _WORD, count), dtype=np.uint8)
-    bytes_[[place for place in range(3 * _WORD) if mask >> place & 1]] = kept
-    steps, ats, ranks = np.ascontiguousarray(bytes_.reshape(3, _WORD, count).transpose(0, 2, 1)).view("<u8")[:, :, 0]
-    return Columns(_summed(_summed(_unfolded(steps))), _summed(_unfolded(ats)), ranks.view(np.int64))
+    places = [place for place in range(3 * _WORD) if mask >> place & 1]
+    if version != _VERSION or len(raw) != count * len(places):
+        raise Internal(f"a chunk of metrics has version {version} and {len(raw)} bytes for {count} points")
+    return count, places, np.frombuffer(raw, dtype=np.uint8).reshape(len(places), count)
 
 
 def _planes(words: _Words) -> npt.NDArray[np.uint8]:
@@ -130,8 +143,11 @@ def _differences(words: _Words) -> _Words:
     return found
 
 
-def _summed(words: npt.NDArray[np.uint64] | Integers) -> Integers:
-    return np.add.accumulate(words.view(np.uint64)).view(np.int64)
+def _summed(words: _Words, ends: Integers, counts: Integers) -> _Words:
+    """The sums within each blob."""
+    sums = np.add.accumulate(words)
+    before = np.concatenate([np.zeros(1, dtype=np.uint64), sums[ends[:-1] - 1]])
+    return sums - np.repeat(before[: len(counts)], counts)
 
 
 def _folded(words: _Words) -> _Words:
