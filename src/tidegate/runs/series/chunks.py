@@ -145,9 +145,10 @@ def _differences(words: _Words) -> _Words:
 
 def _summed(words: _Words, ends: Integers, counts: Integers) -> _Words:
     """The sums within each blob."""
-    sums = np.add.accumulate(words)
+    sums: _Words = np.add.accumulate(words)
     before = np.concatenate([np.zeros(1, dtype=np.uint64), sums[ends[:-1] - 1]])
-    return sums - np.repeat(before[: len(counts)], counts)
+    sums -= np.repeat(before[: len(counts)], counts)
+    return sums
 
 
 def _folded(words: _Words) -> _Words:
