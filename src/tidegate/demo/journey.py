@@ -64,6 +64,7 @@ class Journey:
         self.schedule, self._weather = tables
         self._upstream = Upstream(home / "upstream")
         self._watcher = Watcher(ws, say)
+        self._remote = open_workspace(server.url, token="")
         self._shadowed = False
         self.restarts: list[Restart] = []
         self.leaky_gate = ""
@@ -73,7 +74,7 @@ class Journey:
     def run(self, progress: Callable[[int, int], None]) -> None:
         """All days. Raises what the server refuses for good."""
         self._prepare()
-        with ThreadPoolExecutor(1, "controllers") as controllers:
+        with self._remote, ThreadPoolExecutor(1, "controllers") as controllers:
             working = controllers.submit(self._tick, self.plan.since)
             for number in range(self.plan.days):
                 day = self.plan.since + number * DAY
@@ -87,7 +88,7 @@ class Journey:
                 working = controllers.submit(self._tick, day + DAY)
                 progress(number + 1, self.plan.days)
             working.result()
-        self._settle()
+            self._settle()
 
     def _prepare(self) -> None:
         """What the retraining needs: the feeds, the pipeline, the policy; and what quality is measured by."""
@@ -118,8 +119,7 @@ class Journey:
         give_up = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                with open_workspace(self._server.url, token="") as remote:
-                    remote.loop.tick(until=until)
+                self._remote.loop.tick(until=until)
             except Unavailable:
                 if time.monotonic() > give_up:
                     raise

@@ -4,11 +4,9 @@ One request asks about all departures of an hour, when the hour is over, each ro
 request acknowledges is kept, so that at the end every answer can be looked for in the log.
 """
 
-import http.client
-import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -16,16 +14,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tidegate.demo import flights
+from tidegate.demo.connection import Connection
 from tidegate.kernel.clock import to_micros
-from tidegate.kernel.errors import Unavailable, WireError, from_wire
 
 ASKED: Final = ("carrier", "origin", "distance_miles", "scheduled_hour", "weekday", "tail_number")
 """What a client knows of a flight: the request's own features, and the keys by which the others are looked up."""
 
 HOUR: Final = timedelta(hours=1)
 _HOUR_MICROS: Final = 3_600_000_000
-_PATIENCE_SECONDS: Final = 60.0
-_PAUSE_SECONDS: Final = 0.05
 
 
 class Kept(NamedTuple):
@@ -144,42 +140,6 @@ class Replay:
             ]
             self._connection.post(self._labels, {"labels": labels}, now)
             self._told += [(prediction, self._late[place], int(self._lands[place])) for prediction, place in told]
-
-
-class Connection:
-    """One connection, opened again whenever it breaks."""
-
-    def __init__(self, port: int) -> None:
-        self._http = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-        self.retried = 0
-        """Requests that had to be sent more than once."""
-        self._told = datetime.min.replace(tzinfo=UTC)
-
-    def post(self, path: str, body: dict[str, Any], now: datetime) -> bytes:
-        """The reply. Raises what the server refuses for good."""
-        headers = {"content-type": "application/json"}
-        if now > self._told:
-            headers["tidegate-time"] = now.isoformat()
-        content = msgspec.json.encode(body)
-        give_up = time.monotonic() + _PATIENCE_SECONDS
-        tries = 0
-        while time.monotonic() < give_up:
-            tries += 1
-            self.retried += tries == 2
-            try:
-                self._http.request("POST", path, content, headers)
-                response = self._http.getresponse()
-                reply = response.read()
-            except (OSError, http.client.HTTPException):
-                self._http.close()
-            else:
-                if response.status == 200:
-                    self._told = now
-                    return reply
-                if response.status != 503:
-                    raise from_wire(msgspec.json.decode(reply, type=WireError))
-            time.sleep(_PAUSE_SECONDS)
-        raise Unavailable(f"{path}: no answer in {_PATIENCE_SECONDS:.0f} s and {tries} tries")
 
 
 class _Answered(msgspec.Struct, gc=False):
