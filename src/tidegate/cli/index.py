@@ -17,7 +17,7 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
     "experiments": (
         "Experiments: groups of runs.",
         {
-            "create": "Make an experiment; an ``imported`` one keeps a name of any printable characters, and is addressed by id.",
+            "create": "Make an experiment.",
             "get": "One experiment, by its id or its name.",
             "list": "Experiments, those that were changed last first.",
             "rename": "Give an experiment another name; its runs stay with it. ``imported``: as in `create`.",
@@ -32,7 +32,7 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
         {
             "create": "Begin a run, of an experiment by its id or its name; a name that nobody has makes one.",
             "log": "Tell a run more, all of it or nothing; one that has ended too, where it is meant to be ``late``.",
-            "finish": "End a run, or say that it ended elsewhere (``ended_at``). Raises `Conflict` when it has ended already.",
+            "finish": "End a run.",
             "resume": "Let a run go on that has ended, or that was scheduled.",
             "rename": "Give a run another name.",
             "delete": "Delete a run. It can be restored, and is found by its id alone until then.",
@@ -42,7 +42,7 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
             "history": "Every measurement of a run, or of one metric of it, in the order of name, step, time, value.",
             "chart": "Metrics of a run over their steps, in at most ``points`` buckets (1 to 5,000) of one width; all on one grid.",
             "list": "Runs, the newest first; of one experiment (its id or name), of one parent, in one status, where given.",
-            "search": "Runs by what they hold, such as ``metrics.auc > 0.8 AND NOT params.depth < 3``, of some experiments or all.",
+            "search": "Runs by what they hold, of some experiments or all.",
             "count": "How many runs there are of which the filter is true, of some experiments or all.",
         },
     ),

@@ -78,9 +78,10 @@ class Experiments(Service):
         tags: dict[str, str] = {},  # noqa: B006 - never changed
         imported: bool = False,
     ) -> Experiment:
-        """Make an experiment; an ``imported`` one keeps a name of any printable characters, and is addressed by id.
+        """Make an experiment.
 
-        Raises `AlreadyExists` where an active one has the name.
+        An ``imported`` one keeps a name of any printable characters, and is addressed by its id. Raises
+        `AlreadyExists` where an active one has the name.
         """
         _checked(name, imported)
         if self._store.named(name) is not None:

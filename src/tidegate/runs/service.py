@@ -224,7 +224,10 @@ class Runs(Service):
         error: str = "",
         ended_at: Instant | None = None,
     ) -> Run:
-        """End a run, or say that it ended elsewhere (``ended_at``). Raises `Conflict` when it has ended already."""
+        """End a run.
+
+        ``ended_at`` is for one that ended elsewhere. Raises `Conflict` when it has ended already.
+        """
         self._require_open(run_id)
         if error and status == "finished":
             raise Invalid("a finished run has no error: say status failed, or leave the error out", field="error")
@@ -334,11 +337,12 @@ class Runs(Service):
         limit: int = 100,
         cursor: str = "",
     ) -> Page[Run]:
-        """Runs by what they hold, such as ``metrics.auc > 0.8 AND NOT params.depth < 3``, of some experiments or all.
+        """Runs by what they hold, of some experiments or all.
 
-        ``experiments`` are ids or names. ``order_by`` holds keys such as ``metrics.max(auc) DESC``; then come the
-        newest first. ``fields`` names the parts to read (``params``, ``metrics.auc``, ``tags.mlflow.*``, ``inputs``,
-        ``artifacts``, ``code``, ``environment``, or only ``attributes``); without any, all.
+        ``filter`` reads such as ``metrics.auc > 0.8 AND NOT params.depth < 3``. ``experiments`` are ids or names.
+        ``order_by`` holds keys such as ``metrics.max(auc) DESC``; then come the newest first. ``fields`` names the
+        parts to read (``params``, ``metrics.auc``, ``tags.mlflow.*``, ``inputs``, ``artifacts``, ``code``,
+        ``environment``, or only ``attributes``); without any, all.
         """
         order = (*parse_order(order_by), *TIE_BREAK)
         search = Search(parse_filter(filter), self._experiment_ids(experiments), state, order)
