@@ -80,8 +80,9 @@ class Experiments(Service):
     ) -> Experiment:
         """Make an experiment.
 
-        An ``imported`` one keeps a name of any printable characters, and is addressed by its id. Raises
-        `AlreadyExists` where an active one has the name.
+        An ``imported`` one keeps a name of any printable characters, and is addressed by its id.
+
+        Raises `AlreadyExists` where an active one has the name.
         """
         _checked(name, imported)
         if self._store.named(name) is not None:
