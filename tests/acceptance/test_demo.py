@@ -150,11 +150,8 @@ def test_step_7_the_leaky_candidate_is_stopped_by_evidence_after_its_gate_was_ov
     assert 0 < leaky["rows"] < 20_000
     version = next(each for each in ran.report["models"] if each["version"] == leaky["version"])
     assert "override:gate:quality: pass" in version["verdicts"]
-    # How surely it is worse depends on the day on which the champion was trained, which the traffic may shift by one.
-    assert {"gate:quality: fail", "gate:quality: not_enough_data"} & set(version["verdicts"])
-    said = ran.report["refusals"]["leaky_gate"]
-    assert "does not pass the gate" in said
-    assert float(said.partition("improvement ")[2].split()[0]) < -0.01
+    assert "gate:quality: fail" in version["verdicts"]
+    assert "does not pass the gate" in ran.report["refusals"]["leaky_gate"]
     assert any("rolled back" in each["title"] for each in ran.report["incidents"])
 
 
