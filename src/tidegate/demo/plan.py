@@ -45,10 +45,10 @@ FULL = Plan(
 FAST = Plan(
     since=midnight(2013, 4, 1),
     until=midnight(2013, 5, 28),
-    schedule_days=27,
+    schedule_days=24,
     budget=1,
-    kills=(midnight(2013, 4, 10) + timedelta(hours=18), midnight(2013, 5, 4) + timedelta(hours=21)),
-    leaky=midnight(2013, 5, 10),
+    kills=(midnight(2013, 4, 10) + timedelta(hours=18), midnight(2013, 5, 1) + timedelta(hours=21)),
+    leaky=midnight(2013, 5, 6),
     broken=(midnight(2013, 5, 14), midnight(2013, 5, 22)),
 )
 """A shorter stretch, with as many rows a day."""

@@ -84,19 +84,18 @@ def judge(ws: Workspace, version: ModelVersion, held_out: Any) -> GateReport:
 
 
 def fresh_data(context: StepContext) -> dict[str, object]:
-    """Commit what the source systems know by now; a feed that breaks its contract ends the run here."""
+    """Commit what the source systems knew when the run was started; a feed that breaks its contract ends it here."""
     upstream = Upstream(Path(str(context.params["upstream"])))
-    ws = context.workspace
-    flown = ws.data.commit("flights", upstream.flights(context.now))
-    landed = ws.data.commit("landings", upstream.landings(context.now))
-    weather = ws.data.commit("weather", upstream.weather(context.now))
-    versions: dict[str, object] = {"flights": str(flown), "landings": str(landed), "weather": str(weather)}
-    return versions | {"as_of": context.now.isoformat()}
+    ws, known_by = context.workspace, context.started_at
+    flown = ws.data.commit("flights", upstream.flights(known_by))
+    landed = ws.data.commit("landings", upstream.landings(known_by))
+    weather = ws.data.commit("weather", upstream.weather(known_by))
+    return {"flights": str(flown), "landings": str(landed), "weather": str(weather), "known_by": known_by.isoformat()}
 
 
 def train(context: StepContext) -> dict[str, object]:
     """Train on all but the newest flights."""
-    now = datetime.fromisoformat(str(context.outputs["fresh_data"]["as_of"]))
+    now = context.started_at
     rows, _ = learnable(context.workspace, now, now - HISTORY).split(before=now - HELD_OUT)
     version = fit(context.workspace, rows, note=str(context.params.get("reason", "")))
     return {"version": version.reference, "rows": len(rows.y), "digest": rows.digest}
@@ -104,7 +103,7 @@ def train(context: StepContext) -> dict[str, object]:
 
 def check(context: StepContext) -> dict[str, object]:
     """Compare with the champion on the newest flights. A candidate that is not shown to be good enough ends here."""
-    now = datetime.fromisoformat(str(context.outputs["fresh_data"]["as_of"]))
+    now = context.started_at
     version = context.workspace.models.resolve(str(context.outputs["train"]["version"]))
     held_out = learnable(context.workspace, now, now - HELD_OUT)
     report = judge(context.workspace, version, held_out).require()

@@ -36,6 +36,8 @@ class StepContext(msgspec.Struct, frozen=True, kw_only=True):
     step: str
     key: str
     """A name of this step of this run, the same however often it is begun."""
+    started_at: datetime
+    """Business time at which the run was started, the same however often a step is begun: read data as of it."""
     now: datetime
     """Business time at which the step was begun or asked this time."""
 
@@ -81,6 +83,7 @@ def _run_step(workspace: Any, journal: Journal, run: PipelineRun, term: int, clo
         run_id=run.id,
         step=step.name,
         key=f"{run.id}/{step.name}",
+        started_at=run.started_at,
         now=clock.now(),
     )
     try:

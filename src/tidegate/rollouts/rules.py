@@ -18,8 +18,11 @@ from tidegate.statistics.sequential import (
     SequentialTest,
 )
 
-ROUTING_ALPHA = 0.001
-"""The chance of calling a true routing untrue, shared by its two directions. Strict, since it ends a rollout."""
+ROUTING_ALPHA = 1e-6
+"""The chance of calling a true routing untrue, shared by its two directions.
+
+Strict, since it ends a rollout that has done nothing wrong; a router that is truly broken is still soon found.
+"""
 
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]

@@ -60,8 +60,7 @@ def approved(context: StepContext) -> dict[str, Any] | Wait:
 def matured(context: StepContext) -> dict[str, Any] | Wait:
     """Waits for a day of business time."""
     told(context)
-    run = context.workspace.pipelines.get_run(context.run_id)
-    until = run.started_at + timedelta(days=1)
+    until = context.started_at + timedelta(days=1)
     return {} if context.now >= until else Wait("labels are young", until)
 
 
