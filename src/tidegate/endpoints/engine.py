@@ -1,6 +1,6 @@
 """Answers rows and takes labels: the one engine behind the hot path, the operations, and foreign protocols."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -23,6 +23,7 @@ from tidegate.kernel import wire
 from tidegate.kernel.clock import BusinessClock, MachineClock, to_micros
 from tidegate.kernel.errors import Invalid
 from tidegate.kernel.features import FeatureLookup
+from tidegate.kernel.json_text import check_keys
 from tidegate.models.loading import LoadedModel
 from tidegate.predictions.log import PredictionLog
 from tidegate.predictions.records import LabelRow
@@ -114,7 +115,10 @@ class ServingEngine:
         """The JSON answer to a `PredictRequest` in JSON."""
         asked: PredictRequest = wire.decode(body, PredictRequest)
         texts = [bytes(raw) for raw in asked.rows]
-        return _ENCODE(PredictAnswer(self.answer(self.routing.find(name), rows_of(texts), asked.at, texts)))
+        rows, moments = rows_of(texts), asked.at or ()
+        keys = 1 + (asked.at is not None) + sum(map(len, rows))
+        check_keys(body, keys, lambda: len(moments) + sum(_strings(row.values()) for row in rows))
+        return _ENCODE(PredictAnswer(self.answer(self.routing.find(name), rows, asked.at, texts)))
 
     def label(self, name: str, labels: Sequence[OutcomeIn]) -> LabelsAnswer:
         """Take labels for an endpoint's predictions: all of them, or none."""
@@ -138,6 +142,8 @@ class ServingEngine:
     def label_bytes(self, name: str, body: bytes) -> bytes:
         """The JSON answer to a `LabelsRequest` in JSON."""
         asked: LabelsRequest = wire.decode(body, LabelsRequest)
+        told = asked.labels
+        check_keys(body, 1 + 3 * len(told), lambda: 2 * len(told) + _strings(one.value for one in told))
         return _ENCODE(self.label(name, asked.labels))
 
     def is_quick(self, name: str, size: int) -> bool:
@@ -146,6 +152,10 @@ class ServingEngine:
 
     def _load(self, deployment: Deployment) -> LiveVariant:
         return LiveVariant(deployment, self._models.load(deployment.version), self._machine.monotonic)
+
+
+def _strings(values: Iterable[object]) -> int:
+    return sum(each.__class__ is str for each in values)
 
 
 def rows_of(texts: Sequence[bytes]) -> list[dict[str, Any]]:
@@ -168,6 +178,6 @@ def _row_or_why(text: bytes, index: int) -> dict[str, Any]:
 def _decoded(text: bytes, kind: Any, row: int, field: str) -> Any:
     where = f"rows[{row}]"
     try:
-        return wire.decode(text, kind, where if field == where else f"{where}.{field}")
+        return wire.decode(text, kind, where if field == where else f"{where}.{field}", part=True)
     except Invalid as error:
         raise Invalid(error.message, row=row, field=field) from error
