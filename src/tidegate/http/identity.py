@@ -1,5 +1,6 @@
 """Who is calling: by token, or, on loopback without accounts, the person `local`."""
 
+import base64
 import re
 from collections.abc import Callable, Mapping
 
@@ -93,6 +94,24 @@ class HeaderAuthenticator:
         except Invalid as error:
             raise Invalid(error.message, field="tidegate-time") from error
         advance(moment)
+
+
+def of_reader(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """The headers of whoever reads a page: the password that a browser has asked for is a token (any name will do).
+
+    Only for pages that change nothing: a browser sends the password with whatever another site makes it ask of this
+    server. Raises `Unauthenticated`.
+    """
+    scheme, _, encoded = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return headers
+    try:
+        password = base64.b64decode(encoded, validate=True).decode().partition(":")[2]
+    except ValueError as error:
+        raise Unauthenticated(
+            "the Authorization header is not 'Basic' with a name and a token", field="authorization"
+        ) from error
+    return {**headers, "authorization": f"Bearer {password}"}
 
 
 def _short(headers: Mapping[str, str], name: str) -> str | None:
