@@ -1,11 +1,13 @@
 """Answers rows and takes labels: the one engine behind the hot path, the operations, and foreign protocols."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol
 
 import msgspec
 
+from tidegate.endpoints.meter import ServingMeter, Surprise
 from tidegate.endpoints.records import (
     Deployment,
     LabelsAnswer,
@@ -26,7 +28,7 @@ from tidegate.kernel.features import FeatureLookup
 from tidegate.kernel.json_text import check_keys
 from tidegate.models.loading import LoadedModel
 from tidegate.predictions.log import PredictionLog
-from tidegate.predictions.records import LabelRow
+from tidegate.predictions.records import LabelRow, PredictionRow
 
 LARGE_BODY: Final = 32 << 10
 """Bytes of a request beyond which it is answered off the event loop, however quick the model is."""
@@ -74,12 +76,17 @@ class ServingEngine:
         self._log = log
         self._clock = clock
         self._machine = machine
+        self._meter: ServingMeter | None = None
         self.routing = RoutingTable(wishes, self._load, machine)
 
     def start(self) -> None:
         """Load what is to be served, and watch the catalog: for serving processes (an embedded home asks each time)."""
         self.routing.refresh()
         self.routing.start()
+
+    def measure(self, meter: ServingMeter) -> None:
+        """Tell this meter of what is unknown or missing in the rows that are answered from now on."""
+        self._meter = meter
 
     def close(self) -> None:
         """Stop watching."""
@@ -109,6 +116,8 @@ class ServingEngine:
         else:
             answered = answer_split(route, self._features, Asked(rows, texts, moments, ids))
         self._log.append(answered.rows)
+        if answered.surprising and self._meter is not None:
+            _count_surprises(self._meter, route.endpoint.name, answered.rows)
         return answered.predictions
 
     def predict_bytes(self, name: str, body: bytes) -> bytes:
@@ -152,6 +161,15 @@ class ServingEngine:
 
     def _load(self, deployment: Deployment) -> LiveVariant:
         return LiveVariant(deployment, self._models.load(deployment.version), self._machine.monotonic)
+
+
+def _count_surprises(meter: ServingMeter, endpoint: str, rows: Iterable[PredictionRow]) -> None:
+    found = Counter[tuple[Surprise, str]]()
+    for row in rows:
+        found.update({("unknown", feature): values for feature, values in (row.unknown or {}).items()})
+        found.update({("missing", feature): values for feature, values in (row.missing or {}).items()})
+    for (kind, feature), values in found.items():
+        meter.surprise(endpoint, kind, feature, values)
 
 
 def _strings(values: Iterable[object]) -> int:

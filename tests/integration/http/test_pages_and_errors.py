@@ -10,7 +10,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.contract.endpoints.serving_home import ROW
-from tests.integration.http.served_home import ENDPOINT, JSON, Reply, ServedHome
+from tests.integration.http.served_home import ENDPOINT, JSON, Reply, ServedHome, log_version
 from tidegate.workspace import SERVICES
 
 PREDICT = "/api/v1/endpoints/late/predict"
@@ -83,6 +83,18 @@ def test_metrics_count_operations_and_requests_to_endpoints(served: ServedHome) 
     served.ask("GET", "/api/v1/models")
     served.ask("GET", "/api/v1/models/nothing/versions")
     assert [now - then for now, then in zip(figures(), before, strict=True)] == [3, 1, 2, 4, 1, 1, 1]
+
+
+def test_metrics_count_what_is_unknown_or_missing(served: ServedHome) -> None:
+    served.inside.endpoints.deploy("surprised", log_version(served.inside, "surprised", "linear, text"))
+    absent = {name: value for name, value in ROW.items() if name != "distance"}
+    rows = [ROW | {"carrier": "??"}, absent, ROW, absent | {"carrier": "!!"}]
+    path, unknown = "/api/v1/endpoints/surprised/predict", "tidegate_endpoint_unknown_categories_total"
+    assert served.post(path, {"rows": rows}).status == 200
+    assert served.post(path, {"rows": [ROW | {"carrier": "??", "wind": "strong"}]}).status == 400
+    assert counted(served, unknown, endpoint="surprised") == 2
+    assert counted(served, unknown, endpoint="surprised", feature="carrier") == 2
+    assert counted(served, "tidegate_endpoint_missing_features_total", endpoint="surprised", feature="distance") == 2
 
 
 def test_openapi_is_valid_complete_and_has_clean_names(served: ServedHome) -> None:
