@@ -62,7 +62,7 @@ def _is_say(name: ast.expr) -> bool:
 
 
 def _sign(mark: str) -> str:
-    return _MARKS[mark][0] if mark in _MARKS else ""  # type: ignore[index]
+    return _MARKS[mark][0] if mark in _MARKS else ""
 
 
 def _words(node: ast.expr, function: Function) -> list[str]:
