@@ -126,7 +126,8 @@ class ServingEngine:
         texts = [bytes(raw) for raw in asked.rows]
         rows, moments = rows_of(texts), asked.at or ()
         keys = 1 + (asked.at is not None) + sum(map(len, rows))
-        check_keys(body, keys, lambda: len(moments) + sum(_strings(row.values()) for row in rows))
+        texts = (value for row in rows for value in row.values())
+        check_keys(body, keys + 2 * len(moments), lambda: 2 * (keys + len(moments) + _strings(texts)))
         return _ENCODE(PredictAnswer(self.answer(self.routing.find(name), rows, asked.at, texts)))
 
     def label(self, name: str, labels: Sequence[OutcomeIn]) -> LabelsAnswer:
@@ -151,8 +152,9 @@ class ServingEngine:
     def label_bytes(self, name: str, body: bytes) -> bytes:
         """The JSON answer to a `LabelsRequest` in JSON."""
         asked: LabelsRequest = wire.decode(body, LabelsRequest)
-        told = asked.labels
-        check_keys(body, 1 + 3 * len(told), lambda: 2 * len(told) + _strings(one.value for one in told))
+        told, keys = len(asked.labels), 1 + 3 * len(asked.labels)
+        texts = (one.value for one in asked.labels)
+        check_keys(body, keys + 2 * told, lambda: 2 * (keys + 2 * told + _strings(texts)))
         return _ENCODE(self.label(name, asked.labels))
 
     def is_quick(self, name: str, size: int) -> bool:

@@ -68,14 +68,14 @@ def out_of_range(raw: bytes) -> str:
     return "" if found is None else found[1]
 
 
-def check_keys(raw: bytes, keys: int, quoted: Callable[[], int] = lambda: 0, what: str = "the body") -> None:
+def check_keys(raw: bytes, colons: int, quotes: Callable[[], int] = lambda: 0, what: str = "the body") -> None:
     """Raise `Invalid` where an object in text that was decoded names a key twice.
 
-    ``keys`` is how many keys came out of it, and ``quoted`` how many other values stand in quotation marks; either
-    may be too few. A text that holds no more colons, or quotation marks, than those has no key beside them; only
-    where it does hold more is it read once again.
+    ``colons`` and ``quotes`` are those that what came out of it accounts for: a colon and two quotation marks of
+    each key, two marks of a text or an instant, two colons of an instant; fewer will do. A text that has no more of
+    one of them holds no key beside those that came out; only where it has is it read once again.
     """
-    if raw.count(b":") <= keys or raw.count(b'"') <= 2 * (keys + quoted()):
+    if raw.count(b":") <= colons or raw.count(b'"') <= quotes():
         return
     try:
         json.loads(raw.decode(), object_pairs_hook=_differing, parse_int=str, parse_float=str)

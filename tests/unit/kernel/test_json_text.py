@@ -181,3 +181,11 @@ def test_whatever_arrives_is_told_in_one_form(raw: bytes) -> None:
     except Invalid as error:
         refused = error
     assert refused is None or wire.encode(to_wire(refused))
+
+
+@pytest.mark.parametrize("moment", ["2013-10-01T00:00:00Z", "2013-10-01T02:00:00+02:00", "2013-10-01T00:00:00.5Z"])
+def test_the_colons_of_instants_hide_no_key(moment: str) -> None:
+    text = f'{{"at": ["{moment}", "{moment}"], "a": "x:y"}}'
+    check_keys(text.encode(), 2 + 4, lambda: 2 * (2 + 3))
+    with pytest.raises(Invalid, match="twice"):
+        check_keys(text.replace('"a"', '"at": [], "a"').encode(), 2 + 4, lambda: 2 * (2 + 3))
