@@ -126,8 +126,8 @@ class ServingEngine:
         texts = [bytes(raw) for raw in asked.rows]
         rows, moments = rows_of(texts), asked.at or ()
         keys = 1 + (asked.at is not None) + sum(map(len, rows))
-        texts = (value for row in rows for value in row.values())
-        check_keys(body, keys + 2 * len(moments), lambda: 2 * (keys + len(moments) + _strings(texts)))
+        values = (value for row in rows for value in row.values())
+        check_keys(body, keys + 2 * len(moments), lambda: 2 * (keys + len(moments) + _strings(values)))
         return _ENCODE(PredictAnswer(self.answer(self.routing.find(name), rows, asked.at, texts)))
 
     def label(self, name: str, labels: Sequence[OutcomeIn]) -> LabelsAnswer:
@@ -153,8 +153,8 @@ class ServingEngine:
         """The JSON answer to a `LabelsRequest` in JSON."""
         asked: LabelsRequest = wire.decode(body, LabelsRequest)
         told, keys = len(asked.labels), 1 + 3 * len(asked.labels)
-        texts = (one.value for one in asked.labels)
-        check_keys(body, keys + 2 * told, lambda: 2 * (keys + 2 * told + _strings(texts)))
+        values = (one.value for one in asked.labels)
+        check_keys(body, keys + 2 * told, lambda: 2 * (keys + 2 * told + _strings(values)))
         return _ENCODE(self.label(name, asked.labels))
 
     def is_quick(self, name: str, size: int) -> bool:
