@@ -9,6 +9,7 @@ from tests.house.source import ROOT
 BUDGET = 250
 HEAVY = {
     "alembic",
+    "lightgbm",
     "numpy",
     "onnxruntime",
     "polars",
@@ -18,6 +19,7 @@ HEAVY = {
     "sqlalchemy",
     "starlette",
     "uvicorn",
+    "xgboost",
 }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from tidegate.kernel.errors import Internal, Invalid, Refused
 from tidegate.kernel.plugins import load_plugin, plugin_names
 from tidegate.models.formats.onnx import FILE as ONNX_FILE
-from tidegate.models.formats.protocol import Convertible, Format, Matrix, Predictor, Saved
+from tidegate.models.formats.protocol import Convertible, Format, Matrix, Numbering, Predictor, Saved
 from tidegate.models.formats.verification import Probes, probe, tightened
 from tidegate.models.signature import Signature
 
@@ -56,6 +56,19 @@ def save_model(model: object, signature: Signature, examples: Matrix) -> SavedMo
     return SavedModel(format=chosen.name, runtime=facts["runtime"], signature=served, files=files, facts=facts)
 
 
+def target_of(model: object, labels: object) -> object:
+    """What tells a model's task and classes: the fitted model where it knows them, else its training labels."""
+    chosen = _claimant(model)
+    if isinstance(chosen, Numbering):
+        classes = chosen.classes(model, labels)
+        if classes is not None:
+            return np.array(classes, dtype=object) if classes else np.zeros(1)
+    target = model if hasattr(model, "predict") else labels
+    if target is None:
+        raise Invalid(f"a {type(model).__name__} does not say what it answers: give inputs with y, the training labels")
+    return target
+
+
 def load_predictor(files: dict[str, bytes], runtime: str, signature: Signature) -> Predictor:
     """The model of these files, answered by one of the runtimes that it was saved for."""
     return _loaded(runtime).load(files, signature)
@@ -69,12 +82,15 @@ def _checked(examples: Matrix, signature: Signature) -> Matrix:
 
 
 def _format_of(model: object) -> Format:
-    names = plugin_names(GROUP)
-    for name in names:
-        candidate = _loaded(name)
-        if candidate.claims(model):
-            return candidate
-    raise Refused(f"no format keeps a {type(model).__name__}; the formats are {', '.join(names) or 'none'}")
+    found = _claimant(model)
+    if found is None:
+        names = ", ".join(plugin_names(GROUP)) or "none"
+        raise Refused(f"no format keeps a {type(model).__name__}; the formats are {names}")
+    return found
+
+
+def _claimant(model: object) -> Format | None:
+    return next((found for found in map(_loaded, plugin_names(GROUP)) if found.claims(model)), None)
 
 
 def _loaded(name: str) -> Format:
@@ -97,4 +113,4 @@ def _facts_of(probes: Probes, refusing: list[str]) -> dict[str, str]:
     return facts
 
 
-__all__ = ["Saved", "SavedModel", "load_predictor", "save_model"]
+__all__ = ["Saved", "SavedModel", "load_predictor", "save_model", "target_of"]
