@@ -39,9 +39,11 @@ def pinned(path: Path) -> dict[str, str]:
 
 
 def uncovered(wanted: list[str], lock: dict[str, str]) -> list[str]:
-    """The requirements that the lock does not meet."""
+    """The requirements of this platform that the lock does not meet."""
     missing = []
     for requirement in map(Requirement, wanted):
+        if requirement.marker is not None and not requirement.marker.evaluate():
+            continue
         version = lock.get(canonicalize_name(requirement.name))
         if version is None or not requirement.specifier.contains(version, prereleases=True):
             missing.append(f"{requirement} (locked: {version})")

@@ -1,9 +1,11 @@
 """The laws of `tidegate.models.formats.protocol.Format`, over every format and kind of model."""
 
 import pickle
+import platform
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +50,22 @@ def close(one: Outputs, other: Outputs, tolerance: float) -> bool:
 
 def test_the_formats_are_found_as_plug_ins() -> None:
     assert load_plugins("tidegate.formats") == {one.name: one for one in FORMATS}
+
+
+@pytest.mark.parametrize(
+    ("name", "packages"),
+    [
+        ("linear, text", {"scikit-learn", "scipy", "skl2onnx", "skops"}),
+        ("xgboost", {"onnx", "xgboost-cpu"}),
+        ("lightgbm, text", {"onnx", "lightgbm"}),
+    ],
+)
+def test_the_exact_versions_of_what_matters_are_kept(name: str, packages: set[str]) -> None:
+    facts = saved(name).facts
+    assert facts["python"] == platform.python_version()
+    named = dict(one.split("==") for one in facts["dependencies"].split(" "))
+    assert set(named) >= packages | {"numpy", "onnxruntime"}
+    assert named == {package: version(package) for package in named}
 
 
 @pytest.mark.parametrize("name", RECIPES)

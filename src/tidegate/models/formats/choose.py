@@ -1,5 +1,6 @@
 """Saves a model in its own format with verified ONNX beside it, and loads the runtime that was chosen then."""
 
+import platform
 from typing import Final
 
 import msgspec
@@ -7,6 +8,7 @@ import numpy as np
 
 from tidegate.kernel.errors import Internal, Invalid, Refused
 from tidegate.kernel.plugins import load_plugin, plugin_names
+from tidegate.models.formats.dependencies import pinned
 from tidegate.models.formats.onnx import FILE as ONNX_FILE
 from tidegate.models.formats.protocol import Convertible, Format, Matrix, Numbering, Predictor, Saved
 from tidegate.models.formats.verification import Probes, probe, tightened
@@ -19,7 +21,8 @@ class SavedModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model ready to be kept.
 
     `runtime`: the format that answers in serving. `signature`: the one to serve by, stricter than the one given where
-    the model does not take nulls. `facts`: what was checked and why ONNX was taken or not, for the record.
+    the model does not take nulls. `facts`: what was checked, why ONNX was taken or not, and the exact versions of Python
+    and of the packages that matter, for the record.
     """
 
     format: str
@@ -53,6 +56,7 @@ def save_model(model: object, signature: Signature, examples: Matrix) -> SavedMo
         if result.content is not None:
             files[ONNX_FILE] = result.content
             facts["runtime"] = "onnx"
+    facts |= {"python": platform.python_version(), "dependencies": pinned("numpy", "onnxruntime", *saved.requires)}
     return SavedModel(format=chosen.name, runtime=facts["runtime"], signature=served, files=files, facts=facts)
 
 

@@ -72,7 +72,7 @@ class LightgbmFormat:
             "framework": f"LightGBM {_library().__version__}",
             "objective": file.objective,
         }
-        return Saved({FILE: file.text.encode()}, facts)
+        return Saved({FILE: file.text.encode()}, facts, ("lightgbm", "onnx"))
 
     def load(self, files: dict[str, bytes], signature: Signature) -> Predictor:
         """The booster, checked, on one thread."""

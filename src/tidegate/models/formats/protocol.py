@@ -33,10 +33,14 @@ class Predictor(Protocol):
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """A model as named files, and facts for its record: versions, checks, reasons."""
+    """A model as named files, and facts for its record: versions, checks, reasons.
+
+    `requires`: the packages whose versions may change what these files answer.
+    """
 
     files: dict[str, bytes]
     facts: dict[str, str]
+    requires: tuple[str, ...] = ()
 
 
 class OnnxResult(msgspec.Struct, frozen=True, kw_only=True):

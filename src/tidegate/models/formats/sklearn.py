@@ -145,7 +145,7 @@ class SklearnFormat:
             "framework": f"scikit-learn {sklearn.__version__}",
             "skops": skops.__version__,
         }
-        return Saved({FILE: content}, facts)
+        return Saved({FILE: content}, facts, ("scikit-learn", "scipy", "skl2onnx", "skops"))
 
     def load(self, files: dict[str, bytes], signature: Signature) -> Predictor:
         """The estimator, of trusted types only, its trees checked, on one thread."""

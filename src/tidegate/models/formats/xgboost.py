@@ -85,7 +85,7 @@ class XgboostFormat:
             "framework": f"XGBoost {library.__version__}",
             "objective": file.objective,
         }
-        return Saved({FILE: file.content}, facts)
+        return Saved({FILE: file.content}, facts, ("onnx", "xgboost", "xgboost-cpu"))
 
     def load(self, files: dict[str, bytes], signature: Signature) -> Predictor:
         """The booster, checked, on one thread."""

@@ -226,7 +226,7 @@ def _check_counts(model: _TreesFile, weights: list[float]) -> None:
     if model.cats is not msgspec.UNSET and any(model.cats.values()):
         raise Refused(
             "the XGBoost model was fitted on a frame with categories and codes them itself, but serving hands it one "
-            "matrix of codes: fit it on the encoded matrix (encode_frame, or the X of a training set) with feature_types"
+            "matrix of codes: fit it on that (encode_frame, or the X of a training set) with feature_types"
         )
 
 
