@@ -18,6 +18,7 @@ DOORS = {
     "skops": ("models/formats/",),
     "onnx": ("models/formats/",),
     "onnxruntime": ("models/formats/", "endpoints/"),
+    "torch": ("models/formats/",),
     "xgboost": ("models/formats/",),
     "jinja2": ("http/",),
     "pickle": (),

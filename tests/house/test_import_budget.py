@@ -18,6 +18,7 @@ HEAVY = {
     "sklearn",
     "sqlalchemy",
     "starlette",
+    "torch",
     "uvicorn",
     "xgboost",
 }

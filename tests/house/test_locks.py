@@ -58,14 +58,17 @@ def test_locks_are_pinned_hashed_and_name_no_host() -> None:
 
 def test_the_lock_covers_pyproject() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = project["project"]["optional-dependencies"]
     wanted = [
         *project["project"]["dependencies"],
-        *(one for extra in project["project"]["optional-dependencies"].values() for one in extra),
+        *(one for name, extra in extras.items() if name != "torch" for one in extra),
         *(one for group in project["dependency-groups"].values() for one in group),
         *project["build-system"]["requires"],
     ]
     missing = uncovered(wanted, pinned(ROOT / "requirements.lock"))
     assert not missing, "run make lock: " + ", ".join(missing)
+    apart = pinned(ROOT / "tests" / "peers" / "torch" / "requirements.lock")
+    assert not uncovered(extras["torch"], apart), "PyTorch is too large for the lock that everybody installs"
 
 
 def test_the_locks_of_the_peers_cover_their_requirements() -> None:

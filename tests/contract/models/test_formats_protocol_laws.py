@@ -19,9 +19,10 @@ from tidegate.models.formats.lightgbm import FORMAT as LIGHTGBM
 from tidegate.models.formats.onnx import FORMAT as ONNX
 from tidegate.models.formats.protocol import Format, Outputs, Predictor
 from tidegate.models.formats.sklearn import FORMAT as SKLEARN
+from tidegate.models.formats.torch import FORMAT as TORCH
 from tidegate.models.formats.xgboost import FORMAT as XGBOOST
 
-FORMATS: list[Format] = [LIGHTGBM, ONNX, SKLEARN, XGBOOST]
+FORMATS: list[Format] = [LIGHTGBM, ONNX, SKLEARN, TORCH, XGBOOST]
 _SAVED: dict[str, SavedModel] = {}
 
 
@@ -155,9 +156,10 @@ def test_law_5_files_of_another_format_are_invalid(one: Format) -> None:
 
 def test_law_6_importing_the_formats_imports_no_framework() -> None:
     code = (
-        "import sys; from tidegate.models.formats import choose, lightgbm, onnx, sklearn, xgboost\n"
-        "assert not any(one.FORMAT.claims(object()) for one in (lightgbm, onnx, sklearn, xgboost))\n"
-        "heavy = {'lightgbm', 'xgboost', 'sklearn', 'onnx', 'onnxruntime', 'skl2onnx', 'skops', 'polars', 'scipy'}\n"
+        "import sys; from tidegate.models.formats import choose, lightgbm, onnx, sklearn, torch, xgboost\n"
+        "assert not any(one.FORMAT.claims(object()) for one in (lightgbm, onnx, sklearn, torch, xgboost))\n"
+        "heavy = {'lightgbm', 'torch', 'xgboost'}\n"
+        "heavy |= {'sklearn', 'onnx', 'onnxruntime', 'skl2onnx', 'skops', 'polars', 'scipy'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

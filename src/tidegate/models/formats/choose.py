@@ -21,8 +21,8 @@ class SavedModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model ready to be kept.
 
     `runtime`: the format that answers in serving. `signature`: the one to serve by, stricter than the one given where
-    the model does not take nulls. `facts`: what was checked, why ONNX was taken or not, and the exact versions of Python
-    and of the packages that matter, for the record.
+    the model does not take nulls. `facts`: what was checked, why ONNX was taken or not, and the exact versions of
+    Python and of the packages that matter, for the record.
     """
 
     format: str
@@ -41,14 +41,15 @@ def save_model(model: object, signature: Signature, examples: Matrix) -> SavedMo
     examples = _checked(examples, signature)
     chosen = _format_of(model)
     saved = chosen.save(model, signature, examples)
-    native = chosen.load(saved.files, signature)
+    runtime = "onnx" if set(saved.files) == {ONNX_FILE} else chosen.name
+    native = load_predictor(saved.files, runtime, signature)
     probes = probe(native, signature, examples)
     if not probes.taken or probes.taken[0].name != "training row":
         native.predict(examples)  # says why, where it raises
         raise Refused(f"{type(model).__name__} answers NaN to its own training rows: log a model that answers them")
     refusing = sorted({one.nulls[0].name for one in probes.refused if len(one.nulls) == 1})
     served = tightened(signature, refusing)
-    facts = {**saved.facts, "format": chosen.name, "runtime": chosen.name, **_facts_of(probes, refusing)}
+    facts = {**saved.facts, "format": chosen.name, "runtime": runtime, **_facts_of(probes, refusing)}
     files = dict(saved.files)
     if isinstance(chosen, Convertible):
         result = chosen.to_onnx(model, served, examples, native)

@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def pinned(*names: str) -> str:
-    """Those of the packages that are installed, as requirements in one line, by name: ``numpy==2.4.6 skops==0.16.0``."""
+    """Those of the packages that are installed, by name: ``numpy==2.4.6 skops==0.16.0``."""
     found = {}
     for name in names:
         try:

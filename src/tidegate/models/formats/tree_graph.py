@@ -5,8 +5,9 @@ from typing import Any, Final
 import numpy as np
 
 from tidegate.models.formats.conversion import NotConvertedError
+from tidegate.models.formats.onnx_labels import label_nodes
 from tidegate.models.formats.trees import Ensemble, Tree
-from tidegate.models.signature import Label, Signature
+from tidegate.models.signature import Signature
 
 OPSETS: Final = {"": 18, "ai.onnx.ml": 3}
 IR_VERSION: Final = 8
@@ -43,7 +44,7 @@ def tree_graph(ensemble: Ensemble, signature: Signature) -> bytes:
     constants = [helper.make_tensor("sharpness", TensorProto.FLOAT, [1], [ensemble.sharpness])]
     outputs = [helper.make_tensor_value_info(at, TensorProto.FLOAT, [None, 1])]
     if signature.task == "classification":
-        more, labels, outputs = _labels(at, ensemble, signature.classes)
+        more, labels, outputs = label_nodes(at, len(ensemble.base) == 1, signature.classes)
         nodes, constants = [*nodes, *more], [*constants, *labels]
     used = {name for node in nodes for name in node.input}
     graph = helper.make_graph(
@@ -57,45 +58,6 @@ def tree_graph(ensemble: Ensemble, signature: Signature) -> bytes:
     model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="tidegate")
     content: bytes = model.SerializeToString(deterministic=True)
     return content
-
-
-def _labels(at: str, ensemble: Ensemble, classes: tuple[Label, ...]) -> tuple[list[Any], list[Any], list[Any]]:
-    """The nodes, constants and outputs that make labels and probabilities of what `at` holds."""
-    from onnx import TensorProto
-    from onnx import helper as typed
-
-    helper: Any = typed
-    kind: int
-    values: list[Any]
-    if isinstance(classes[0], str):
-        kind, values = TensorProto.STRING, [str(label).encode() for label in classes]
-    elif all(float(label) == int(label) for label in classes):
-        kind, values = TensorProto.INT64, [int(label) for label in classes]
-    else:
-        kind, values = TensorProto.DOUBLE, [float(label) for label in classes]
-    constants = [
-        helper.make_tensor("classes", kind, [len(classes)], values),
-        helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0]),
-        helper.make_tensor("half", TensorProto.FLOAT, [1], [0.5]),
-        helper.make_tensor("row", TensorProto.INT64, [1], [-1]),
-    ]
-    if len(ensemble.base) == 1:
-        nodes = [
-            helper.make_node("Sub", ["one", at], ["others"]),
-            helper.make_node("Concat", ["others", at], ["probabilities"], axis=1),
-            helper.make_node("Greater", [at, "half"], ["second"]),
-            helper.make_node("Cast", ["second"], ["places"], to=TensorProto.INT64),
-            helper.make_node("Reshape", ["places", "row"], ["place"]),
-        ]
-        at = "probabilities"
-    else:
-        nodes = [helper.make_node("ArgMax", [at], ["place"], axis=1, keepdims=0)]
-    nodes.append(helper.make_node("Gather", ["classes", "place"], ["labels"]))
-    outputs = [
-        helper.make_tensor_value_info("labels", kind, [None]),
-        helper.make_tensor_value_info(at, TensorProto.FLOAT, [None, len(classes)]),
-    ]
-    return nodes, constants, outputs
 
 
 def _forest(ensemble: Ensemble, signature: Signature) -> Any:

@@ -1,4 +1,4 @@
-"""A model of each library goes the whole way: logged, gated, approved, deployed, and asked over a real server."""
+"""A model of each format goes the whole way: logged, gated, approved, deployed, and asked over a real server."""
 
 import json
 import urllib.request
@@ -7,6 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from tests.contract.models.fitted_models import boosted
 from tests.slices import seeded_frame
@@ -15,7 +19,47 @@ from tidegate.testing.workspaces import Home
 
 FEATURES = ["distance", "wind", "weekend"]
 
+
+class Network:
+    """A network of PyTorch, where it is installed, behind the methods that the test asks."""
+
+    def fit(self, matrix: Any, labels: Any) -> Any:
+        torch: Any = pytest.importorskip("torch")
+
+        class Late(torch.nn.Module):  # type: ignore[misc, name-defined]
+            def __init__(self) -> None:
+                super().__init__()
+                torch.manual_seed(7)
+                self.layers = torch.nn.Sequential(
+                    torch.nn.Linear(3, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1), torch.nn.Sigmoid()
+                )
+
+            def forward(self, rows: Any) -> Any:
+                known = torch.where(torch.isnan(rows), 0.0, rows)
+                return self.layers(known * torch.tensor([1e-3, 0.1, 1.0]))
+
+        self.model = Late()
+        optimizer = torch.optim.Adam(self.model.parameters(), lr=0.02)
+        rows, wanted = torch.from_numpy(matrix.copy()), torch.from_numpy(labels.astype(np.float32))
+        for _ in range(300):
+            optimizer.zero_grad()
+            torch.nn.functional.binary_cross_entropy(self.model(rows)[:, 0], wanted).backward()
+            optimizer.step()
+        return self
+
+    def predict_proba(self, matrix: Any) -> Any:
+        import torch
+
+        second = self.model(torch.from_numpy(matrix)).detach().numpy()
+        return np.hstack([1 - second, second])
+
+    def predict(self, matrix: Any) -> Any:
+        return self.predict_proba(matrix)[:, 1] > 0.5
+
+
 SERVED: dict[str, tuple[Any, str]] = {
+    "sklearn": (lambda: make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()), "onnx"),
+    "torch": (Network, "onnx"),
     "xgboost": (boosted("xgboost.XGBClassifier", max_depth=2), "onnx"),
     "lightgbm": (boosted("lightgbm.LGBMClassifier", max_depth=2), "onnx"),
     "xgboost, by itself": (boosted("xgboost.XGBClassifier", booster="gblinear"), "xgboost"),
@@ -25,7 +69,7 @@ SERVED: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("name", SERVED)
-def test_a_boosted_model_goes_the_whole_way(name: str, tmp_path: Path) -> None:
+def test_a_model_goes_the_whole_way(name: str, tmp_path: Path) -> None:
     recipe, runtime = SERVED[name]
     home = Home(tmp_path / "home", "local")
     try:
@@ -33,7 +77,7 @@ def test_a_boosted_model_goes_the_whole_way(name: str, tmp_path: Path) -> None:
         space.data.commit("flights", seeded_frame())
         train, held_out = space.data.rows("flights/1", features=FEATURES, label="late").split(at=500)
         model = recipe().fit(train.X, train.y)
-        version = space.models.log("late-arrival", model, inputs=train)
+        version = space.models.log("late-arrival", getattr(model, "model", model), inputs=train)
         assert (version.manifest.format, version.runtime) == (name.partition(",")[0], runtime), version.manifest.facts
         report = space.gates.check(version, on=held_out)
         assert report.require().verdict == "pass"
