@@ -26,7 +26,7 @@ class Network:
     def fit(self, matrix: Any, labels: Any) -> Any:
         torch: Any = pytest.importorskip("torch")
 
-        class Late(torch.nn.Module):  # type: ignore[misc, name-defined]
+        class Late(torch.nn.Module):  # type: ignore[misc]
             def __init__(self) -> None:
                 super().__init__()
                 torch.manual_seed(7)
@@ -85,7 +85,7 @@ def test_a_model_goes_the_whole_way(name: str, tmp_path: Path) -> None:
         home.acting("reviewer").approvals.approve(version, reason="looked at the gate")
         space.models.promote("late-arrival", version.number, to="production")
         space.endpoints.deploy("late-arrival", version)
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"distance": 900.0, "wind": 21.5, "weekend": True},
             {"distance": 300.0, "wind": 2.0, "weekend": False},
             {"distance": 1200.0, "wind": None, "weekend": False},

@@ -25,7 +25,7 @@ SCALE = torch.tensor([1e-3, 0.1, 1.0, 0.1])
 def module(*ends: Any, outputs: int = 3, nulls: bool = True, carriers: bool = True) -> Any:
     """A small network over scaled columns and a table of carriers, with these layers at its end."""
 
-    class Delays(torch.nn.Module):  # type: ignore[misc, name-defined]
+    class Delays(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             torch.manual_seed(7)
@@ -187,7 +187,7 @@ def test_what_cannot_be_served_is_refused() -> None:
     fixed = torch.export.export(module(torch.nn.Softmax(dim=1)).eval(), (torch.zeros(4, 4),))
     refused(fixed, "does not take these rows", Invalid)
 
-    class Branching(torch.nn.Module):  # type: ignore[misc, name-defined]
+    class Branching(torch.nn.Module):  # type: ignore[misc]
         def forward(self, rows: Any) -> Any:
             return rows[:, :1] if float(rows.nansum()) > 0 else rows[:, 1:2]
 
