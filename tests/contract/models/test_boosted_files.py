@@ -97,7 +97,11 @@ HARMFUL_JSON: dict[str, tuple[Callable[[Any, Any], None], str]] = {
         "rounds of no tree",
     ),
     "another width": (parameter("num_feature", "5"), "takes 5 columns and its signature has 4"),
-    "more classes": (parameter("num_class", "1000000"), "has 1000000 classes and its signature 2"),
+    "classes that it has not": (parameter("num_class", "999999999"), "binary:logistic has none"),
+    "many trees a round": (
+        of_trees(lambda model: model["gbtree_model_param"].update(num_parallel_tree="999999999")), "more than there are"
+    ),
+    "more lost nodes than nodes": (of_tree("num_deleted", "999999999"), "lost more nodes"),
     "a base that is none": (parameter("base_score", "[1e999]"), "base_score is"),
     "a base beyond probability": (parameter("base_score", "[7.0]"), "which logistic never answers"),
     "an unknown objective": (lambda learner, tree: learner["objective"].update(name="os.system"), "is not served"),
@@ -112,6 +116,15 @@ def test_an_xgboost_file_that_does_not_hold_together_is_refused(harm: str) -> No
     load(name, changed(name, lambda learner, tree: None))
     with pytest.raises((Refused, Invalid), match=message):
         load(name, changed(name, change))
+
+
+@pytest.mark.parametrize("name", ["xgboost, regression", "xgboost, linear", "xgboost, three"])
+def test_an_xgboost_file_of_other_classes_is_refused(name: str) -> None:
+    """XGBoost would make room for as many scores as the file announces."""
+    file = json.loads(written(name))
+    file["learner"]["learner_model_param"]["num_class"] = "999999999"
+    with pytest.raises(Refused, match=r"num_class is 999,999,999|differ in their classes"):
+        load(name, json.dumps(file))
 
 
 @pytest.mark.parametrize(
@@ -219,7 +232,7 @@ VALUES = [
 
 
 def mutated_json(text: str, chance: random.Random) -> str:
-    """The file with one place changed: a value, or the length of an array."""
+    """The file with one place changed: a value, mostly to one of its own type, or the length of an array."""
     file = json.loads(text)
     at: Any = file
     key: Any = "learner"
@@ -229,7 +242,8 @@ def mutated_json(text: str, chance: random.Random) -> str:
     if isinstance(at[key], list) and chance.random() < 0.7:
         at[key] = at[key][:-1] if at[key] and chance.random() < 0.5 else [*at[key], 1]
     else:
-        at[key] = chance.choice(VALUES)
+        alike = [value for value in VALUES if type(value) is type(at[key])]
+        at[key] = chance.choice(alike if alike and chance.random() < 0.8 else VALUES)
     return json.dumps(file)
 
 

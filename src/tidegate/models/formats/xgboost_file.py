@@ -184,6 +184,8 @@ def _shape(learner: _Learner, signature: Signature) -> tuple[int, int]:
     told = softmax.get("num_class", "") if isinstance(softmax, dict) else ""
     if objective == "multi:softprob" and _whole(told, "num_class") != classes:
         refuse("its objective and its trees differ in their classes")
+    if objective != "multi:softprob" and classes > 1:
+        refuse(f"num_class is {classes:,}, and {objective} has none")
     known = max(classes, 2) if objective in CLASSIFYING else 0
     if known != len(signature.classes):
         raise Invalid(f"the XGBoost model has {known} classes and its signature {len(signature.classes)}")
@@ -214,8 +216,8 @@ def _check_counts(model: _TreesFile, weights: list[float]) -> None:
         refuse(f"it announces {model.gbtree_model_param.num_trees} trees and holds {count:,}")
     _check_length("tree_info", model.tree_info, count)
     _check_length("weight_drop", weights, count)
-    if not _whole(model.gbtree_model_param.num_parallel_tree, "num_parallel_tree"):
-        refuse("it has rounds of no tree")
+    if not 1 <= _whole(model.gbtree_model_param.num_parallel_tree, "num_parallel_tree") <= max(1, count):
+        refuse("it has rounds of no tree, or of more than there are")
     if any(tree.id != place for place, tree in enumerate(model.trees)):
         refuse("its trees are out of order")
     bounds = model.iteration_indptr
@@ -245,7 +247,8 @@ def _tree(file: _TreeFile, group: int, weight: float, width: int) -> Tree:
     inner = left != -1
     if not np.array_equal(inner, right != -1):
         refuse("a node of a tree has one child")
-    _whole(file.tree_param.num_deleted, "num_deleted")
+    if _whole(file.tree_param.num_deleted, "num_deleted") > count:
+        refuse("a tree has lost more nodes than it has")
     own, parents = np.flatnonzero(inner), _integers(file.parents)
     children = np.concatenate([left[inner], right[inner]])
     if np.any((children < 0) | (children >= count)) or np.any(parents[children] != np.concatenate([own, own])):
