@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tidegate.data.records import Origin
 from tidegate.kernel.clock import Instant
+from tidegate.kernel.errors import Refused
 from tidegate.models.signature import Signature
 
 Stage = Literal["development", "staging", "production", "archived"]
@@ -59,12 +60,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    signature: Signature
+    signature: Signature | None = None
+    """None for a format that does not tell it in our words."""
     format: str
     runtime: str
-    """The format that answers in serving."""
+    """The format that answers in serving; empty for files that no server may load."""
     files: dict[str, str]
-    """The digest of each file."""
+    """The digest of each file, by its name, or by its path where no server loads it."""
     facts: dict[str, str] = {}
     """What was checked when it was saved, and why ONNX was taken or not."""
     example: tuple[dict[str, Cell], ...] = ()
@@ -89,6 +91,9 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     """The author, who can never approve it."""
     note: str
     manifest: Manifest
+    updated_at: Instant
+    """When its stage, note or tags last changed."""
+    tags: dict[str, str] = {}
 
     @property
     def reference(self) -> str:
@@ -97,7 +102,15 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def signature(self) -> Signature:
-        """What goes in and what comes out."""
+        """What goes in and what comes out. Raises `Refused` where its format does not say."""
+        if self.manifest.signature is None:
+            raise Refused(
+                f"{self.reference} is a directory of format {self.manifest.format}, without a signature of ours: it is "
+                "kept and handed out, but no server loads it, since its files may run whatever their author wrote; "
+                "log the model with models.log(name, model, inputs=rows), which keeps it in a safe format",
+                version=self.reference,
+                format=self.manifest.format,
+            )
         return self.manifest.signature
 
     @property
@@ -119,12 +132,21 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
         return self.reference
 
 
-class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A model's name and how many versions it has."""
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """A name with versions, and what people say of it."""
 
     name: str
-    versions: int
+    owner: str
+    """Who answers for it."""
+    note: str = ""
+    tags: dict[str, str] = {}
+    versions: int = 0
+    """How many there are."""
+    aliases: dict[str, int] = {}
+    """The number of the version that each alias points at."""
     created_at: Instant
+    created_by: str
+    updated_at: Instant
 
 
 class Attestation(msgspec.Struct, frozen=True, kw_only=True):
