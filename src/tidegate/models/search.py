@@ -6,20 +6,17 @@ The grammar is that of `tidegate.runs.search`: attributes and tags, AND, OR, NOT
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
+from tidegate.kernel.errors import Invalid
 from tidegate.kernel.pages import Page, page_size
 from tidegate.models.records import Model, ModelVersion
-from tidegate.runs.search.ast import Attribute, AttributeName, OrderKey, Term
-from tidegate.runs.search.fields import Section, Vocabulary
+from tidegate.runs.search.ast import Attribute, AttributeName, OrderKey, Tag, Term
+from tidegate.runs.search.fields import Fields, Named, Section
 from tidegate.runs.search.order import parse_order
 from tidegate.runs.search.paging import Position, decode_position, encode_position
 from tidegate.runs.search.parser import parse_filter
 
 T = TypeVar("T")
 
-_SECTIONS: Final[dict[str, Section]] = {
-    **dict.fromkeys(("tags", "tag"), "tags"),
-    **dict.fromkeys(("attributes", "attribute", "attr"), "attributes"),
-}
 _MOMENTS: Final[dict[str, AttributeName]] = {
     "creation_timestamp": "created_at",
     "last_updated_timestamp": "updated_at",
@@ -28,13 +25,8 @@ _MOMENTS: Final[dict[str, AttributeName]] = {
 _MODEL: Final[tuple[AttributeName, ...]] = ("name", "owner", "note", "created_at", "updated_at")
 _VERSION: Final[tuple[AttributeName, ...]] = ("name", "number", "stage", "run_id", "note", "created_at", "updated_at")
 
-MODELS: Final = Vocabulary("models", _SECTIONS, {name: name for name in _MODEL}, {"name": "name", **_MOMENTS})
-VERSIONS: Final = Vocabulary(
-    "versions",
-    _SECTIONS,
-    {name: name for name in _VERSION},
-    {"name": "name", "run_id": "run_id", "version_number": "number", "version": "number", **_MOMENTS},
-)
+_MLFLOW: Final[dict[str, AttributeName]] = {"version_number": "number", "version": "number", **_MOMENTS}
+"""Attributes by MLflow's names, where they are others; times are milliseconds since 1970."""
 
 _BY_NAME: Final = (OrderKey(Attribute("name")),)
 _NEWEST: Final = (
@@ -43,6 +35,32 @@ _NEWEST: Final = (
     OrderKey(Attribute("number"), descending=True),
 )
 """What decides among equals, and alone where no order is asked for."""
+
+
+def _fields(what: str, attributes: Sequence[AttributeName]) -> Fields:
+    """Reads the fields of models, or of versions: these attributes, and tags."""
+
+    def named(section: Section, function: str, name: str, spelt: str) -> Named:
+        if not name or function:
+            raise Invalid(f"{spelt} is no field of {what}: a name follows, as in tags.team")
+        if section == "tags":
+            return Named(Tag(name), spelt)
+        if section != "attributes":
+            raise Invalid(f"{what} have no {section}: there are attributes and tags")
+        known = _MLFLOW.get(name, name)
+        found = next((one for one in attributes if one == known), None)
+        if found is None:
+            raise Invalid(
+                f"{what} have no attribute {name[:80]!r}: there are {', '.join(attributes)}, and in MLflow's words "
+                f"{', '.join(word for word, one in _MLFLOW.items() if one in attributes)}; tags are written tags.team"
+            )
+        return Named(Attribute(found), spelt)
+
+    return named
+
+
+MODELS: Final = _fields("models", _MODEL)
+VERSIONS: Final = _fields("versions", _VERSION)
 
 Found = Sequence[tuple[T, Position]]
 
@@ -67,16 +85,16 @@ class ModelSearch(Protocol):
 
 def search_models(searches: ModelSearch, filter: str, order_by: Sequence[str], limit: int, cursor: str) -> Page[Model]:
     """The page of models after a cursor."""
-    order = _with(parse_order(order_by, vocabulary=MODELS), _BY_NAME)
-    return _page(searches.models, parse_filter(filter, vocabulary=MODELS), order, limit, cursor)
+    order = _with(parse_order(order_by, fields=MODELS), _BY_NAME)
+    return _page(searches.models, parse_filter(filter, fields=MODELS), order, limit, cursor)
 
 
 def search_versions(
     searches: ModelSearch, filter: str, order_by: Sequence[str], limit: int, cursor: str
 ) -> Page[ModelVersion]:
     """The page of versions after a cursor."""
-    order = _with(parse_order(order_by, vocabulary=VERSIONS), _NEWEST)
-    return _page(searches.versions, parse_filter(filter, vocabulary=VERSIONS), order, limit, cursor)
+    order = _with(parse_order(order_by, fields=VERSIONS), _NEWEST)
+    return _page(searches.versions, parse_filter(filter, fields=VERSIONS), order, limit, cursor)
 
 
 def _page(

@@ -152,7 +152,8 @@ def test_versions_that_are_there_make_their_models(catalog_home: CatalogHome) ->
         "DROP INDEX ix_model_version_stage",
         "ALTER TABLE model_version DROP COLUMN run_id",
         "ALTER TABLE model_version DROP COLUMN updated_at",
-        f"{row} ('late', 1, 'a', 'development', 10, 'ada', '', {run}), ('late', 4, 'b', 'staging', 20, 'bob', '', {run})",
+        f"{row} ('late', 1, 'a', 'development', 10, 'ada', '', {run})",
+        f"{row} ('late', 4, 'b', 'staging', 20, 'bob', '', {run})",
         "UPDATE alembic_version SET version_num = 'models_0001' WHERE version_num LIKE 'models%%'",
     )
     reopened = catalog_home.open()

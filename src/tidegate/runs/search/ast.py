@@ -8,9 +8,9 @@ Operator = Literal["=", "!=", "<", "<=", ">", ">="]
 Aggregate = Literal["last", "min", "max"]
 AttributeName = Literal[
     "id", "name", "experiment", "experiment_id", "parent", "status", "actor", "error", "started_at", "ended_at",
-    "owner", "note", "number", "stage", "run_id", "created_at", "updated_at",
+    "created_at", "updated_at",
+    "number", "stage", "owner", "note", "run_id", "kind",
 ]  # fmt: skip
-"""Of runs in the first line, of what else is searched for in the second; see `fields.Vocabulary`."""
 DatasetPart = Literal["name", "digest", "label"]
 
 Operand = str | float | int
@@ -18,7 +18,7 @@ Operand = str | float | int
 
 
 class Attribute(msgspec.Struct, frozen=True, tag=True):
-    """A column of the run itself, or of what else is searched for."""
+    """A column of the run, the experiment or the model itself."""
 
     name: AttributeName
 

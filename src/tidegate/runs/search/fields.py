@@ -1,6 +1,6 @@
 """The fields that a filter or an order may name: sections and their other names, attributes, and functions."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final, Literal
 
 import msgspec
@@ -55,6 +55,10 @@ NUMBERS: Final[tuple[AttributeName, ...]] = ("number",)
 DATASETS: Final[dict[str, DatasetPart]] = {"name": "name", "digest": "digest", "label": "label"}
 
 
+Fields = Callable[[Section, str, str, str], "Named"]
+"""The field of a section, a function or none, and a name; and how it was written."""
+
+
 class Named(msgspec.Struct, frozen=True):
     """A field as it was written. ``best`` has still to learn which way is better."""
 
@@ -65,37 +69,13 @@ class Named(msgspec.Struct, frozen=True):
     """What about it MLflow does not know, as an error says it."""
 
 
-class Vocabulary(msgspec.Struct, frozen=True):
-    """The words for one kind of thing that is searched for. ``mlflow`` has attributes by MLflow's names."""
-
-    what: str
-    """Such as ``runs``."""
-    sections: Mapping[str, Section]
-    attributes: Mapping[str, AttributeName]
-    mlflow: Mapping[str, AttributeName]
-
-    def named(self, section: Section, function: str, name: str, spelt: str) -> Named:
-        """The field. ``function`` is empty where none is called. Raises `Invalid` for one that does not exist."""
-        if not name:
-            raise Invalid(f"a name follows {section}., as in {section}.{_EXAMPLES[section]}")
-        if function and section not in ("metrics", "params"):
-            raise Invalid(f"{section} have no function {function!r}: write {section}.{name}")
-        if section == "attributes":
-            return self._attribute(name, spelt)
-        return _MAKERS[section](function, name, spelt)
-
-    def _attribute(self, name: str, spelt: str) -> Named:
-        if name in self.mlflow:
-            return Named(Attribute(self.mlflow[name]), spelt)
-        if name in self.attributes:
-            return Named(Attribute(self.attributes[name]), spelt, extended=f"the attribute {name!r}")
-        others = [section for section in dict.fromkeys(self.sections.values()) if section != "attributes"]
-        written = ", ".join(f"{section}.{name[:40] if not place else '…'}" for place, section in enumerate(others))
-        raise Invalid(
-            f"{self.what} have no attribute {name[:80]!r}: there are {', '.join(self.attributes)}, in MLflow's words "
-            f"{', '.join(one for one in self.mlflow if one.islower() and ' ' not in one)}; {' and '.join(others)} are "
-            f"written {written}"
-        )
+def named(section: Section, function: str, name: str, spelt: str) -> Named:
+    """The field. ``function`` is empty where none is called. Raises `Invalid` for one that does not exist."""
+    if not name:
+        raise Invalid(f"a name follows {section}., as in {section}.{_EXAMPLES[section]}")
+    if function and section not in ("metrics", "params"):
+        raise Invalid(f"{section} have no function {function!r}: write {section}.{name}")
+    return _MAKERS[section](function, name, spelt)
 
 
 def value_kind(field: Field) -> ValueKind:
@@ -133,6 +113,18 @@ def _tag(_function: str, name: str, spelt: str) -> Named:
     return Named(Tag(name), spelt)
 
 
+def _attribute(_function: str, name: str, spelt: str) -> Named:
+    if name in MLFLOW_ATTRIBUTES:
+        return Named(Attribute(MLFLOW_ATTRIBUTES[name]), spelt)
+    if name in ATTRIBUTES:
+        return Named(Attribute(ATTRIBUTES[name]), spelt, extended=f"the attribute {name!r}")
+    raise Invalid(
+        f"runs have no attribute {name[:80]!r}: there are {', '.join(ATTRIBUTES)}, in MLflow's words "
+        f"{', '.join(one for one in MLFLOW_ATTRIBUTES if one.islower() and ' ' not in one)}; metrics, params and tags "
+        f"are written metrics.{name[:40]}, params.…, tags.…"
+    )
+
+
 def _dataset(_function: str, name: str, spelt: str) -> Named:
     if name not in DATASETS:
         raise Invalid(f"datasets have no attribute {name[:80]!r}: there are {', '.join(DATASETS)}")
@@ -150,7 +142,6 @@ _MAKERS: Final[dict[Section, Callable[[str, str, str], Named]]] = {
     "metrics": _metric,
     "params": _param,
     "tags": _tag,
+    "attributes": _attribute,
     "datasets": _dataset,
 }
-
-RUNS: Final = Vocabulary("runs", SECTIONS, ATTRIBUTES, MLFLOW_ATTRIBUTES)

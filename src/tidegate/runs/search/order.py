@@ -7,7 +7,7 @@ import msgspec
 
 from tidegate.kernel.errors import Invalid
 from tidegate.runs.search.ast import Attribute, Dataset, MetricValue, OrderKey
-from tidegate.runs.search.fields import RUNS, Vocabulary
+from tidegate.runs.search.fields import Fields, named
 from tidegate.runs.search.parser import Reader
 from tidegate.runs.search.tokens import wrong
 
@@ -17,9 +17,7 @@ TIE_BREAK: Final = (OrderKey(Attribute("started_at"), descending=True), OrderKey
 """What decides among equals, and alone where no order is asked for: the newest first, then the id."""
 
 
-def parse_order(
-    clauses: Sequence[str], *, strict_mlflow: bool = False, vocabulary: Vocabulary = RUNS
-) -> tuple[OrderKey, ...]:
+def parse_order(clauses: Sequence[str], *, strict_mlflow: bool = False, fields: Fields = named) -> tuple[OrderKey, ...]:
     """The keys of an order, without the tie-break. Raises `Invalid`, which says where in which clause.
 
     ``metrics.best(loss)`` is the least when ascending and the greatest when descending.
@@ -27,19 +25,19 @@ def parse_order(
     if len(clauses) > MOST_KEYS:
         raise Invalid(f"an order has at most {MOST_KEYS} keys, not {len(clauses)}", field="order_by")
     return tuple(
-        _key(Reader(clause, what, strict_mlflow, vocabulary), what)
-        for clause, what in ((clause, f"order_by[{place}]") for place, clause in enumerate(clauses))
+        _key(Reader(clause, f"order_by[{place}]", strict_mlflow, fields), f"order_by[{place}]")
+        for place, clause in enumerate(clauses)
     )
 
 
 def _key(reader: Reader, what: str) -> OrderKey:
-    named = reader.field()
+    found = reader.field()
     descending = reader.take_word("ASC", "DESC") == "DESC"
     if not reader.ended():
         raise reader.unexpected("ASC, DESC or the end (a second key is a second text)")
-    field = named.field
+    field = found.field
     if isinstance(field, Dataset):
         raise wrong(what, 1, "a run may have several datasets: runs cannot be ordered by them")
-    if named.best:
+    if found.best:
         field = msgspec.structs.replace(cast("MetricValue", field), aggregate="max" if descending else "min")
     return OrderKey(field, descending)
