@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from tidegate.data.records import Origin
 from tidegate.kernel.clock import Instant
 from tidegate.kernel.errors import Refused
+from tidegate.kernel.real import Real
 from tidegate.models.signature import Signature
+from tidegate.runs.records import Artifact
 
 Stage = Literal["development", "staging", "production", "archived"]
 
@@ -195,3 +197,49 @@ class StageRules(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     set_by: str = ""
     set_at: Instant | None = None
+
+
+DraftStatus = Literal["pending", "ready", "failed"]
+"""`pending` until whoever logs it says that all of it is there, or that it failed."""
+
+
+class DraftMetric(msgspec.Struct, frozen=True, kw_only=True):
+    """A measurement of a draft, by a run, on a dataset where one is named. ``at`` is null on its way in: now."""
+
+    name: str
+    value: Real
+    step: int = 0
+    at: Instant | None = None
+    run_id: str = ""
+    dataset: str = ""
+    dataset_digest: str = ""
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """The files of a model that a run left, before they are a version: what MLflow calls a logged model."""
+
+    id: str
+    name: str
+    experiment_id: str
+    run_id: str | None = None
+    """The run that made it."""
+    kind: str = ""
+    """What its tool calls its type, such as ``agent``."""
+    status: DraftStatus
+    params: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    metrics: tuple[DraftMetric, ...] = ()
+    files: tuple[Artifact, ...] = ()
+    """By path."""
+    created_at: Instant
+    created_by: str
+    updated_at: Instant
+
+
+class DraftUse(msgspec.Struct, frozen=True, kw_only=True):
+    """That a run left a draft (`output`), or took one (`input`)."""
+
+    draft_id: str
+    run_id: str
+    role: Literal["input", "output"]
+    step: int = 0

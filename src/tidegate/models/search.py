@@ -6,11 +6,13 @@ The grammar is that of `tidegate.runs.search`: attributes and tags, AND, OR, NOT
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
+import msgspec
+
 from tidegate.kernel.errors import Invalid
 from tidegate.kernel.pages import Page, page_size
 from tidegate.models.records import Model, ModelVersion
 from tidegate.runs.search.ast import Attribute, AttributeName, OrderKey, Tag, Term
-from tidegate.runs.search.fields import Fields, Named, Section
+from tidegate.runs.search.fields import Fields, Named, Section, named
 from tidegate.runs.search.order import parse_order
 from tidegate.runs.search.paging import Position, decode_position, encode_position
 from tidegate.runs.search.parser import parse_filter
@@ -25,7 +27,19 @@ _MOMENTS: Final[dict[str, AttributeName]] = {
 _MODEL: Final[tuple[AttributeName, ...]] = ("name", "owner", "note", "created_at", "updated_at")
 _VERSION: Final[tuple[AttributeName, ...]] = ("name", "number", "stage", "run_id", "note", "created_at", "updated_at")
 
-_MLFLOW: Final[dict[str, AttributeName]] = {"version_number": "number", "version": "number", **_MOMENTS}
+_DRAFT: Final[tuple[AttributeName, ...]] = (
+    "id", "name", "experiment_id", "run_id", "kind", "status", "created_at", "updated_at"
+)  # fmt: skip
+
+_MLFLOW: Final[dict[str, AttributeName]] = {
+    "version_number": "number",
+    "version": "number",
+    "model_id": "id",
+    "model_name": "name",
+    "model_type": "kind",
+    "source_run_id": "run_id",
+    **_MOMENTS,
+}
 """Attributes by MLflow's names, where they are others; times are milliseconds since 1970."""
 
 _BY_NAME: Final = (OrderKey(Attribute("name")),)
@@ -40,7 +54,7 @@ _NEWEST: Final = (
 def _fields(what: str, attributes: Sequence[AttributeName]) -> Fields:
     """Reads the fields of models, or of versions: these attributes, and tags."""
 
-    def named(section: Section, function: str, name: str, spelt: str) -> Named:
+    def of(section: Section, function: str, name: str, spelt: str) -> Named:
         if not name or function:
             raise Invalid(f"{spelt} is no field of {what}: a name follows, as in tags.team")
         if section == "tags":
@@ -56,13 +70,37 @@ def _fields(what: str, attributes: Sequence[AttributeName]) -> Fields:
             )
         return Named(Attribute(found), spelt)
 
-    return named
+    return of
+
+
+def _of_drafts(section: Section, function: str, name: str, spelt: str) -> Named:
+    if section == "attributes":
+        return _draft_attribute(section, function, name, spelt)
+    if function or section == "datasets":
+        raise Invalid(f"{spelt} is no field of drafts: there are attributes, params, tags and metrics")
+    return named(section, function, name, spelt)
 
 
 MODELS: Final = _fields("models", _MODEL)
 VERSIONS: Final = _fields("versions", _VERSION)
+_draft_attribute: Final = _fields("drafts", _DRAFT)
+DRAFTS: Final = _of_drafts
+
+_LATEST: Final = (OrderKey(Attribute("created_at"), descending=True), OrderKey(Attribute("id"), descending=True))
 
 Found = Sequence[tuple[T, Position]]
+
+
+class DraftSearch(msgspec.Struct, frozen=True):
+    """Which drafts are searched for, of which experiments, and in which order; the tie-break is among its keys.
+
+    ``datasets`` are names and digests (empty: any) of those on which the metrics that count were measured.
+    """
+
+    where: Term
+    experiments: tuple[str, ...]
+    order: tuple[OrderKey, ...]
+    datasets: tuple[tuple[str, str], ...] = ()
 
 
 class ModelSearch(Protocol):
@@ -95,6 +133,24 @@ def search_versions(
     """The page of versions after a cursor."""
     order = _with(parse_order(order_by, fields=VERSIONS), _NEWEST)
     return _page(searches.versions, parse_filter(filter, fields=VERSIONS), order, limit, cursor)
+
+
+def draft_search(
+    filter: str,
+    experiments: Sequence[str],
+    order_by: Sequence[str],
+    datasets: Sequence[tuple[str, str]] = (),
+) -> DraftSearch:
+    """The search that texts describe."""
+    order = _with(parse_order(order_by, fields=DRAFTS), _LATEST)
+    return DraftSearch(parse_filter(filter, fields=DRAFTS), tuple(experiments), order, tuple(datasets))
+
+
+def read_drafts(
+    find: Callable[[DraftSearch, Position | None, int], Found[T]], search: DraftSearch, limit: int, cursor: str
+) -> Page[T]:
+    """The page of drafts after a cursor."""
+    return _page(lambda _, order, after, most: find(search, after, most), search.where, search.order, limit, cursor)
 
 
 def _page(

@@ -1,9 +1,9 @@
 """Searches over models and versions, each compiled to one SELECT."""
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
 
@@ -45,15 +45,43 @@ _COMPARE: Final[dict[str, Callable[[Any, Any], Any]]] = {
 }
 
 
-class _Searched(NamedTuple):
-    """What is searched: its columns by attribute, and the number under which its tags are kept."""
+class Searched(Protocol):
+    """What the fields of a search are in the catalog."""
 
-    columns: Mapping[str, Column]
-    number: Column
+    def column(self, field: Field) -> Column:
+        """The column of an attribute. Raises `Invalid` for a field that nothing is ordered by."""
+        ...
+
+    def holds(self, field: Field, condition: Callable[[Column], Any]) -> Clause:
+        """Whether the field is there, and the condition is met of it. Never null, so that NOT is its contrary."""
+        ...
 
 
-_MODELS: Final = _Searched({column.name: column for column in models.c}, sa.literal(OF_MODEL))
-_VERSIONS: Final = _Searched({column.name: column for column in versions.c}, versions.c.number)
+class _Named:
+    """The fields of models, or of versions: columns by attribute, and tags under a number."""
+
+    def __init__(self, columns: sa.ColumnCollection[str, Any], number: Column) -> None:
+        self._columns = columns
+        self._number = number
+
+    def column(self, field: Field) -> Column:
+        """The column of an attribute."""
+        if isinstance(field, Attribute):
+            column: Column = self._columns[field.name]
+            return column
+        raise Invalid("models and versions are ordered by attributes, such as name or created_at", field="order_by")
+
+    def holds(self, field: Field, condition: Callable[[Column], Any]) -> Clause:
+        """Whether the field is there, and the condition is met of it."""
+        if isinstance(field, Tag):
+            own = (tags.c.name == self._columns["name"], tags.c.number == self._number, tags.c.tag == field.name)
+            return sa.exists(sa.select(tags.c.tag).where(*own, condition(tags.c.text)))
+        column = self.column(field)
+        return sa.and_(column.is_not(None), condition(column))
+
+
+_MODELS: Final = _Named(models.c, sa.literal(OF_MODEL))
+_VERSIONS: Final = _Named(versions.c, versions.c.number)
 
 
 class SqlModelSearch:
@@ -79,56 +107,38 @@ class SqlModelSearch:
 
 
 def _query(
-    query: sa.Select[Any], searched: _Searched, where: Term, order: Sequence[OrderKey], after: Position | None
+    query: sa.Select[Any], searched: Searched, where: Term, order: Sequence[OrderKey], after: Position | None
 ) -> sa.Select[Any]:
     keys = [(_sorted(searched, key), key.descending) for key in order]
-    query = query.where(_clause(where, searched))
+    query = query.where(clause_of(where, searched))
     if after is not None:
         query = query.where(_after(keys, [place.value for place in after]))
     return query.order_by(*(column.desc() if descending else column.asc() for column, descending in keys))
 
 
-def _clause(term: Term, searched: _Searched) -> Clause:
+def clause_of(term: Term, searched: Searched) -> Clause:
+    """Whether a filter is true."""
     match term:
         case And(terms):
-            return sa.and_(sa.true(), *(_clause(one, searched) for one in terms))
+            return sa.and_(sa.true(), *(clause_of(one, searched) for one in terms))
         case Or(terms):
-            return sa.or_(sa.false(), *(_clause(one, searched) for one in terms))
+            return sa.or_(sa.false(), *(clause_of(one, searched) for one in terms))
         case Not(one):
-            return sa.not_(_clause(one, searched))
+            return sa.not_(clause_of(one, searched))
         case Presence(field, present):
-            found = _holds(searched, field, lambda column: column.is_not(None))
+            found = searched.holds(field, lambda column: column.is_not(None))
             return found if present else sa.not_(found)
         case Comparison(field, sign, value):
-            return _holds(searched, field, lambda column: _COMPARE[sign](column, value))
+            return searched.holds(field, lambda column: _COMPARE[sign](column, value))
         case Match(field, pattern, ignore_case):
             kind = like_any_case if ignore_case else like
-            return _holds(searched, field, lambda column: kind(column, pattern))
+            return searched.holds(field, lambda column: kind(column, pattern))
         case Membership(field, values, negated):
-            return _holds(searched, field, lambda column: column.not_in(values) if negated else column.in_(values))
+            return searched.holds(field, lambda column: column.not_in(values) if negated else column.in_(values))
 
 
-def _holds(searched: _Searched, field: Field, condition: Callable[[Column], Any]) -> Clause:
-    """Whether the field is there, and the condition is met of it. Never null, so that NOT is its contrary."""
-    if isinstance(field, Tag):
-        own = (tags.c.name == searched.columns["name"], tags.c.number == searched.number, tags.c.tag == field.name)
-        return sa.exists(sa.select(tags.c.tag).where(*own, condition(tags.c.text)))
-    column = _column(searched, field)
-    return sa.and_(column.is_not(None), condition(column))
-
-
-def _column(searched: _Searched, field: Field) -> Column:
-    if isinstance(field, Attribute):
-        return searched.columns[field.name]
-    raise Invalid(
-        f"models and versions have attributes and tags, and no {type(field).__name__.lower()}", field="filter"
-    )
-
-
-def _sorted(searched: _Searched, key: OrderKey) -> Column:
-    if isinstance(key.field, Tag):
-        raise Invalid("models and versions are ordered by attributes, such as name or created_at", field="order_by")
-    column = _column(searched, key.field)
+def _sorted(searched: Searched, key: OrderKey) -> Column:
+    column = searched.column(key.field)
     if value_kind(key.field) != "text":
         return column
     return by_code_point(sa.func.coalesce(column, ""))

@@ -1,9 +1,22 @@
 """What the services of models ask of the catalog."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, Protocol
 
-from tidegate.models.records import Alias, Attestation, Model, ModelVersion, Stage, StageRules
+from tidegate.models.records import (
+    Alias,
+    Attestation,
+    Draft,
+    DraftMetric,
+    DraftUse,
+    Model,
+    ModelVersion,
+    Stage,
+    StageRules,
+)
+from tidegate.models.search import DraftSearch, Found
+from tidegate.runs.records import Artifact
+from tidegate.runs.search.paging import Position
 
 
 class VersionStore(Protocol):
@@ -144,4 +157,52 @@ class RegistryStore(Protocol):
 
     def newest(self, name: str) -> list[ModelVersion]:
         """The version of the greatest number in each stage that has one, by number."""
+        ...
+
+
+class DraftStore(Protocol):
+    """Where drafts are kept, and which run left or took which."""
+
+    def add(self, draft: Draft) -> None:
+        """Add a draft without params, tags, metrics and files."""
+        ...
+
+    def get(self, draft_id: str) -> Draft | None:
+        """A draft with all that belongs to it."""
+        ...
+
+    def write(self, draft: Draft) -> None:
+        """Write status and moment of a draft that is there."""
+        ...
+
+    def remove(self, draft_id: str) -> None:
+        """Remove a draft and all that belongs to it."""
+        ...
+
+    def put_texts(self, draft_id: str, part: Literal["param", "tag"], given: Mapping[str, str]) -> None:
+        """Set params, or tags."""
+        ...
+
+    def delete_tag(self, draft_id: str, name: str) -> bool:
+        """Delete a tag; whether it was there."""
+        ...
+
+    def put_files(self, draft_id: str, given: Iterable[Artifact]) -> None:
+        """Set files by path."""
+        ...
+
+    def put_metrics(self, draft_id: str, given: Iterable[DraftMetric]) -> None:
+        """Add measurements; the same one again is one."""
+        ...
+
+    def put_use(self, use: DraftUse) -> None:
+        """Note that a run left or took a draft."""
+        ...
+
+    def uses(self, run_ids: Sequence[str]) -> list[DraftUse]:
+        """What runs left and took, by run, in the order of step and id."""
+        ...
+
+    def page(self, search: DraftSearch, after: Position | None, limit: int) -> Found[Draft]:
+        """Drafts after a position, each with its own."""
         ...

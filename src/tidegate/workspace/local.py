@@ -40,6 +40,8 @@ from tidegate.loop.service import Loop
 from tidegate.loop.situation import Witness
 from tidegate.loop.store import SqlRetraining, SqlTicks
 from tidegate.loop.ticking import DelegatedTick, TickDesk, Ticker
+from tidegate.models.draft_store import SqlDrafts
+from tidegate.models.drafts import Drafts
 from tidegate.models.registry_store import SqlRegistry
 from tidegate.models.search_store import SqlModelSearch
 from tidegate.models.service import Models
@@ -136,6 +138,7 @@ class LocalWorkspace(Workspace):
             ),
             features,
             models,
+            Drafts(store=SqlDrafts(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts),
             Gates(store=SqlGates(catalog), clock=clock, ids=ids, facts=facts, graph=graph),
             pipelines,
             Predictions(reader=PredictionReader(storage.journal_folder, storage.journal_index, storage.objects)),

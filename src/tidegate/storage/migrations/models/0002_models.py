@@ -13,10 +13,92 @@ depends_on: tuple[str, ...] | None = None
 
 def upgrade() -> None:
     """Take the step."""
+    _draft()
+    _draft_file()
+    _draft_metric()
+    _draft_text()
+    _draft_use()
     _model()
     _model_tag()
     _model_version()
     _fill()
+
+
+def _draft() -> None:
+    op.create_table(
+        "draft",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("experiment_id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=250), nullable=False),
+        sa.Column("kind", sa.String(length=250), nullable=False),
+        sa.Column("run_id", sa.String(length=32), nullable=True),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("created_by", sa.String(length=128), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_draft")),
+        info={"room": "models"},
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_draft_experiment_id", "draft", ["experiment_id", "name"], unique=False)
+    op.create_index("ix_draft_run_id", "draft", ["run_id"], unique=False)
+
+
+def _draft_file() -> None:
+    op.create_table(
+        "draft_file",
+        sa.Column("draft_id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=250), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("draft_id", "name", name=op.f("pk_draft_file")),
+        info={"room": "models"},
+        sqlite_autoincrement=True,
+    )
+
+
+def _draft_metric() -> None:
+    op.create_table(
+        "draft_metric",
+        sa.Column("draft_id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=250), nullable=False),
+        sa.Column("at", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("step", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.Column("value", sa.Double(), nullable=True),
+        sa.Column("dataset", sa.String(length=500), nullable=False),
+        sa.Column("dataset_digest", sa.String(length=36), nullable=False),
+        sa.PrimaryKeyConstraint("draft_id", "name", "at", "step", "run_id", name=op.f("pk_draft_metric")),
+        info={"room": "models"},
+        sqlite_autoincrement=True,
+    )
+
+
+def _draft_text() -> None:
+    op.create_table(
+        "draft_text",
+        sa.Column("draft_id", sa.String(length=32), nullable=False),
+        sa.Column("part", sa.String(length=8), nullable=False),
+        sa.Column("name", sa.String(length=250), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("draft_id", "part", "name", name=op.f("pk_draft_text")),
+        info={"room": "models"},
+        sqlite_autoincrement=True,
+    )
+
+
+def _draft_use() -> None:
+    op.create_table(
+        "draft_use",
+        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.Column("draft_id", sa.String(length=32), nullable=False),
+        sa.Column("role", sa.String(length=8), nullable=False),
+        sa.Column("step", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "draft_id", "role", name=op.f("pk_draft_use")),
+        info={"room": "models"},
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_draft_use_draft_id", "draft_use", ["draft_id"], unique=False)
 
 
 def _model() -> None:
