@@ -11,8 +11,6 @@ from typing import Any
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
-warnings.simplefilter("ignore")
-
 import mlflow
 import numpy as np
 from mlflow.exceptions import MlflowException
@@ -54,7 +52,9 @@ def logged(client: mlflow.MlflowClient) -> dict[str, Any]:
     with mlflow.start_run(run_name="fit") as run:
         mlflow.log_param("C", 1.0)
         mlflow.log_metric("auc", 0.9)
-        info = mlflow.sklearn.log_model(model, name="model", registered_model_name=NAME, input_example=ROWS[:2])
+        info = mlflow.sklearn.log_model(
+            model, name="model", registered_model_name=NAME, input_example=ROWS[:2], pip_requirements=["scikit-learn"]
+        )
         mlflow.log_metric("f1", 0.8, model_id=info.model_id)
         mlflow.set_logged_model_tags(info.model_id, {"team": "ops", "gone": "1"})
         mlflow.delete_logged_model_tag(info.model_id, "gone")
@@ -64,11 +64,13 @@ def logged(client: mlflow.MlflowClient) -> dict[str, Any]:
             name="model",
             registered_model_name=NAME,
             serialization_format="cloudpickle",
+            pip_requirements=["scikit-learn"],
         )
     client.set_registered_model_alias(NAME, "challenger", 1)
     found = client.get_logged_model(info.model_id)
     page = mlflow.search_logged_models(
-        filter_string="name = 'model' and tags.team = 'ops' and metrics.f1 > 0.5 and params.C = '1.0'", output_format="list"
+        filter_string="name = 'model' and tags.team = 'ops' and metrics.f1 > 0.5 and params.C = '1.0'",
+        output_format="list",
     )
     ended = client.get_run(run.info.run_id)
     return {
@@ -122,7 +124,7 @@ def registry(client: mlflow.MlflowClient, found: dict[str, Any]) -> dict[str, An
     pages = client.search_registered_models(max_results=1)
     rest = client.search_registered_models(max_results=1, page_token=pages.token)
     return {
-        "made": [made.name, made.description, made.tags, made.user_id if hasattr(made, "user_id") else None],
+        "made": [made.name, made.description, made.tags],
         "other": [other.name, other.description, other.tags],
         "by run": [by_run.version, by_run.run_id == found["run"], by_run.tags, by_run.description, by_run.status],
         "copied": [copied.name, copied.version],
@@ -158,13 +160,15 @@ def refusals(client: mlflow.MlflowClient, found: dict[str, Any]) -> dict[str, An
         "logged": refused(lambda: client.get_logged_model("m-" + "0" * 32)),
         "deleted": client.delete_logged_model(found["pickled"])
         or refused(lambda: client.get_logged_model(found["pickled"])),
-        "kept": mlflow.sklearn.load_model(f"models:/{NAME}/2").C,
+        "kept": client.get_model_version(NAME, "2").status,
         "gone": client.delete_registered_model("another") or refused(lambda: client.get_registered_model("another")),
+        "prompt": refused(lambda: client.register_prompt("greeting", "hello {{name}}")),
     }
 
 
 def main() -> None:
     """Input: `{"address": "http://127.0.0.1:8000"}`. Output: what each part found."""
+    warnings.simplefilter("ignore")
     given = json.load(sys.stdin)
     mlflow.set_tracking_uri(given["address"])
     client = mlflow.MlflowClient()

@@ -35,6 +35,7 @@ VERSIONS_TAG: Final = "mlflow.modelVersions"
 """The tag of a logged model that lists the versions made of it."""
 
 _PROMPT: Final = "mlflow.prompt.is_prompt"
+_NO_PROMPT: Final = re.compile(r"(tags?\.[`\"]mlflow\.prompt\.is_prompt[`\"])\s*!=\s*'true'")
 _RESERVED: Final = re.compile(r"latest|v[0-9]+", re.IGNORECASE)
 MOST_MODELS, MOST_VERSIONS = 1000, 200_000
 
@@ -71,7 +72,10 @@ class RegisteredModelCalls:
         """Those of which a filter is true."""
         _check_most(asked.max_results, MOST_MODELS)
         page = self._models.search(
-            asked.filter, order_by=tuple(asked.order_by), limit=asked.max_results, cursor=asked.page_token
+            _meant(asked.filter),
+            order_by=tuple(asked.order_by),
+            limit=asked.max_results,
+            cursor=asked.page_token,
         )
         answer: dict[str, Any] = {"registered_models": [self._view(one) for one in page.items]}
         return answer | ({"next_page_token": page.next} if page.next else {})
@@ -179,7 +183,7 @@ class ModelVersionCalls:
         """Those of which a filter is true."""
         _check_most(asked.max_results, MOST_VERSIONS)
         page = self._models.search_versions(
-            asked.filter,
+            _meant(asked.filter),
             order_by=tuple(asked.order_by),
             limit=min(asked.max_results, MAX_PAGE),
             cursor=asked.page_token,
@@ -298,6 +302,11 @@ def stage_of(spelling: str) -> Stage:
 
 def _texts(tags: Iterable[KeyValue]) -> dict[str, str]:
     return {tag.key: tag.value for tag in tags}
+
+
+def _meant(filter: str) -> str:
+    """A filter in our words: what its client adds to each, that it is no prompt, is true without that tag, too."""
+    return _NO_PROMPT.sub(r"NOT \1 = 'true'", filter)
 
 
 def _refuse_prompt(tags: Iterable[KeyValue]) -> None:
