@@ -243,3 +243,20 @@ class DraftUse(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
     role: Literal["input", "output"]
     step: int = 0
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One thing that differs between two versions; null where one of them lacks it."""
+
+    what: str
+    """Such as ``column.wind``, ``param.depth`` or ``metric.auc``."""
+    before: str | None
+    after: str | None
+
+
+class VersionDiff(msgspec.Struct, frozen=True, kw_only=True):
+    """How one version differs from another: signature, files, data, code, params, metrics, tags, stage."""
+
+    before: str
+    after: str
+    changes: tuple[Change, ...]

@@ -40,7 +40,7 @@ class Registry(ModelRoom):
             raise AlreadyExists(f"there is a model {name!r} already: register a version of it", name=name)
         return self._made(name, note, owner, tags)
 
-    @operation("GET /models/{name}", role="viewer", audit="none")
+    @operation("GET /models/{name}/about", role="viewer", audit="none")
     def model(self, name: str) -> Model:
         """One model: owner, note, tags, aliases."""
         return self._model(name)

@@ -1,7 +1,7 @@
 """Versions of models and the stage that each has reached: logging, loading, attesting, promoting."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -12,21 +12,28 @@ from tidegate.kernel.names import check_name, parse_reference
 from tidegate.kernel.operation import operation
 from tidegate.kernel.pages import Page, decode_cursor, encode_cursor, page_size
 from tidegate.lineage.records import Edge, Node
-from tidegate.models import rules
+from tidegate.models import cards, rules
 from tidegate.models.evidence import ALL, Evidence
 from tidegate.models.loading import LoadedModel, load_model
 from tidegate.models.logging import manifest_of
-from tidegate.models.records import Inputs, Manifest, ModelVersion, Stage
+from tidegate.models.records import Inputs, Manifest, ModelVersion, Stage, VersionDiff
 from tidegate.models.registry import Registry
 from tidegate.models.search import search_versions
 from tidegate.models.signature import Policy
+from tidegate.runs.records import Run
 from tidegate.runs.rules import check_tags
+from tidegate.runs.service import Runs
+
+MOST_SHOWN: Final = 50
+"""Attestations on a card."""
 
 
 class Models(Registry, Evidence):
     """Models, their versions, and the stage that each has reached."""
 
     room = "models"
+    uses = ("runs",)
+    _runs: Runs
 
     def log(
         self,
@@ -156,6 +163,20 @@ class Models(Registry, Evidence):
         """
         return search_versions(self._searches, filter, order_by, limit, cursor)
 
+    @operation("GET /models/{name}/versions/{number}/card", role="viewer", audit="none")
+    def card(self, name: str, number: int) -> str:
+        """The card of a version in Markdown, with front matter as Hugging Face reads it."""
+        version = self._numbered(name, number)
+        attested = self._store.attestations(version.digest, "", MOST_SHOWN)
+        return cards.card(version, self._model(name), attested, self._run_of(version))
+
+    @operation("GET /models/versions/diff", role="viewer", audit="none")
+    def diff(self, before: str, after: str) -> VersionDiff:
+        """What differs between two versions, by references: signature, files, data, code, params, metrics, tags."""
+        first, second = self.resolve(before), self.resolve(after)
+        found = cards.changes(*(cards.facts(one, self._run_of(one)) for one in (first, second)))
+        return VersionDiff(before=first.reference, after=second.reference, changes=found)
+
     @operation("PUT /models/{name}/versions/{number}", role="contributor", audit="change")
     def update_version(self, name: str, number: int, *, note: str) -> ModelVersion:
         """Say something else of a version."""
@@ -217,6 +238,13 @@ class Models(Registry, Evidence):
         for other in others:
             self._moved(other, "archived")
         return moved
+
+    def _run_of(self, version: ModelVersion) -> Run | None:
+        """The run that made a version, if it is kept here: an id may come from elsewhere."""
+        try:
+            return None if version.run_id is None else self._runs.get(version.run_id)
+        except NotFound:
+            return None
 
     def _moved(self, version: ModelVersion, to: Stage) -> ModelVersion:
         asked = self._policy(version.name, to)

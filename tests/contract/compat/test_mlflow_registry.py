@@ -524,7 +524,7 @@ def test_whoever_may_not_is_refused_on_every_route(tmp_path: Path) -> None:
                 assert (status, json.loads(raw)["error_code"]) == (401, "UNAUTHENTICATED"), path
         bearer = {"authorization": f"Bearer {token}", "content_type": "application/json"}
         root = ROOTS[0]
-        assert client.raw("GET", f"{root}registered-models/get?name=late", **bearer)[0] == 200
+        assert client.raw("GET", f"{root}registered-models/get?name=late", b"", **bearer)[0] == 200
         model_id = f"m-{draft.id}"
         for method, path, body in (
             ("POST", "registered-models/create", {"name": "other"}),

@@ -55,7 +55,11 @@ def test_a_draft_is_told_and_finished(workspace: Workspace) -> None:
     assert workspace.drafts.finish(made.id).status == "ready"
     assert workspace.drafts.finish(made.id, status="failed").status == "failed"
     assert workspace.drafts.delete(made.id).id == made.id
-    for act in (lambda: workspace.drafts.get(made.id), lambda: workspace.drafts.log(made.id)):
+    gone: list[Callable[[], object]] = [
+        lambda: workspace.drafts.get(made.id),
+        lambda: workspace.drafts.log(made.id),
+    ]
+    for act in gone:
         with pytest.raises(NotFound, match="no draft"):
             act()
 

@@ -1,5 +1,8 @@
 """Models as names, seen in four ways: owners, notes, tags, aliases, stages, search, real delete."""
 
+from typing import Any
+
+import msgspec
 import pytest
 
 from tests.contract.models.late_models import late_rows, logged, manifest, registered, run_id
@@ -228,11 +231,15 @@ def test_files_that_no_server_may_load_are_kept_and_say_so(workspace: Workspace)
     with pytest.raises(Refused, match="no server loads it"):
         workspace.endpoints.deploy("late", "late/1")
     assert workspace.endpoints.list().items == []
-    for changes in ({"runtime": "onnx"}, {"files": {}}, {"files": {"../x": digest}}, {"files": {"a//b": digest}}):
+    good = Manifest(name="other", format="mlflow", runtime="", files={"a": digest})
+    wrong: list[dict[str, Any]] = [
+        {"runtime": "onnx"},
+        {"files": {}},
+        {"files": {"../x": digest}},
+        {"files": {"a//b": digest}},
+    ]
+    for changes in wrong:
         with pytest.raises(Invalid):
-            workspace.models.register(
-                "other",
-                Manifest(**({"name": "other", "format": "mlflow", "runtime": "", "files": {"a": digest}} | changes)),
-            )
+            workspace.models.register("other", msgspec.structs.replace(good, **changes))
     with pytest.raises(Conflict):
         workspace.models.promote("late", 1, to="production")
