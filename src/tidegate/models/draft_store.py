@@ -99,6 +99,11 @@ class SqlDrafts:
             found = _read(connection, connection.execute(sa.select(drafts).where(drafts.c.id == draft_id)).all())
         return found[0] if found else None
 
+    def hold(self, draft_id: str) -> Draft | None:
+        """A draft that nobody else changes until the transaction ends."""
+        self._run(sa.select(drafts.c.id).where(drafts.c.id == draft_id).with_for_update())
+        return self.get(draft_id)
+
     def write(self, draft: Draft) -> None:
         """Write status and moment of a draft that is there."""
         changes = {"status": draft.status, "updated_at": to_micros(draft.updated_at)}

@@ -15,7 +15,7 @@ from tidegate.kernel.objects import ObjectPlane, parse_digest
 from tidegate.kernel.operation import Service, operation
 from tidegate.kernel.pages import Page
 from tidegate.models import draft_rules
-from tidegate.models.records import Draft, DraftMetric, DraftUse, Manifest, ModelVersion
+from tidegate.models.records import DRAFT, Draft, DraftMetric, DraftUse, Manifest, ModelVersion
 from tidegate.models.search import draft_search, read_drafts
 from tidegate.models.service import Models
 from tidegate.models.stores import DraftStore
@@ -81,10 +81,7 @@ class Drafts(Service):
     @operation("GET /drafts/{draft_id}", role="viewer", audit="none")
     def get(self, draft_id: str) -> Draft:
         """One draft, with its params, tags, metrics and files."""
-        found = self._store.get(draft_id)
-        if found is None:
-            raise NotFound(f"there is no draft {draft_id[:140]!r}; drafts.search shows those there are")
-        return found
+        return _there(self._store.get(draft_id), draft_id)
 
     @operation("POST /drafts/{draft_id}/log", role="contributor", audit="summary")
     def log(
@@ -97,7 +94,7 @@ class Drafts(Service):
         files: tuple[Artifact, ...] = (),
     ) -> Draft:
         """Tell a draft more, all of it or nothing. A tag or a file may be set again, a parameter keeps its value."""
-        draft = self.get(draft_id)
+        draft = self._held(draft_id)
         self._write(draft, params, tags)
         draft_rules.check_metrics(metrics)
         for file in files:
@@ -111,7 +108,7 @@ class Drafts(Service):
     @operation("POST /drafts/{draft_id}/finish", role="contributor", audit="change")
     def finish(self, draft_id: str, *, status: Literal["ready", "failed"] = "ready") -> Draft:
         """Say that all of a draft is there, or that it failed."""
-        draft = msgspec.structs.replace(self.get(draft_id), status=status, updated_at=self._clock.now())
+        draft = msgspec.structs.replace(self._held(draft_id), status=status, updated_at=self._clock.now())
         self._store.write(draft)
         self._facts.append("tidegate.drafts.finished", draft.id, status=status)
         return draft
@@ -119,7 +116,7 @@ class Drafts(Service):
     @operation("POST /drafts/{draft_id}/tags/delete", role="contributor", audit="change")
     def delete_tag(self, draft_id: str, *, tag: str) -> Draft:
         """Delete a tag of a draft."""
-        draft = self.get(draft_id)
+        draft = self._held(draft_id)
         if not self._store.delete_tag(draft.id, tag):
             raise NotFound(f"draft {draft_id} has no tag {tag!r}", tag=tag)
         self._store.write(msgspec.structs.replace(draft, updated_at=self._clock.now()))
@@ -128,7 +125,7 @@ class Drafts(Service):
     @operation("POST /drafts/{draft_id}/delete", role="contributor", audit="change")
     def delete(self, draft_id: str) -> Draft:
         """Delete a draft for good; returns it as it was. Versions that were made of it keep their files."""
-        draft = self.get(draft_id)
+        draft = self._held(draft_id)
         self._store.remove(draft.id)
         self._facts.append("tidegate.drafts.deleted", draft.id, name=draft.name)
         return draft
@@ -194,11 +191,14 @@ class Drafts(Service):
             return self._models.register(name, manifest, note=note, tags=tags)
         if draft_id:
             draft = self.get(draft_id)
-            manifest = self._manifest(name, draft.files, draft.run_id or run_id, {"draft": draft.id} | facts)
+            manifest = self._manifest(name, draft.files, draft.run_id or run_id, facts | {DRAFT: draft.id})
         else:
             run = self._runs.get(run_id)
-            manifest = self._manifest(name, draft_rules.below(run.artifacts, path), run.id, {"path": path} | facts)
+            manifest = self._manifest(name, draft_rules.below(run.artifacts, path), run.id, facts | {"path": path})
         return self._models.register(name, manifest, note=note, tags=tags)
+
+    def _held(self, draft_id: str) -> Draft:
+        return _there(self._store.hold(draft_id), draft_id)
 
     def _manifest(self, name: str, files: tuple[Artifact, ...], run_id: str, facts: Mapping[str, str]) -> Manifest:
         if not files:
@@ -229,6 +229,12 @@ class Drafts(Service):
         parse_digest(file.digest, f"file {file.name!r}")
         if file.bytes < 0 or not self._objects.exists(file.digest):
             raise Invalid(f"file {file.name!r}: its object is not stored: put it first", digest=file.digest)
+
+
+def _there(draft: Draft | None, draft_id: str) -> Draft:
+    if draft is None:
+        raise NotFound(f"there is no draft {draft_id[:140]!r}; drafts.search shows those there are")
+    return draft
 
 
 def _dated(metric: DraftMetric, now: Instant) -> DraftMetric:

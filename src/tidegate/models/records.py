@@ -28,6 +28,9 @@ APPROVAL = "approval"
 OVERRIDE = "override:"
 """Before a gate's kind: an admin's word that a version may pass without that gate (``override:gate:quality``)."""
 
+DRAFT = "draft"
+"""The fact of a manifest that names the draft that it was made of."""
+
 CHAMPION = "champion"
 """The alias of the version that serves, and that others are measured against."""
 
@@ -124,6 +127,11 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     def run_id(self) -> str | None:
         """The run that made it."""
         return self.manifest.run_id
+
+    @property
+    def draft_id(self) -> str | None:
+        """The draft that it was made of."""
+        return self.manifest.facts.get(DRAFT)
 
     @property
     def example(self) -> tuple[dict[str, Cell], ...]:

@@ -1,6 +1,7 @@
 """The table of models: the names that versions have, and what people say of them."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -73,11 +74,13 @@ class SqlRegistry:
         """Models by name, those after this one."""
         return self.read(sa.select(models, COUNT).where(models.c.name > after).order_by(models.c.name).limit(limit))
 
-    def take_number(self, name: str) -> int:
-        """The number of the model's next version."""
-        raised = models.update().where(models.c.name == name).values(numbered=models.c.numbered + 1)
+    def take_number(self, name: str, at: datetime) -> int | None:
+        """The number of the model's next version, which changes it at this moment; None where there is no model."""
+        raised = {"numbered": models.c.numbered + 1, "updated_at": to_micros(at)}
+        update = models.update().where(models.c.name == name).values(raised)
         with self._catalog.connect() as connection:
-            return int(connection.execute(raised.returning(models.c.numbered)).scalar_one())
+            found: int | None = connection.execute(update.returning(models.c.numbered)).scalar_one_or_none()
+        return found
 
     def write(self, model: Model) -> None:
         """Write owner, note and moment of a model that is there."""

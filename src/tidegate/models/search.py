@@ -25,7 +25,9 @@ _MOMENTS: Final[dict[str, AttributeName]] = {
     "timestamp": "updated_at",
 }
 _MODEL: Final[tuple[AttributeName, ...]] = ("name", "owner", "note", "created_at", "updated_at")
-_VERSION: Final[tuple[AttributeName, ...]] = ("name", "number", "stage", "run_id", "note", "created_at", "updated_at")
+_VERSION: Final[tuple[AttributeName, ...]] = (
+    "name", "number", "stage", "run_id", "draft_id", "note", "created_at", "updated_at"
+)  # fmt: skip
 
 _DRAFT: Final[tuple[AttributeName, ...]] = (
     "id", "name", "experiment_id", "run_id", "kind", "status", "created_at", "updated_at"

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tidegate.kernel.clock import Instant
 from tidegate.kernel.context import actor
 from tidegate.kernel.errors import Invalid, NotFound
 from tidegate.kernel.ids import parse_id
@@ -95,11 +96,10 @@ class Models(Registry, Evidence):
         absent = sorted(file for file, content in manifest.files.items() if not self._objects.exists(content))
         if absent:
             raise Invalid(f"the object of {', '.join(absent)} is not kept here: put it first", field="manifest.files")
-        self._touch(self._registry.model(name) or self._made(name))
         now = self._clock.now()
         version = ModelVersion(
             name=name,
-            number=self._registry.take_number(name),
+            number=self._next_number(name, now),
             digest=digest,
             stage=rules.FIRST_STAGE,
             created_at=now,
@@ -159,7 +159,7 @@ class Models(Registry, Evidence):
     ) -> Page[ModelVersion]:
         """Versions of which a filter is true, such as ``stage = 'staging' AND tags.team = 'ops'``; last changed first.
 
-        Attributes: name, number, stage, run_id, note, created_at, updated_at.
+        Attributes: name, number, stage, run_id, draft_id, note, created_at, updated_at.
         """
         return search_versions(self._searches, filter, order_by, limit, cursor)
 
@@ -238,6 +238,13 @@ class Models(Registry, Evidence):
         for other in others:
             self._moved(other, "archived")
         return moved
+
+    def _next_number(self, name: str, at: Instant) -> int:
+        number = self._registry.take_number(name, at)
+        if number is not None:
+            return number
+        self._made(name)
+        return self._next_number(name, at)
 
     def _run_of(self, version: ModelVersion) -> Run | None:
         """The run that made a version, if it is kept here: an id may come from elsewhere."""

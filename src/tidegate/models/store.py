@@ -31,8 +31,10 @@ versions = table(
     sa.Column("manifest", sa.LargeBinary, nullable=False),
     sa.Column("updated_at", Micros, nullable=True),  # never null: a column that came later
     sa.Column("run_id", sa.String(32), nullable=True),
+    sa.Column("draft_id", sa.String(32), nullable=True),
     sa.Index("ix_model_version_stage", "name", "stage", "number"),
     sa.Index("ix_model_version_run_id", "run_id"),
+    sa.Index("ix_model_version_draft_id", "draft_id"),
     room="models",
 )
 
@@ -110,6 +112,7 @@ class SqlVersions:
                 manifest=msgspec.json.encode(version.manifest, order="sorted"),
                 updated_at=to_micros(version.updated_at),
                 run_id=version.run_id,
+                draft_id=version.draft_id,
             )
         )
 

@@ -1,6 +1,7 @@
 """What the services of models ask of the catalog."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Literal, Protocol
 
 from tidegate.models.records import (
@@ -127,8 +128,8 @@ class RegistryStore(Protocol):
         """Models by name, those after this one."""
         ...
 
-    def take_number(self, name: str) -> int:
-        """The number of the model's next version."""
+    def take_number(self, name: str, at: datetime) -> int | None:
+        """The number of the model's next version, which changes it at this moment; None where there is no model."""
         ...
 
     def write(self, model: Model) -> None:
@@ -169,6 +170,10 @@ class DraftStore(Protocol):
 
     def get(self, draft_id: str) -> Draft | None:
         """A draft with all that belongs to it."""
+        ...
+
+    def hold(self, draft_id: str) -> Draft | None:
+        """A draft that nobody else changes until the transaction ends."""
         ...
 
     def write(self, draft: Draft) -> None:

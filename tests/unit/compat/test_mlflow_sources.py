@@ -30,8 +30,33 @@ def test_the_forms_that_name_what_is_kept(text: str, source: Source) -> None:
 
 
 PIECES = st.sampled_from(
-    ["models:", "runs:", "mlflow-artifacts:", "file:", "http:", "/", "//", "..", ".", "%2e", "\\", "?", "#", "@", ":"]
-    + ["0", RUN, f"m-{RUN}", "artifacts", "models", "late", "1", "evil.example", "\0", " ", "etc"]
+    [
+        "models:",
+        "runs:",
+        "mlflow-artifacts:",
+        "file:",
+        "http:",
+        "/",
+        "//",
+        "..",
+        ".",
+        "%2e",
+        "\\",
+        "?",
+        "#",
+        "@",
+        "0",
+        RUN,
+        f"m-{RUN}",
+        "artifacts",
+        "models",
+        "late",
+        "1",
+        "evil.example",
+        "\0",
+        " ",
+        "etc",
+    ]
 )
 
 

@@ -8,13 +8,14 @@ import msgspec
 from tidegate.compat.mlflow import model_records, records
 from tidegate.compat.mlflow.artifacts import listed_files
 from tidegate.compat.mlflow.records import KeyValue
-from tidegate.compat.mlflow.registry import VERSIONS_TAG, draft_of
+from tidegate.compat.mlflow.registry import draft_of
 from tidegate.compat.mlflow.runs import RunCalls
 from tidegate.compat.mlflow.views import metric_view, millis, moment_of, pairs
 from tidegate.kernel.errors import Invalid, NotFound
 from tidegate.kernel.ids import random_id
 from tidegate.models.drafts import Drafts
-from tidegate.models.records import Draft, DraftMetric, DraftStatus
+from tidegate.models.records import Draft, DraftMetric, DraftStatus, ModelVersion
+from tidegate.models.service import Models
 from tidegate.runs.experiments import Experiments
 from tidegate.runs.records import Metric
 from tidegate.runs.rules import TEXT_LENGTH
@@ -36,8 +37,9 @@ MOST_FOUND: Final = 1000
 class LoggedModelCalls:
     """Answers the calls under ``logged-models``."""
 
-    def __init__(self, drafts: Drafts, experiments: Experiments) -> None:
+    def __init__(self, drafts: Drafts, models: Models, experiments: Experiments) -> None:
         self._drafts = drafts
+        self._models = models
         self._experiments = experiments
 
     def create(self, asked: model_records.CreateLogged) -> dict[str, Any]:
@@ -55,8 +57,9 @@ class LoggedModelCalls:
         return {"model": model_view(made)}
 
     def get(self, asked: model_records.ByModel) -> dict[str, Any]:
-        """One."""
-        return {"model": model_view(self._draft(asked))}
+        """One, with the versions that were made of it."""
+        draft = self._draft(asked)
+        return {"model": model_view(draft, self._models.search_versions(f"draft_id = '{draft.id}'").items)}
 
     def finalize(self, asked: model_records.Finalize) -> dict[str, Any]:
         """It is there, or its upload failed."""
@@ -210,8 +213,8 @@ class RunModelCalls:
                 run["inputs"].setdefault("model_inputs", []).append(one)
 
 
-def model_view(draft: Draft) -> dict[str, Any]:
-    """A logged model."""
+def model_view(draft: Draft, versions: Sequence[ModelVersion] = ()) -> dict[str, Any]:
+    """A logged model, with the versions that were made of it."""
     run = {"source_run_id": draft.run_id} if draft.run_id else {}
     kind = {"model_type": draft.kind} if draft.kind else {}
     return {
@@ -226,7 +229,7 @@ def model_view(draft: Draft) -> dict[str, Any]:
             **kind,
             **run,
             "tags": pairs(draft.tags),
-            "registrations": _registrations(draft.tags.get(VERSIONS_TAG, "[]")),
+            "registrations": [{"name": one.name, "version": str(one.number)} for one in versions],
         },
         "data": {
             "params": pairs(draft.params),
@@ -255,15 +258,6 @@ def _measured(run_id: str, metric: Measured) -> DraftMetric:
         dataset=metric.dataset_name,
         dataset_digest=metric.dataset_digest,
     )
-
-
-def _registrations(text: str) -> list[dict[str, str]]:
-    """The versions that a tag lists; a tag is anybody's text."""
-    try:
-        listed = msgspec.json.decode(text, type=list[dict[str, str | int]])
-    except msgspec.DecodeError:
-        return []
-    return [{"name": str(one.get("name", "")), "version": str(one.get("version", ""))} for one in listed]
 
 
 def _texts(given: Sequence[KeyValue]) -> dict[str, str]:

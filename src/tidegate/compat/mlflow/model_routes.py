@@ -21,7 +21,7 @@ ROOT: Final = "mlflow/logged-models"
 def model_routes(workspace: "LocalWorkspace", runs: RunCalls) -> dict[tuple[str, str], Answered]:
     """By method and path, which `templated` has made of a request's."""
     found = _run_models(RunModelCalls(runs, workspace.runs, workspace.drafts))
-    found |= _logged_models(LoggedModelCalls(workspace.drafts, workspace.experiments))
+    found |= _logged_models(LoggedModelCalls(workspace.drafts, workspace.models, workspace.experiments))
     found |= _registered_models(RegisteredModelCalls(workspace.models))
     return found | _model_versions(ModelVersionCalls(workspace.models, workspace.drafts, workspace.runs))
 

@@ -1,11 +1,8 @@
 """The protocol's registered models and their versions: the same models as those of our own operations."""
 
-import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
-
-import msgspec
 
 from tidegate.compat.mlflow import model_records
 from tidegate.compat.mlflow.errors import NoSuchEndpoint
@@ -30,9 +27,6 @@ SPELT: Final[dict[Stage, str]] = {stage: spelling for spelling, stage in STAGES.
 SOURCE: Final = "source"
 RUN_LINK: Final = "run_link"
 """Facts of a version that a client told."""
-
-VERSIONS_TAG: Final = "mlflow.modelVersions"
-"""The tag of a logged model that lists the versions made of it."""
 
 _PROMPT: Final = "mlflow.prompt.is_prompt"
 _NO_PROMPT: Final = re.compile(r"(tags?\.[`\"]mlflow\.prompt\.is_prompt[`\"])\s*!=\s*'true'")
@@ -147,7 +141,7 @@ class ModelVersionCalls:
     def create(self, asked: model_records.CreateVersion) -> dict[str, Any]:
         """A version of what a source names. The same source again answers the version that it made before."""
         _refuse_prompt(asked.tags)
-        self._models.model(asked.name)  # a client makes the model first
+        model = self._models.model(asked.name)  # a client makes it first
         source = self._found(parse_source(asked.source), draft_of(asked.model_id))
         run_id = asked.run_id if source.draft else source.run
         if source.run and asked.run_id not in ("", source.run):
@@ -162,9 +156,7 @@ class ModelVersionCalls:
             note=asked.description,
             tags=_texts(asked.tags),
         )
-        if source.draft:
-            self._note_version(source.draft, version)
-        return self._shown(version)
+        return {"model_version": version_view(version, model.aliases)}
 
     def get(self, asked: model_records.ByVersion) -> dict[str, Any]:
         """One."""
@@ -245,21 +237,10 @@ class ModelVersionCalls:
         found = self._drafts.search(left, experiments=(run.experiment_id,), limit=1).items
         return Source(draft=found[0].id) if found else source
 
-    def _note_version(self, draft_id: str, version: ModelVersion) -> None:
-        """Note on a logged model that it became a version, as MLflow does."""
-        known: list[Any] = []
-        with contextlib.suppress(msgspec.DecodeError):
-            known = msgspec.json.decode(self._drafts.get(draft_id).tags.get(VERSIONS_TAG, "[]"), type=list[Any])
-        one = {"name": version.name, "version": version.number}
-        if one not in known:
-            text = msgspec.json.encode([*known[-50:], one]).decode()
-            self._drafts.log(draft_id, tags={VERSIONS_TAG: text})
-
 
 def version_view(version: ModelVersion, aliases: Mapping[str, int]) -> dict[str, Any]:
     """A version, with those of its model's aliases that point at it."""
-    facts = version.manifest.facts
-    draft = facts.get("draft")
+    facts, draft = version.manifest.facts, version.draft_id
     return {
         "name": version.name,
         "version": str(version.number),

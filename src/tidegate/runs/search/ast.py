@@ -9,7 +9,7 @@ Aggregate = Literal["last", "min", "max"]
 AttributeName = Literal[
     "id", "name", "experiment", "experiment_id", "parent", "status", "actor", "error", "started_at", "ended_at",
     "created_at", "updated_at",
-    "number", "stage", "owner", "note", "run_id", "kind",
+    "number", "stage", "owner", "note", "run_id", "draft_id", "kind",
 ]  # fmt: skip
 DatasetPart = Literal["name", "digest", "label"]
 

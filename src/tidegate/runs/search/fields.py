@@ -49,7 +49,7 @@ MLFLOW_ATTRIBUTES: Final[dict[str, AttributeName]] = {
 }
 """Attributes by MLflow's names; times are milliseconds since 1970."""
 
-NULLABLE: Final[tuple[AttributeName, ...]] = ("parent", "ended_at", "run_id")
+NULLABLE: Final[tuple[AttributeName, ...]] = ("parent", "ended_at", "run_id", "draft_id")
 INSTANTS: Final[tuple[AttributeName, ...]] = ("started_at", "ended_at", "created_at", "updated_at")
 NUMBERS: Final[tuple[AttributeName, ...]] = ("number",)
 DATASETS: Final[dict[str, DatasetPart]] = {"name": "name", "digest": "digest", "label": "label"}

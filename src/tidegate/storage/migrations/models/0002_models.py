@@ -133,6 +133,8 @@ def _model_tag() -> None:
 def _model_version() -> None:
     op.add_column("model_version", sa.Column("updated_at", sa.BigInteger(), nullable=True))
     op.add_column("model_version", sa.Column("run_id", sa.String(length=32), nullable=True))
+    op.add_column("model_version", sa.Column("draft_id", sa.String(length=32), nullable=True))
+    op.create_index("ix_model_version_draft_id", "model_version", ["draft_id"], unique=False)
     op.create_index("ix_model_version_run_id", "model_version", ["run_id"], unique=False)
     op.create_index("ix_model_version_stage", "model_version", ["name", "stage", "number"], unique=False)
 
