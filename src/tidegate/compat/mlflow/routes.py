@@ -97,7 +97,7 @@ class MlflowRest:
             raise NoSuchEndpoint(f"{request.method} {request.url.path[:200]} is not answered by this server")
         if raw:
             check_json(request.headers)
-        given = wire.decode(raw, dict[str, Any]) if raw else _query(request, known.request)
+        given = wire.decode_plain(raw, dict[str, Any]) if raw else _query(request, known.request)
         return msgspec.json.encode(known.answer(_converted(given | named_in_path, known.request)))
 
     async def _artifact(self, request: Request, call: Call, path: str) -> Response:
