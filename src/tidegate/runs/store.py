@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from tidegate.kernel.clock import from_micros, to_micros
+from tidegate.kernel.clock import MachineClock, from_micros, to_micros
 from tidegate.runs.experiment_store import experiments
 from tidegate.runs.params import param_number, read_param, spell_param
 from tidegate.runs.records import ENDED, Artifact, Chart, Code, Environment, Foreign, Held, Metric, Run, RunInput, Value
@@ -70,6 +70,13 @@ run_inputs = table(
     room="runs",
 )
 
+run_beats = table(
+    "run_beat",
+    sa.Column("run_id", sa.String(32), primary_key=True),
+    sa.Column("heard", sa.Float(53), nullable=False),  # by the catalog's own clock, as leases are
+    room="runs",
+)
+
 run_artifacts = table(
     "run_artifact",
     sa.Column("run_id", sa.String(32), primary_key=True),
@@ -79,9 +86,20 @@ run_artifacts = table(
     room="runs",
 )
 
-_SELECT = sa.select(runs, experiments.c.name.label("experiment")).join(
-    experiments, experiments.c.id == runs.c.experiment_id
-)
+HEARD_SECONDS = 30.0
+"""So often at most a process notes that it heard of a run."""
+
+_MOST_NOTED = 10_000
+_IDS_AT_ONCE = 1000
+
+deleted_at = sa.func.coalesce(runs.c.deleted_at, experiments.c.deleted_at)
+"""When a run was deleted: it, or its experiment."""
+
+_SELECT = sa.select(
+    *(column for column in runs.c if column is not runs.c.deleted_at),
+    deleted_at.label("deleted_at"),
+    experiments.c.name.label("experiment"),
+).join(experiments, experiments.c.id == runs.c.experiment_id)
 _PARTS = {
     run_params: ("name", "kind", "text"),
     series: ("name", "last_value", "last_step", "last_at"),
@@ -95,11 +113,15 @@ _PARTS = {
 class SqlRuns:
     """Runs in the catalog. See `RunStore` for the laws."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, machine: MachineClock, stale_seconds: float) -> None:
         self._catalog = catalog
+        self._machine = machine
+        self._stale_seconds = stale_seconds
+        self._noted: dict[str, float] = {}
         self._series = SqlSeries(catalog)
-        held = sa.select(runs.c.status, runs.c.deleted_at).where(runs.c.id == sa.bindparam("run_id"))
-        self._held = catalog.query(held.with_for_update())
+        held = sa.select(runs.c.status, deleted_at.label("deleted_at")).where(runs.c.id == sa.bindparam("run_id"))
+        held = held.join(experiments, experiments.c.id == runs.c.experiment_id)
+        self._held = catalog.query(held.with_for_update(of=runs))
 
     def add(self, run: Run) -> None:
         """Insert a run."""
@@ -125,6 +147,16 @@ class SqlRuns:
         """Where a run is in its life, which stays so until the transaction ends."""
         found = self._held(run_id=run_id)
         return Held(found[0].status, found[0].deleted_at is not None) if found else None
+
+    def hear(self, run_id: str) -> None:
+        """Note that a run gave a sign of life; once in `HEARD_SECONDS`, for runs are told of things all the time."""
+        now = self._machine.monotonic()
+        if now - self._noted.get(run_id, -HEARD_SECONDS) < HEARD_SECONDS:
+            return
+        if len(self._noted) >= _MOST_NOTED:
+            self._noted.clear()
+        self._noted[run_id] = now
+        self._upsert(run_beats, ("heard",), [{"run_id": run_id, "heard": self._catalog.seconds()}])
 
     def add_params(self, run_id: str, params: Mapping[str, Value]) -> dict[str, Value]:
         """Keep those that are new; returns the values kept of all that were given."""
@@ -190,7 +222,7 @@ class SqlRuns:
 
     def select(self, experiment: str, status: str, before: str, limit: int, *, parent: str = "") -> list[Run]:
         """Runs that are not deleted, with ids below one, greatest first."""
-        query = _SELECT.where(runs.c.deleted_at.is_(None)).order_by(runs.c.id.desc()).limit(limit)
+        query = _SELECT.where(deleted_at.is_(None)).order_by(runs.c.id.desc()).limit(limit)
         if experiment:
             query = query.where(runs.c.experiment_id == experiment)
         if parent:
@@ -202,6 +234,14 @@ class SqlRuns:
     def history(self, run_id: str, name: str, after: Position | None, limit: int) -> list[Metric]:
         """Measurements in the order of name, step, time, value."""
         return self._series.history(run_id, name, after, limit)
+
+    def history_by_time(self, run_id: str, name: str, after: Position | None, limit: int) -> list[Metric]:
+        """Measurements in the order of name, time, step, value."""
+        return self._series.history_by_time(run_id, name, after, limit)
+
+    def sample(self, run_id: str, name: str, points: int, start: int | None, end: int | None) -> list[Metric]:
+        """The first of each of so many stretches of as many measurements, and the last, in the order of steps."""
+        return self._series.sample(run_id, name, points, start, end)
 
     def chart(
         self, run_id: str, names: Sequence[str], points: int, start: int | None, end: int | None
@@ -225,7 +265,24 @@ class SqlRuns:
             rows = connection.execute(query).all()
             ids = [row.id for row in rows]
             parts = {part: read_part(connection, part, ids) for part in _PARTS}
-        return [read_run(row, {part: found.get(row.id, ()) for part, found in parts.items()}) for row in rows]
+        found = [read_run(row, {part: found.get(row.id, ()) for part, found in parts.items()}) for row in rows]
+        return self.with_stale(found)
+
+    def with_stale(self, found: list[Run]) -> list[Run]:
+        """The runs, those that are stale marked as such."""
+        running = [run.id for run in found if run.status == "running"]
+        if not running:
+            return found
+        with self._catalog.connect() as connection:
+            beats = {
+                row.run_id: row.heard
+                for ids in batched(running)
+                for row in connection.execute(sa.select(run_beats).where(run_beats.c.run_id.in_(ids)))
+            }
+        now = self._catalog.seconds()
+        # A beat in the future is one from before the machine was started anew: whoever gave it is gone.
+        stale = {id_ for id_, heard in beats.items() if not 0 <= now - heard < self._stale_seconds}
+        return [msgspec.structs.replace(run, stale=True) if run.id in stale else run for run in found]
 
 
 def read_part(
@@ -234,12 +291,17 @@ def read_part(
     """The rows of one part by the runs that they are of, those of a run in order."""
     columns = [part.c[name] for name in _PARTS[part]]
     keys = [column for column in columns if column.primary_key] or columns[:1]
-    query = sa.select(part.c.run_id, *columns).where(part.c.run_id.in_(ids), *conditions)
+    query = sa.select(part.c.run_id, *columns).where(*conditions).order_by(part.c.run_id, *keys)
     found: dict[str, list[sa.Row[Any]]] = {}
-    if ids:
-        for row in connection.execute(query.order_by(part.c.run_id, *keys)).all():
+    for some in batched(ids):
+        for row in connection.execute(query.where(part.c.run_id.in_(some))).all():
             found.setdefault(row[0], []).append(row)
     return found
+
+
+def batched(ids: Sequence[str]) -> Iterable[Sequence[str]]:
+    """Ids in pieces that a statement can name."""
+    return (ids[start : start + _IDS_AT_ONCE] for start in range(0, len(ids), _IDS_AT_ONCE))
 
 
 _NOT_READ = Code(absent="not asked for")

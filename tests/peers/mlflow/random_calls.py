@@ -18,7 +18,7 @@ import mlflow
 import requests
 from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
-from random_plan import Call, Planner
+from random_plan import Call, Planner  # type: ignore[import-not-found]
 
 
 class Player:
@@ -29,7 +29,8 @@ class Player:
         mlflow.set_tracking_uri(address)
         self._client = mlflow.MlflowClient()
         self._ids: dict[str, str] = {"e0": "0"}
-        self._unnamed: set[str] = set()
+        self._ids["own"] = self._client.create_experiment("runs that one call knows")
+        self._odd_run = self._client.create_run(self._ids["own"], start_time=1, run_name="odd").info.run_id
 
     def answer(self, call: Call) -> Any:
         """What came of a call."""
@@ -38,13 +39,13 @@ class Player:
         except MlflowException as error:
             return {"error": str(error.error_code)}
         except requests.HTTPError as error:  # of the artifact proxy
-            return {"error": error.response.json()["error_code"], "status": error.response.status_code}
+            return {"error": _told(error.response)}
 
     def _id(self, slot: str) -> str:
-        return self._ids.get(slot, slot if slot.isdigit() else "0" * 32)
+        return self._ids.get(slot, "98765" if slot.startswith("e") else slot if slot.isdigit() else "0" * 32)
 
     def _slot(self, identity: str) -> str:
-        return next((slot for slot, known in self._ids.items() if known == identity), identity)
+        return next((slot for slot, known in self._ids.items() if known == identity), "another")
 
     def create_experiment(self, call: Call) -> Any:
         """Make one, and wait a moment: MLflow orders them by milliseconds."""
@@ -97,8 +98,6 @@ class Player:
         given = {"start_time": call["start"], "tags": call["tags"], "run_name": call["name"]}
         run = self._client.create_run(self._id(call["experiment"]), **given)
         self._ids[call["slot"]] = run.info.run_id
-        if call["name"] is None and "mlflow.runName" not in call["tags"]:
-            self._unnamed.add(run.info.run_name)
         return self._run(run)
 
     def get_run(self, call: Call) -> Any:
@@ -138,7 +137,7 @@ class Player:
         return self._client.delete_tag(self._id(call["run"]), call["key"])
 
     def log_inputs(self, call: Call) -> Any:
-        dataset = Dataset(**call["dataset"])
+        dataset = Dataset(*call["dataset"])
         tags = [InputTag(key, value) for key, value in call["tags"].items()]
         return self._client.log_inputs(self._id(call["run"]), [DatasetInput(dataset, tags)])
 
@@ -200,7 +199,9 @@ class Player:
                 if isinstance(error, requests.HTTPError):
                     raise
                 return {"failed": type(error).__name__}
-            return Path(path).stat().st_size if Path(path).is_file() else sorted(os.listdir(path))
+            return (
+                Path(path).stat().st_size if Path(path).is_file() else sorted(one.name for one in Path(path).iterdir())
+            )
 
     def list_artifacts(self, call: Call) -> Any:
         found = self._client.list_artifacts(self._id(call["run"]), call["path"])
@@ -208,21 +209,30 @@ class Player:
 
     def raw(self, call: Call) -> Any:
         """Status and error code; what a good answer holds is told by other calls."""
-        ids = {"@": self._id(call["run"]), "#": self._id(call["experiment"])}
+        ids = {"@": self._id(call["run"]), "#": self._id(call["experiment"]), "!": self._ids["own"], "~": self._odd_run}
         text = json.dumps(call["body"])
         for sign, identity in ids.items():
             text = text.replace(f'"{sign}"', f'"{identity}"')
-        url, body = self._address + call["prefix"] + call["path"], json.loads(text)
+        url = self._address + call["prefix"] + call["path"]
         if call["method"] == "GET":
-            response = requests.get(url, {name: value for name, value in body.items() if value is not None}, timeout=30)
-        else:
-            response = requests.post(url, text, headers={"Content-Type": "application/json"}, timeout=30)
-        if response.status_code == 200:
-            return "answered"
-        try:
-            return [response.status_code, response.json()["error_code"]]
-        except ValueError:
-            return [response.status_code, "no JSON"]
+            asked = {name: value for name, value in json.loads(text).items() if value is not None}
+            return _told(requests.get(url, asked, timeout=30))
+        return _told(self._post(url, text))
+
+    def own_run(self, call: Call) -> Any:
+        """What a call makes of a run that no other call asks for."""
+        run = self._client.create_run(self._ids["own"], start_time=1, run_name="own")
+        text = json.dumps(call["body"]).replace('"@"', f'"{run.info.run_id}"')
+        answer = _told(self._post(f"{self._address}/api/2.0/mlflow/{call['path']}", text))
+        found = self._run(self._client.get_run(run.info.run_id))
+        found["run"][0] = "@"
+        if found["time"][1] not in (None, call["body"].get("end_time")):
+            found["time"][1] = "set"
+        return [answer, found]
+
+    @staticmethod
+    def _post(url: str, text: str) -> requests.Response:
+        return requests.post(url, text, headers={"Content-Type": "application/json"}, timeout=30)
 
     def _get(self, path: str, asked: dict[str, Any]) -> dict[str, Any]:
         response = requests.get(self._address + path, asked, timeout=30)
@@ -243,24 +253,39 @@ class Player:
 
     def _run(self, run: Run) -> Any:
         info, data = run.info, run.data
-        name = "unnamed" if info.run_name in self._unnamed else info.run_name
-        tags = {key: "unnamed" if value in self._unnamed else value for key, value in sorted(data.tags.items())}
-        inputs = [
-            [one.dataset.name, one.dataset.digest, one.dataset.source_type, one.dataset.source, one.dataset.schema]
-            + [len(one.dataset.profile or ""), sorted((tag.key, tag.value) for tag in one.tags)]
-            for one in (run.inputs.dataset_inputs if run.inputs else [])
-        ]
+        inputs = [_dataset(one) for one in (run.inputs.dataset_inputs if run.inputs else [])]
         return {
-            "run": [self._slot(info.run_id), self._slot(info.experiment_id), name, info.status, info.lifecycle_stage],
+            "run": [
+                self._slot(info.run_id),
+                self._slot(info.experiment_id),
+                info.run_name,
+                info.status,
+                info.lifecycle_stage,
+            ],
             "time": [info.start_time, info.end_time],
             "place": info.artifact_uri.replace(info.run_id, "@").replace(f"/{info.experiment_id}/", "/#/"),
-            "metrics": sorted(
-                [one.key, _spelt(one.value), one.timestamp, one.step] for one in data._metric_objs
-            ),
+            "metrics": sorted([one.key, _spelt(one.value), one.timestamp, one.step] for one in data._metric_objs),
             "params": dict(sorted(data.params.items())),
-            "tags": tags,
+            "tags": dict(sorted(data.tags.items())),
             "inputs": sorted(inputs, key=str),
         }
+
+
+def _dataset(one: DatasetInput) -> list[Any]:
+    told = one.dataset
+    tags = sorted((tag.key, tag.value) for tag in one.tags)
+    return [told.name, told.digest, told.source_type, told.source, told.schema, len(told.profile or ""), tags]
+
+
+def _told(response: requests.Response | None) -> Any:
+    if response is None:
+        return "nothing"
+    if response.status_code == 200:
+        return "answered"
+    try:
+        return [response.status_code, response.json()["error_code"]]
+    except ValueError:
+        return [response.status_code, "no JSON"]
 
 
 def _spelt(value: float | str) -> str:

@@ -18,6 +18,8 @@ NUMBERS = [0.0, -0.0, 1.0, 0.5, -3.25, 1e300, 5e-324, 2.0**53]
 VIEWS = ["ACTIVE_ONLY", "DELETED_ONLY", "ALL"]
 PATHS = ["a.txt", "plots/b.bin", "plots/deep/c", "model/MLmodel", "grüße/d e.txt"]
 NOBODY = "0" * 32
+FEW = 4
+"""Experiments and runs that most calls are about, so that there is something to find."""
 RAW_NUMBERS: list[object] = [1, "2", "NaN", "Infinity", "high", None, True, [1], 2**63, 1e400]
 
 
@@ -30,6 +32,7 @@ class Planner:
         self._names = ["Default"]
         self._runs: list[str] = []
         self._gone: set[str] = set()
+        self._closed: set[str] = set()
         self._homes: dict[str, str] = {}
         self._tick = 0
         self._makers: list[tuple[Callable[[], Call], int]] = [
@@ -50,6 +53,7 @@ class Planner:
             (self._histories, 6),
             (self._search_runs, 16),
             (self._artifact, 10),
+            (self._own_run, 6),
             (self._raw, 14),
         ]
 
@@ -70,23 +74,26 @@ class Planner:
         return self._random.random() < chance
 
     def _a_run(self) -> str:
-        return NOBODY if self._perhaps(0.03) else self._one(self._runs)
+        few = self._runs[: FEW if self._perhaps(0.6) else None]
+        return str(NOBODY if self._perhaps(0.03) else self._one(few))
 
     def _an_experiment(self) -> str:
-        return "98765" if self._perhaps(0.03) else self._one(self._experiments)
+        few = self._experiments[: FEW if self._perhaps(0.6) else None]
+        return str("98765" if self._perhaps(0.03) else self._one(few))
 
     def _key(self) -> str:
-        return self._one(BAD_KEYS) if self._perhaps(0.06) else self._one(KEYS)
+        return str(self._one(BAD_KEYS if self._perhaps(0.06) else KEYS))
 
     def _number(self) -> float:
-        return math.nan if self._perhaps(0.05) else self._one(NUMBERS)
+        return float(math.nan if self._perhaps(0.05) else self._one(NUMBERS))
 
-    def _texts(self, most: int) -> dict[str, str]:
-        return {self._key(): self._one(TEXTS) for _ in range(self._random.randint(0, most))}
+    def _texts(self, most: int, keys: list[str] | None = None) -> dict[str, str]:
+        count = self._random.randint(0, most)
+        return {self._one(keys) if keys else self._key(): self._one(TEXTS) for _ in range(count)}
 
     def _create_experiment(self) -> Call:
         taken = bool(self._names) and self._perhaps(0.15)
-        name = self._one(["", " ", *self._names]) if taken else f"/Users/x/experiment {len(self._experiments)}"
+        name = self._one(["", *self._names]) if taken else f"/Users/x/experiment {len(self._experiments)}"
         call = {"call": "create_experiment", "name": name, "tags": self._texts(2)}
         if taken:
             return call
@@ -101,7 +108,7 @@ class Planner:
         return {"call": "get_experiment", "experiment": self._an_experiment()}
 
     def _change_experiment(self) -> Call:
-        what = self._one(["rename", "set_tag", "delete_tag", "delete", "restore"])
+        what = self._one(["rename", "set_tag", "delete_tag", "delete", "restore", "restore"])
         slot = self._an_experiment()
         call = {"call": f"{what}_experiment", "experiment": slot}
         if what == "rename":
@@ -112,6 +119,8 @@ class Planner:
             return call | {"key": self._key(), "value": self._one([*TEXTS, "y" * 6001])}
         if what == "delete" and (slot == "e0" or any(self._homes.get(run) == slot for run in self._gone)):
             return {"call": "get_experiment", "experiment": slot}  # MLflow would bring back the runs that were gone
+        if what in ("delete", "restore"):
+            (self._closed.add if what == "delete" else self._closed.discard)(slot)
         return call
 
     def _search_experiments(self) -> Call:
@@ -126,7 +135,7 @@ class Planner:
             "tags.loss = '1'",
             "tag.auc != 'adam'",
             "tags.`a b` LIKE '%a%' AND name LIKE '/Users/%'",
-            'tags."x.y-z_1" ILIKE \'ADAM\'',
+            "tags.\"x.y-z_1\" ILIKE 'ADAM'",
             "tags.loss IS NULL",
             "tags.loss IS NOT NULL",
             "creation_time > 0",
@@ -166,13 +175,13 @@ class Planner:
         home = self._one(self._experiments)
         self._runs.append(slot)
         self._homes[slot] = home
-        name = f"run {len(self._runs)}" if self._perhaps(0.8) else None
-        tags = self._texts(2) | ({"mlflow.runName": "named by tag"} if self._perhaps(0.05) else {})
+        name = f"run {len(self._runs)}"  # MLflow gives others a name by chance
+        tags = self._texts(2, KEYS) | ({"mlflow.runName": name} if self._perhaps(0.1) else {})
         return {
             "call": "create_run",
             "slot": slot,
             "experiment": home,
-            "name": name,
+            "name": None if "mlflow.runName" in tags else name,
             "tags": tags,
             "start": self._moment(),
         }
@@ -183,14 +192,15 @@ class Planner:
     def _update_run(self) -> Call:
         run = self._a_run()
         if self._perhaps(0.5):
-            status = self._one(["FINISHED", "FAILED", "KILLED", "RUNNING", "SCHEDULED"])
+            status = self._one(["FINISHED", "FAILED", "KILLED"])
             return {"call": "set_terminated", "run": run, "status": status, "end": self._moment()}
-        status = self._one([None, "FINISHED", "RUNNING"])
-        return {"call": "update_run", "run": run, "status": status, "name": self._one([None, "again", "", "x" * 300])}
+        return {"call": "update_run", "run": run, "status": None, "name": self._one([None, "again", ""])}
 
     def _delete_run(self) -> Call:
         run = self._a_run()
-        if self._perhaps(0.5):
+        if self._homes.get(run) in self._closed:
+            return {"call": "get_run", "run": run}  # MLflow brings a run back whose experiment stays deleted
+        if self._perhaps(0.35):
             self._gone.add(run)
             return {"call": "delete_run", "run": run}
         return {"call": "restore_run", "run": run}
@@ -220,25 +230,29 @@ class Planner:
         return {"call": "log_batch", "run": self._a_run(), "points": points, "params": params, "tags": tags}
 
     def _tag(self) -> Call:
-        run, key = self._a_run(), self._one([self._key(), self._key(), "mlflow.runName", "mlflow.note.content"])
+        run = self._a_run()
+        if self._perhaps(0.1):
+            return {"call": "set_tag", "run": run, "key": "mlflow.runName", "value": self._one(["1", "adam", "", "ü"])}
+        key = self._one([self._key(), self._key(), "mlflow.note.content"])
         if self._perhaps(0.4):
             return {"call": "delete_tag", "run": run, "key": key}
         return {"call": "set_tag", "run": run, "key": key, "value": self._one([*TEXTS, "t" * 8000, "t" * 8001])}
 
     def _inputs(self) -> Call:
-        dataset = {
-            "name": self._one(["flights", "weather", ""]),
-            "digest": self._one(["abc", "d" * 36, "d" * 37, ""]),
-            "source_type": self._one(["local", ""]),
-            "source": self._one(["{}", "s3://bucket"]),
-            "schema": self._one([None, "{}"]),
-            "profile": self._one([None, "{}", "p" * 70_000]),
-        }
+        # One dataset is told in one way: of the second telling MLflow keeps nothing.
+        dataset = self._one(
+            [
+                ["flights", "abc", "local", "{}", None, None],
+                ["flights", "d" * 36, "s3", "s3://bucket", "{}", "p" * 70_000],
+                ["weather", "abc", "", "", "{}", "{}"],
+                ["weather", "d" * 37, "local", "{}", None, None],
+            ]
+        )
         tags = {"mlflow.data.context": self._one(["training", "eval"])} if self._perhaps(0.7) else {}
         return {"call": "log_inputs", "run": self._a_run(), "dataset": dataset, "tags": tags}
 
     def _history(self) -> Call:
-        call = {"call": "history", "run": self._a_run(), "key": self._one([*KEYS, "never"])}
+        call = {"call": "history", "run": self._one([self._a_run()] * 6 + [NOBODY]), "key": self._one([*KEYS, "never"])}
         return call | {"most": self._one([25_000, 1, 2, 5])}
 
     def _histories(self) -> Call:
@@ -247,11 +261,16 @@ class Planner:
         if self._perhaps(0.4):
             return call | {"call": "bulk", "most": self._one([None, 1, 3, 25_000, 1_000_000])}
         start, end = self._one([(None, None), (None, None), (0, 3), (-5, 5), (3, 0), (1, None)])
-        return call | {"call": "interval", "most": self._one([None, 1, 2, 3, 320, 2500, 0, 2501]), "start": start, "end": end}
+        return call | {
+            "call": "interval",
+            "most": self._one([None, 1, 2, 3, 320, 2500, 0, 2501]),
+            "start": start,
+            "end": end,
+        }
 
     def _term(self) -> str:
         key = self._one(["loss", "auc", "val/loss", "`a b`", '"x.y-z_1"'])
-        key = key if key[0] in "`\"" or "/" not in key else f"`{key}`"
+        key = key if key[0] in '`"' or "/" not in key else f"`{key}`"
         number = self._one(["0.5", "1", "-3.25", "0", "1e3"])
         text = self._one(["1", "adam", "ADAM", "run 3", "2.5"])
         sign = self._one([">", ">=", "=", "!=", "<", "<="])
@@ -259,50 +278,54 @@ class Planner:
         pattern = self._one(["%a%", "A%", "_un%", "%_%", "100\\%"])
         like = self._one(["LIKE", "ILIKE"])
         return str(
-            self._one([
-                f"metrics.{key} {sign} {number}",
-                f"metric.{key} {sign} {number}",
-                f"params.{key} {equal} '{text}'",
-                f"param.{key} {like} '{pattern}'",
-                f"tags.{key} {equal} '{text}'",
-                f"tag.{key} {like} '{pattern}'",
-                f"params.{key} IS NULL",
-                f"tags.{key} IS NOT NULL",
-                f"attributes.status {equal} '{self._one(['RUNNING', 'FINISHED', 'running'])}'",
-                f"attribute.run_name {like} '{pattern}'",
-                f"run_name {equal} '{text}'",
-                "attributes.`Run name` = 'run 3'",
-                f"start_time {sign} {BEGIN + 20_000}",
-                f"end_time {sign} {BEGIN + 60_000}",
-                "attributes.run_name IN ('run 1', 'run 2', 'again')",
-                "attributes.run_name NOT IN ('run 1', 'run 2')",
-                "datasets.name = 'flights'",
-                f"dataset.digest {like} 'a%'",
-                "datasets.name IN ('weather', 'flights')",
-                "tags.`mlflow.runName` = 'run 3'",
-            ])
+            self._one(
+                [
+                    f"metrics.{key} {sign} {number}",
+                    f"metric.{key} {sign} {number}",
+                    f"params.{key} {equal} '{text}'",
+                    f"param.{key} {like} '{pattern}'",
+                    f"tags.{key} {equal} '{text}'",
+                    f"tag.{key} {like} '{pattern}'",
+                    f"params.{key} IS NULL",
+                    f"tags.{key} IS NOT NULL",
+                    f"attributes.status {equal} '{self._one(['RUNNING', 'FINISHED', 'running'])}'",
+                    f"attribute.run_name {like} '{pattern}'",
+                    f"run_name {equal} '{text}'",
+                    "attributes.`Run name` = 'run 3'",
+                    f"start_time {sign} {BEGIN + 20_000}",
+                    f"end_time {sign} {BEGIN + 60_000}",
+                    "attributes.run_name IN ('run 1', 'run 2', 'again')",
+                    "attributes.run_name NOT IN ('run 1', 'run 2')",
+                    "datasets.name = 'flights'",
+                    f"dataset.digest {like} 'a%'",
+                    "datasets.name IN ('weather', 'flights')",
+                    "tags.`mlflow.runName` = 'run 3'",
+                ]
+            )
         )
 
     def _wrong_filter(self) -> str:
         return str(
-            self._one([
-                "metrics.loss > 'high'",
-                "metrics.loss >",
-                "params.loss > '1'",
-                "params.loss = 1",
-                "tags.loss = adam",
-                "attributes.nothing = '1'",
-                "start_time = 'soon'",
-                "loss > 1 2",
-                "metrics.loss LIKE '1'",
-                "nothing.loss = '1'",
-                "metrics.loss = 1 AND",
-                "status > 'RUNNING'",
-                "datasets.nothing = 'x'",
-                "attributes.run_name IN ()",
-                "'a' = 'a'",
-                ";",
-            ])
+            self._one(
+                [
+                    "metrics.loss > 'high'",
+                    "metrics.loss >",
+                    "params.loss > '1'",
+                    "params.loss = 1",
+                    "tags.loss = adam",
+                    "attributes.nothing = '1'",
+                    "start_time = 'soon'",
+                    "loss > 1 2",
+                    "metrics.loss LIKE '1'",
+                    "nothing.loss = '1'",
+                    "metrics.loss = 1 AND",
+                    "status > 'RUNNING'",
+                    "datasets.nothing = 'x'",
+                    "attributes.run_name IN ()",
+                    "'a' = 'a'",
+                    ";",
+                ]
+            )
         )
 
     def _search_runs(self) -> Call:
@@ -337,67 +360,110 @@ class Planner:
     def _artifact(self) -> Call:
         run, path = self._a_run(), self._one(PATHS)
         what = self._one(["upload", "upload", "list", "list", "download", "bad_path"])
+        if what == "upload" and (run in self._gone or self._homes.get(run) in self._closed):
+            return {"call": "get_run", "run": run}  # MLflow's proxy does not know that a run is deleted
         if what == "upload":
-            return {"call": "upload", "run": run, "path": path, "size": self._one([0, 1, 1000, 300_000])}
+            return {"call": "upload", "run": run, "path": path, "size": self._one([0, 0, 1, 300_000])}
         if what == "download":
-            return {"call": "download", "run": run, "path": path}
+            return {"call": "download", "run": run, "path": self._one([path, path.partition("/")[0]])}
         if what == "bad_path":
-            return {"call": "list_artifacts", "run": run, "path": self._one(["../x", "/etc", "a/../../b", "..\\x", "."])}
-        return {"call": "list_artifacts", "run": run, "path": self._one(["", "plots", "plots/deep", "a.txt", "none", "model/"])}
+            return {
+                "call": "list_artifacts",
+                "run": run,
+                "path": self._one(["../x", "/etc", "a/../../b", "..\\x", "."]),
+            }
+        return {
+            "call": "list_artifacts",
+            "run": run,
+            "path": self._one(["", "plots", "plots/deep", "a.txt", "none", "model/"]),
+        }
+
+    def _own_run(self) -> Call:
+        """What is told of a run that only this call knows: a place for what is answered differently."""
+        body = self._one(
+            [
+                ["runs/update", {"run_id": "@", "status": "FINISHED"}],
+                ["runs/update", {"run_id": "@", "status": 4, "end_time": BEGIN}],
+                ["runs/update", {"run_id": "@", "status": "SCHEDULED", "end_time": BEGIN}],
+                ["runs/update", {"run_id": "@", "end_time": BEGIN}],
+                ["runs/update", {"run_id": "@", "run_name": "x" * 300}],
+                ["runs/set-tag", {"run_id": "@", "key": "mlflow.runName", "value": "x" * 300}],
+                ["runs/delete-tag", {"run_id": "@", "key": "mlflow.runName"}],
+                ["runs/log-metric", {"run_id": "@", "key": "m", "value": "Infinity", "timestamp": 1}],
+                ["runs/log-metric", {"run_id": "@", "key": "m", "value": "NaN", "timestamp": "1", "step": "2"}],
+                ["runs/log-parameter", {"run_id": "@", "key": "p"}],
+                ["runs/log-batch", {"run_id": "@", "tags": [{"key": "mlflow.runName", "value": "batch"}]}],
+                ["runs/log-inputs", {"run_id": "@", "datasets": [{"dataset": {"name": "", "digest": "1"}}]}],
+                ["runs/log-inputs", {"run_id": "@", "datasets": [{"tags": []}]}],
+                ["runs/log-inputs", {"run_id": "@", "datasets": []}],
+            ]
+        )
+        return {"call": "own_run", "path": body[0], "body": body[1]}
 
     def _raw(self) -> Call:
-        """A request that no client of ours would send. ``@`` is the id of a run, ``#`` that of an experiment."""
-        metric = {"run_id": "@", "key": "loss", "value": 1, "timestamp": 1}
+        """A request that no client would send: ``@`` is the id of a run, ``#`` of an experiment.
+
+        ``~`` and ``!`` are those of a run and of an experiment that no other call asks for.
+        """
+        metric = {"run_id": "~", "key": "loss", "value": 1, "timestamp": 1}
         number = self._one(RAW_NUMBERS)
         field = self._one(["value", "timestamp", "step"])
-        method, path, body = self._one([
-            ("POST", "runs/log-metric", metric | {field: number}),
-            ("POST", "runs/log-metric", {key: value for key, value in metric.items() if key != field}),
-            ("POST", "runs/log-metric", metric | {"key": number}),
-            ("POST", "runs/log-parameter", {"run_id": "@", "key": "p", "value": number}),
-            ("POST", "runs/log-parameter", {"run_id": "@"}),
-            ("POST", "runs/log-batch", {"run_id": "@", "metrics": number}),
-            ("POST", "runs/log-batch", {"run_id": "@", "metrics": [{"key": "a", "value": number, "timestamp": 1}]}),
-            ("POST", "runs/log-batch", {"run_id": "@", "metrics": [{"key": "a", "value": 1}]}),
-            ("POST", "runs/log-batch", {"run_id": "@", "params": [{"value": "1"}]}),
-            ("POST", "runs/log-batch", {"run_id": "@", "params": [{"key": str(one)} for one in range(101)]}),
-            ("POST", "runs/log-batch", {"run_id": "@", "tags": [{"key": str(one)} for one in range(101)]}),
-            ("POST", "runs/log-batch", {"run_id": "@", "metrics": [metric | {"step": one} for one in range(1001)]}),
-            ("POST", "runs/log-batch", {"run_id": "", "metrics": []}),
-            ("POST", "runs/set-tag", {"run_id": "@", "key": number, "value": "1"}),
-            ("POST", "runs/set-tag", {"key": "a", "value": "1"}),
-            ("POST", "runs/delete-tag", {"run_id": "@"}),
-            ("POST", "runs/create", {"experiment_id": "#", "start_time": number}),
-            ("POST", "runs/create", {"experiment_id": "#", "tags": number}),
-            ("POST", "runs/create", {"experiment_id": "#", "run_name": "a", "tags": [{"key": "mlflow.runName", "value": "b"}]}),
-            ("POST", "runs/update", {"run_id": "@", "status": number}),
-            ("POST", "runs/update", {"run_id": "@", "end_time": number}),
-            ("POST", "runs/update", {}),
-            ("POST", "runs/delete", {}),
-            ("POST", "runs/search", {"experiment_ids": "#"}),
-            ("POST", "runs/search", {"experiment_ids": ["#"], "max_results": number}),
-            ("POST", "runs/search", {"experiment_ids": ["#"], "run_view_type": number}),
-            ("POST", "runs/search", {"experiment_ids": ["#"], "order_by": "metrics.loss"}),
-            ("POST", "runs/search", {"experiment_ids": ["#"], "filter": number}),
-            ("POST", "experiments/create", {"name": number}),
-            ("POST", "experiments/create", {}),
-            ("POST", "experiments/create", {"name": "located", "artifact_location": "http:///#/../../etc/"}),
-            ("POST", "experiments/update", {"experiment_id": "#"}),
-            ("POST", "experiments/delete", {}),
-            ("POST", "experiments/set-experiment-tag", {"experiment_id": "#", "value": "1"}),
-            ("POST", "experiments/search", {"max_results": number}),
-            ("POST", "experiments/search", {"view_type": number}),
-            ("GET", "experiments/get", {}),
-            ("GET", "experiments/get-by-name", {}),
-            ("GET", "runs/get", {}),
-            ("GET", "runs/get", {"run_uuid": "@"}),
-            ("GET", "metrics/get-history", {"run_id": "@"}),
-            ("GET", "metrics/get-history", {"run_id": "@", "metric_key": "loss", "max_results": number}),
-            ("GET", "artifacts/list", {}),
-            ("GET", "artifacts/list", {"run_id": "@", "path": "../../etc"}),
-            ("GET", "nothing/here", {}),
-            ("POST", "runs/get", {"run_id": "@"}),
-        ])
+        method, path, body = self._one(
+            [
+                ("POST", "runs/log-metric", metric | {field: number}),
+                ("POST", "runs/log-metric", {key: value for key, value in metric.items() if key != field}),
+                ("POST", "runs/log-metric", metric | {"key": number}),
+                ("POST", "runs/log-parameter", {"run_id": "~", "key": "p", "value": number}),
+                ("POST", "runs/log-parameter", {"run_id": "~"}),
+                ("POST", "runs/log-batch", {"run_id": "~", "metrics": number}),
+                ("POST", "runs/log-batch", {"run_id": "~", "metrics": [{"key": "a", "value": number, "timestamp": 1}]}),
+                ("POST", "runs/log-batch", {"run_id": "@", "metrics": [{"key": "a", "value": 1}]}),
+                ("POST", "runs/log-batch", {"run_id": "@", "params": [{"value": "1"}]}),
+                ("POST", "runs/log-batch", {"run_id": "@", "params": [{"key": str(one)} for one in range(101)]}),
+                ("POST", "runs/log-batch", {"run_id": "@", "tags": [{"key": str(one)} for one in range(101)]}),
+                ("POST", "runs/log-batch", {"run_id": "@", "metrics": [metric | {"step": one} for one in range(1001)]}),
+                ("POST", "runs/log-batch", {"run_id": "", "metrics": []}),
+                ("POST", "runs/set-tag", {"run_id": "~", "key": number, "value": "1"}),
+                ("POST", "runs/set-tag", {"key": "a", "value": "1"}),
+                ("POST", "runs/delete-tag", {"run_id": "@"}),
+                ("POST", "runs/create", {"experiment_id": "!", "start_time": number}),
+                ("POST", "runs/create", {"experiment_id": "!", "tags": number}),
+                (
+                    "POST",
+                    "runs/create",
+                    {"experiment_id": "#", "run_name": "a", "tags": [{"key": "mlflow.runName", "value": "b"}]},
+                ),
+                ("POST", "runs/update", {"run_id": "~", "status": number}),
+                ("POST", "runs/update", {"run_id": "~", "end_time": number}),
+                ("POST", "runs/update", {}),
+                ("POST", "runs/delete", {}),
+                ("POST", "runs/search", {"experiment_ids": "#"}),
+                ("POST", "runs/search", {"experiment_ids": ["#"], "max_results": number}),
+                ("POST", "runs/search", {"experiment_ids": ["#"], "run_view_type": number}),
+                ("POST", "runs/search", {"experiment_ids": ["#"], "order_by": "metrics.loss"}),
+                ("POST", "runs/search", {"experiment_ids": ["#"], "filter": number}),
+                ("POST", "experiments/create", {"name": number}),
+                ("POST", "experiments/create", {}),
+                ("POST", "experiments/create", {"name": "located", "artifact_location": "http:///#/../../etc/"}),
+                ("POST", "experiments/update", {"experiment_id": "#"}),
+                ("POST", "experiments/delete", {}),
+                ("POST", "experiments/set-experiment-tag", {"experiment_id": "#", "value": "1"}),
+                ("POST", "experiments/search", {"max_results": number}),
+                ("POST", "experiments/search", {"view_type": number}),
+                ("GET", "experiments/get", {}),
+                ("GET", "experiments/get-by-name", {}),
+                ("GET", "runs/get", {}),
+                ("GET", "runs/get", {"run_uuid": "@"}),
+                ("GET", "metrics/get-history", {"run_id": "@"}),
+                ("GET", "metrics/get-history", {"run_id": "@", "metric_key": "loss", "max_results": number}),
+                ("GET", "artifacts/list", {}),
+                ("GET", "artifacts/list", {"run_id": "@", "path": "../../etc"}),
+                ("GET", "nothing/here", {}),
+                ("POST", "experiments/search", {"view_type": "ALL"}),
+                ("POST", "runs/create", {"experiment_id": "98765"}),
+                ("POST", "runs/get", {"run_id": "@"}),
+            ]
+        )
         return {
             "call": "raw",
             "method": method,

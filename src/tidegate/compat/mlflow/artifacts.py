@@ -11,7 +11,7 @@ from urllib.parse import quote
 from anyio import to_thread
 
 from tidegate.endpoints.body import Uploads
-from tidegate.kernel.errors import NotFound
+from tidegate.kernel.errors import Invalid, NotFound
 from tidegate.kernel.objects import ObjectPlane
 from tidegate.runs.records import Artifact, Run
 from tidegate.runs.rules import check_artifact_name
@@ -40,16 +40,16 @@ class ArtifactCalls:
 
     def place(self, path: str) -> Place:
         """What a path of the proxy names. Raises `NotFound` where that is no run, `Invalid` for no relative path."""
-        experiment, _, rest = path.strip("/").partition("/")
+        if path.startswith("/"):
+            raise Invalid(f"{path[:200]!r} is an absolute path: a path reads {PATH}", field="path")
+        experiment, _, rest = path.rstrip("/").partition("/")
         run_id, _, rest = rest.partition("/")
         folder, _, name = rest.partition("/")
         if name:
             check_artifact_name(name)
         run = self._runs.get(run_id) if run_id else None
         if run is None or run.experiment_id != experiment or folder != "artifacts":
-            raise NotFound(
-                f"there are no artifacts at {path[:200]!r}: a path reads EXPERIMENT_ID/RUN_ID/artifacts/NAME"
-            )
+            raise NotFound(f"there are no artifacts at {path[:200]!r}: a path reads {PATH}")
         return Place(run, name)
 
     async def keep(self, place: Place, body: AsyncIterator[bytes], by: Callable[[Callable[[], Any]], Any]) -> None:

@@ -13,12 +13,13 @@ from tidegate.compat.mlflow import records
 from tidegate.compat.mlflow.artifacts import ArtifactCalls
 from tidegate.compat.mlflow.errors import NoSuchEndpoint, told
 from tidegate.compat.mlflow.experiments import ExperimentCalls
+from tidegate.compat.mlflow.rules import said
 from tidegate.compat.mlflow.runs import RunCalls
 from tidegate.endpoints.asgi import named
 from tidegate.endpoints.body import check_json, is_small, read_body
 from tidegate.kernel import wire
 from tidegate.kernel.context import Call, current
-from tidegate.kernel.errors import Invalid, NotFound
+from tidegate.kernel.errors import NotFound
 from tidegate.kernel.identity import Authenticator
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class MlflowRest:
         path = str(request.path_params["path"])
         if path == PROXY or path.startswith(PROXY + "/"):
             call = await to_thread.run_sync(self._authenticator.identify, request.headers)
-            return await self._artifact(request, call, path[len(PROXY) :])
+            return await self._artifact(request, call, path[len(PROXY) + 1 :])
         identify, reads = self._authenticator.identify, request.method in ("GET", "HEAD")
         known_caller: Call | None = None
         if not reads and not is_small(request.headers):  # a large body is read of those alone who are known
@@ -108,7 +109,7 @@ class MlflowRest:
             return Response(b"{}", media_type="application/json")
         if request.method != "GET":
             raise NoSuchEndpoint(f"{request.method} {request.url.path[:200]} is not answered by this server")
-        if path.strip("/"):
+        if path:
             headers, pieces = await to_thread.run_sync(_run, call, lambda: artifacts.read(artifacts.place(path)))
             return StreamingResponse(pieces, headers=headers, media_type="application/octet-stream")
         at = request.query_params.get("path", "")
@@ -136,10 +137,7 @@ def _query(request: Request, kind: type[msgspec.Struct]) -> dict[str, Any]:
 
 def _converted(given: dict[str, Any], kind: type[msgspec.Struct]) -> msgspec.Struct:
     """Leniently, as MLflow reads: numbers may be texts. Absent required fields are named as MLflow names them."""
-    required = [field.name for field in msgspec.structs.fields(kind) if field.required]
-    absent = next((name for name in required if given.get(name) is None), None)
-    if absent is not None:
-        raise Invalid(f"Missing value for required parameter '{absent}'", field=absent)
+    said(given, (field.name for field in msgspec.structs.fields(kind) if field.required))
     there = {name: value for name, value in given.items() if value is not None}
     converted: msgspec.Struct = wire.convert(there, kind, "request", strict=False)
     return converted
@@ -190,6 +188,8 @@ def _known(experiments: ExperimentCalls, runs: RunCalls) -> dict[tuple[str, str]
         "experiments/search": _Known(experiments.search, records.SearchExperiments),
         "runs/get": _Known(runs.get, records.ByRun),
         "metrics/get-history": _Known(runs.history, records.MetricHistory),
+        "metrics/get-history-bulk": _Known(runs.histories, records.BulkHistory),
+        "metrics/get-history-bulk-interval": _Known(runs.intervals, records.IntervalHistory),
         "artifacts/list": _Known(runs.list_artifacts, records.ListArtifacts),
         "server-info": _Known(_server_info, _Nothing),
     }

@@ -7,8 +7,9 @@ import msgspec
 Operator = Literal["=", "!=", "<", "<=", ">", ">="]
 Aggregate = Literal["last", "min", "max"]
 AttributeName = Literal[
-    "id", "name", "experiment", "experiment_id", "parent", "status", "actor", "error", "started_at", "ended_at"
-]
+    "id", "name", "experiment", "experiment_id", "parent", "status", "actor", "error", "started_at", "ended_at",
+    "created_at", "updated_at",
+]  # fmt: skip
 DatasetPart = Literal["name", "digest", "label"]
 
 Operand = str | float | int
@@ -16,7 +17,7 @@ Operand = str | float | int
 
 
 class Attribute(msgspec.Struct, frozen=True, tag=True):
-    """A column of the run itself."""
+    """A column of the run, or of the experiment, itself."""
 
     name: AttributeName
 

@@ -50,8 +50,12 @@ MLFLOW_ATTRIBUTES: Final[dict[str, AttributeName]] = {
 """Attributes by MLflow's names; times are milliseconds since 1970."""
 
 NULLABLE: Final[tuple[AttributeName, ...]] = ("parent", "ended_at")
-INSTANTS: Final[tuple[AttributeName, ...]] = ("started_at", "ended_at")
+INSTANTS: Final[tuple[AttributeName, ...]] = ("started_at", "ended_at", "created_at", "updated_at")
 DATASETS: Final[dict[str, DatasetPart]] = {"name": "name", "digest": "digest", "label": "label"}
+
+
+Fields = Callable[[Section, str, str, str], "Named"]
+"""The field of a section, a function or none, and a name; and how it was written."""
 
 
 class Named(msgspec.Struct, frozen=True):
