@@ -23,6 +23,9 @@ MOST_CHARTS: Final = 100
 MOST_BUCKETS: Final = 5000
 
 MOST_STEPS: Final = 2**63 - 1
+HEARD_SECONDS: Final = 30.0
+"""So often a process notes of a run that logs that it heard of it."""
+
 NOTED_ERROR: Final = 4000
 """Characters of an error that a failed run keeps."""
 

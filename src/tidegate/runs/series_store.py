@@ -64,6 +64,8 @@ class SqlSeries:
     3. The row of a series sums up its points, in whatever order they arrive.
     4. A chart tells of each bucket of steps what the whole history tells, and reads chunks only at its edges.
     5. A write seals `Sizes.pieces` chunks at most, or as many as keep up with its own points.
+    6. A sample holds the first point of each of so many stretches of as many points, and in the last one's place the
+       last of all.
 
     Writers of one series take turns: `add` holds the rows of its series until the transaction ends.
     """

@@ -15,7 +15,7 @@ from tidegate.kernel.operation import operation
 from tidegate.lineage.records import Graph
 from tidegate.runs.reading import RunReading, RunRows
 from tidegate.runs.records import ENDED, Artifact, Code, Environment, Held, Logged, Metric, Run, RunInput, Value
-from tidegate.runs.rules import NOTED_ERROR, check_run_name, spelt_params
+from tidegate.runs.rules import HEARD_SECONDS, NOTED_ERROR, check_run_name, spelt_params
 from tidegate.runs.search.paging import RunSearch
 from tidegate.runs.writing import RunWriter, Told, ToldRows
 
@@ -44,8 +44,8 @@ class RunStore(ToldRows, RunRows, Protocol):
         """Where a run is in its life, None where there is none."""
         ...
 
-    def hear(self, run_id: str) -> None:
-        """Note that a run gave a sign of life, by the clock of the catalog."""
+    def hear(self, run_id: str, *, every: float = HEARD_SECONDS) -> None:
+        """Note that a run gave a sign of life, unless this process noted it less than so many seconds ago."""
         ...
 
     def delete_tag(self, run_id: str, name: str) -> bool:
@@ -150,6 +150,7 @@ class Runs(RunReading):
             environment=environment,
         )
         self._store.add(run)
+        self._store.hear(run.id, every=0)
         self._writer.link(run)
         self._writer.write(run.id, Told(params=params, tags=tags, inputs=self._inputs(inputs)))
         self._facts.append("tidegate.runs.started", run.id, experiment=run.experiment)
@@ -186,7 +187,7 @@ class Runs(RunReading):
         happens to it, and it is no longer stale when it is heard of again. Raises `Conflict` when it has ended.
         """
         self._require_open(run_id)
-        self._store.hear(run_id)
+        self._store.hear(run_id, every=0)
         return Logged(run_id)
 
     @operation("POST /runs/{run_id}/finish", role="contributor", audit="change")

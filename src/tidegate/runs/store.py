@@ -10,6 +10,7 @@ from tidegate.kernel.clock import MachineClock, from_micros, to_micros
 from tidegate.runs.experiment_store import experiments
 from tidegate.runs.params import param_number, read_param, spell_param
 from tidegate.runs.records import ENDED, Artifact, Chart, Code, Environment, Foreign, Held, Metric, Run, RunInput, Value
+from tidegate.runs.rules import HEARD_SECONDS
 from tidegate.runs.series_store import Position, SqlSeries, series, value_kept
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.schema import Micros, table
@@ -86,9 +87,6 @@ run_artifacts = table(
     room="runs",
 )
 
-HEARD_SECONDS = 30.0
-"""So often at most a process notes that it heard of a run."""
-
 _MOST_NOTED = 10_000
 _IDS_AT_ONCE = 1000
 
@@ -148,10 +146,10 @@ class SqlRuns:
         found = self._held(run_id=run_id)
         return Held(found[0].status, found[0].deleted_at is not None) if found else None
 
-    def hear(self, run_id: str) -> None:
-        """Note that a run gave a sign of life; once in `HEARD_SECONDS`, for runs are told of things all the time."""
+    def hear(self, run_id: str, *, every: float = HEARD_SECONDS) -> None:
+        """Note that a run gave a sign of life; seldom, for runs are told of things all the time."""
         now = self._machine.monotonic()
-        if now - self._noted.get(run_id, -HEARD_SECONDS) < HEARD_SECONDS:
+        if now - self._noted.get(run_id, -every) < every:
             return
         if len(self._noted) >= _MOST_NOTED:
             self._noted.clear()

@@ -134,6 +134,16 @@ def test_a_batch_is_kept_whole_or_not_at_all(client: Client) -> None:
     assert (data["metrics"], data["params"]) == ([], [{"key": "p", "value": "1"}])
 
 
+def test_a_long_text_is_cut_where_mlflow_cuts_it(client: Client) -> None:
+    run_id = client.run()
+    batch = {"params": [{"key": "p", "value": "x" * 6001}], "tags": [{"key": "t", "value": "y" * 8001}]}
+    for _ in range(2):  # the same again is the same parameter
+        assert client.post("runs/log-batch", {"run_id": run_id, **batch}) == (200, {})
+    data = client.get(f"runs/get?run_id={run_id}")[1]["run"]["data"]
+    assert data["params"] == [{"key": "p", "value": "x" * 6000}]
+    assert {"key": "t", "value": "y" * 8000} in data["tags"]
+
+
 METRIC = {"key": "m", "value": 1.0, "timestamp": 1}
 
 
@@ -154,7 +164,11 @@ METRIC = {"key": "m", "value": 1.0, "timestamp": 1}
             {"run_id": "RUN", "params": [{"key": str(one)} for one in range(101)]},
             "at most 100 params",
         ),
-        ("runs/log-batch", {"run_id": "RUN", "params": [{"key": "p", "value": "x" * 6001}]}, "6,000"),
+        ("runs/log-batch", {"run_id": "RUN", "params": [{"key": "p"}, {"key": "p"}]}, "Duplicate"),
+        ("runs/log-batch", {"run_id": "RUN", "params": [{"key": "a|b"}]}, "params[0].key"),
+        ("runs/log-batch", {"run_id": "RUN", "tags": [{"key": "../a"}]}, "tags[0].key"),
+        ("runs/log-metric", {"run_id": "RUN", **METRIC, "timestamp": -1}, "timestamp"),
+        ("runs/create", {"run_name": "a", "tags": [{"key": "mlflow.runName", "value": "b"}]}, "run_name"),
         ("runs/log-batch", {"run_id": "RUN", "params": "p"}, "params"),
         ("runs/set-tag", {"run_id": ["RUN"], "key": "a"}, "run_id"),
         ("runs/update", {"run_id": "RUN", "status": "DONE"}, "RUNNING, SCHEDULED"),

@@ -22,6 +22,28 @@ FEW = 4
 """Experiments and runs that most calls are about, so that there is something to find."""
 RAW_NUMBERS: list[object] = [1, "2", "NaN", "Infinity", "high", None, True, [1], 2**63, 1e400]
 
+SELDOM: list[Call] = [
+    {"call": "create_run", "slot": "last", "experiment": "own", "name": "last", "tags": {}, "start": BEGIN},
+    {"call": "upload", "run": "last", "path": "a.txt", "size": 0},
+    {"call": "upload", "run": "last", "path": "plots/b.bin", "size": 9_000_000},
+    {"call": "list_artifacts", "run": "last", "path": ""},
+    {"call": "download", "run": "last", "path": "plots"},
+    {"call": "history", "run": NOBODY, "key": "loss", "most": 5},
+    {
+        "call": "search_runs",
+        "experiments": ["own"],
+        "filter": "metrics.loss = 1 AND",
+        "order": [],
+        "view": "ALL",
+        "most": 9,
+    },
+    {"call": "create_experiment", "slot": "last home", "name": "last", "tags": {"loss": "1"}},
+    {"call": "delete_tag_experiment", "experiment": "last home", "key": "loss"},
+    {"call": "delete_experiment", "experiment": "last home"},
+    {"call": "restore_experiment", "experiment": "last home"},
+]
+"""Calls that chance makes too seldom."""
+
 
 class Planner:
     """Draws calls; knows which slots there will be, and in which of them runs were deleted."""
@@ -61,7 +83,7 @@ class Planner:
         """So many calls, after a few that make something to call for."""
         begun = [self._create_experiment(), *(self._create_run() for _ in range(4))]
         makers, weights = zip(*self._makers, strict=True)
-        return begun + [maker() for maker in self._random.choices(makers, weights, k=count)]
+        return begun + [maker() for maker in self._random.choices(makers, weights, k=count)] + SELDOM
 
     def _moment(self) -> int:
         self._tick += 1
