@@ -47,6 +47,7 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
             "delete": "Delete a run. It can be restored, and is found by its id alone until then.",
             "restore": "Restore a deleted run.",
             "delete-tag": "Delete a tag of a run.",
+            "delete-artifacts": "Delete an artifact of a run, or a folder of them. Their bytes go once nothing else refers to them.",
         },
     ),
     "features": (

@@ -15,7 +15,7 @@ from tidegate.kernel.operation import operation
 from tidegate.lineage.records import Graph
 from tidegate.runs.reading import RunReading, RunRows
 from tidegate.runs.records import ENDED, Artifact, Code, Environment, Held, Logged, Metric, Run, RunInput, Value
-from tidegate.runs.rules import HEARD_SECONDS, NOTED_ERROR, check_run_name, spelt_params
+from tidegate.runs.rules import HEARD_SECONDS, NOTED_ERROR, check_artifact_name, check_run_name, spelt_params
 from tidegate.runs.search.paging import RunSearch
 from tidegate.runs.writing import RunWriter, Told, ToldRows
 
@@ -50,6 +50,10 @@ class RunStore(ToldRows, RunRows, Protocol):
 
     def delete_tag(self, run_id: str, name: str) -> bool:
         """Delete a tag; whether it was there."""
+        ...
+
+    def delete_artifacts(self, run_id: str, name: str) -> int:
+        """Delete an artifact of this name and those in a folder of this name; how many there were."""
         ...
 
     def write(self, run: Run) -> None:
@@ -237,6 +241,15 @@ class Runs(RunReading):
         self._require_open(run_id, late=True)
         if not self._store.delete_tag(run_id, name):
             raise NotFound(f"run {run_id} has no tag {name!r}", name=name)
+        return self.get(run_id)
+
+    @operation("POST /runs/{run_id}/artifacts/delete", role="contributor", audit="change")
+    def delete_artifacts(self, run_id: str, *, name: str) -> Run:
+        """Delete an artifact of a run, or a folder of them. Their bytes go once nothing else refers to them."""
+        check_artifact_name(name)
+        self._require_open(run_id, late=True)
+        if not self._store.delete_artifacts(run_id, name):
+            raise NotFound(f"run {run_id} has no artifact {name!r}", name=name)
         return self.get(run_id)
 
     def _require_open(self, run_id: str, *, late: bool = False) -> None:

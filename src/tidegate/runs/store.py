@@ -203,6 +203,13 @@ class SqlRuns:
         with self._catalog.connect() as connection:
             return connection.execute(run_tags.delete().where(own)).rowcount > 0
 
+    def delete_artifacts(self, run_id: str, name: str) -> int:
+        """Delete an artifact of this name and those in a folder of this name; how many there were."""
+        inside = sa.func.substr(run_artifacts.c.name, 1, len(name) + 1) == f"{name}/"
+        own = sa.and_(run_artifacts.c.run_id == run_id, sa.or_(run_artifacts.c.name == name, inside))
+        with self._catalog.connect() as connection:
+            return connection.execute(run_artifacts.delete().where(own)).rowcount
+
     def write(self, run: Run) -> None:
         """Write name, status, error and moments of a run that is held."""
         moments = {"started_at": run.started_at, "ended_at": run.ended_at, "deleted_at": run.deleted_at}

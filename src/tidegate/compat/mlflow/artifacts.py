@@ -6,7 +6,7 @@ could lead to.
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from anyio import to_thread
 
@@ -46,7 +46,7 @@ class ArtifactCalls:
         run_id, _, rest = rest.partition("/")
         folder, _, name = rest.partition("/")
         if name:
-            check_artifact_name(name)
+            check_name(name)
         run = self._runs.get(run_id) if run_id else None
         if run is None or run.experiment_id != experiment or folder != "artifacts":
             raise NotFound(f"there are no artifacts at {path[:200]!r}: a path reads {PATH}")
@@ -70,9 +70,25 @@ class ArtifactCalls:
         headers = {"content-length": str(artifact.bytes), "content-disposition": f"attachment; filename*=UTF-8''{name}"}
         return headers | HEADERS, self._objects.stream(artifact.digest)
 
+    def delete(self, place: Place) -> None:
+        """Delete an artifact, or all that lies in a folder."""
+        if not place.path:
+            raise NotFound(f"what is to be deleted needs a name: {PATH}")
+        self._runs.delete_artifacts(place.run.id, name=place.path)
+
     def list(self, place: Place) -> list[dict[str, Any]]:
         """Files and folders at a path, one level, each with its name there."""
         return [one | {"path": one["path"].rpartition("/")[2]} for one in listed(place.run, place.path)]
+
+
+def check_name(name: str) -> None:
+    """Raises `Invalid` for a name that is no relative path, also once somebody decodes it again."""
+    check_artifact_name(name)
+    if "\ufffd" in name:
+        raise Invalid(f"artifact {name!r}: a name is UTF-8", field="name")
+    while (plain := unquote(name)) != name:
+        check_artifact_name(plain)
+        name = plain
 
 
 def listed(run: Run, path: str) -> list[dict[str, Any]]:

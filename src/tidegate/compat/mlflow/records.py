@@ -187,3 +187,38 @@ class ListArtifacts(ByRun, frozen=True):
 
     path: str = ""
     page_token: str = ""
+
+
+class CreateParts(msgspec.Struct, frozen=True):
+    """Of ``mpu/create``; the path is that of the file with the client."""
+
+    path: str
+    num_parts: int = 1
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A part that was put."""
+
+    part_number: int
+    etag: str = ""
+
+
+class CompleteParts(msgspec.Struct, frozen=True):
+    """Of ``mpu/complete``."""
+
+    path: str
+    parts: list[Part]
+    upload_id: str = ""
+
+
+class AbortParts(msgspec.Struct, frozen=True):
+    """Of ``mpu/abort``."""
+
+    path: str
+    upload_id: str = ""
+
+
+class Presigned(ByRun, frozen=True, kw_only=True):
+    """Of ``artifacts/presigned-upload-url`` and ``artifacts/presigned-download-url``."""
+
+    path: str

@@ -16,6 +16,9 @@ T = TypeVar("T")
 MOST_LISTED: Final = 50_000
 """Runs or experiments of a page."""
 
+MOST_SEARCHED: Final = 10_000
+"""Experiments whose runs are searched at once."""
+
 MOST_POINTS: Final = 25_000
 """Measurements of an answer."""
 

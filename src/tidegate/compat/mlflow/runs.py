@@ -12,6 +12,7 @@ from tidegate.compat.mlflow.rules import (
     MOST_COMPARED,
     MOST_POINTS,
     MOST_SAMPLED,
+    MOST_SEARCHED,
     STATUSES,
     VIEWS,
     check_key,
@@ -65,6 +66,11 @@ class RunCalls:
         """Runs of some experiments, of which a filter is true. Filters may say more than MLflow's own can."""
         state = one_of(VIEWS, asked.run_view_type, "run_view_type")
         check_page(asked.max_results)
+        if len(asked.experiment_ids) > MOST_SEARCHED:
+            raise Invalid(
+                f"experiment_ids names {len(asked.experiment_ids):,} experiments: name {MOST_SEARCHED:,} at most",
+                field="experiment_ids",
+            )
         experiments = tuple(dict.fromkeys(one for one in asked.experiment_ids if self._is_there(one)))
         if not experiments:
             return {"runs": []}
@@ -209,6 +215,16 @@ class RunCalls:
             check_artifact_name(asked.path.removesuffix("/"))
         run = self._run(asked)
         return {"root_uri": run_view(run)["info"]["artifact_uri"], "files": listed(run, asked.path)}
+
+    def presigned(self, asked: records.Presigned) -> dict[str, Any]:
+        """There are no addresses beside this server's own, as with any MLflow server that keeps artifacts itself."""
+        check_artifact_name(asked.path)
+        self._run(asked)
+        raise Invalid(
+            "Presigned addresses are not supported for proxied artifact storage (artifact URI scheme: "
+            "mlflow-artifacts): put and get the artifact through the artifact proxy",
+            field="path",
+        )
 
     def _run(self, asked: records.ByRun) -> Run:
         return self._runs.get(_id(asked))
