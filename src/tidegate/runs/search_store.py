@@ -24,6 +24,7 @@ from tidegate.runs.store import (
     read_part,
     read_run,
     run_artifacts,
+    run_beats,
     run_inputs,
     run_params,
     run_tags,
@@ -59,9 +60,10 @@ class SqlRunSearch:
         ]
         wanted.append(deleted_at.label("deleted_at"))
         source: sa.FromClause = runs.join(experiments, experiments.c.id == runs.c.experiment_id)
+        source = source.outerjoin(run_beats, run_beats.c.run_id == runs.c.id)
         for key in keys:
             source = key.joined(source)
-        wanted.append(experiments.c.name.label("experiment"))
+        wanted += [experiments.c.name.label("experiment"), run_beats.c.heard]
         query = sa.select(*wanted, *(column for key in keys for column in key.columns)).select_from(source)
         query = query.where(_chosen(search)).order_by(*(one for key in keys for one in key.order)).limit(limit)
         if after is not None:
@@ -70,7 +72,7 @@ class SqlRunSearch:
             rows = connection.execute(query).all()
             parts = _parts(connection, projection, [row.id for row in rows])
         found = [read_run(row, {part: of.get(row.id, ()) for part, of in parts.items()}) for row in rows]
-        return list(zip(self._runs.with_stale(found), (_position(row, len(keys)) for row in rows), strict=True))
+        return list(zip(self._runs.with_stale(found, rows), (_position(row, len(keys)) for row in rows), strict=True))
 
     def count(self, search: Search) -> int:
         """How many there are."""

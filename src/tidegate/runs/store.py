@@ -97,7 +97,12 @@ _SELECT = sa.select(
     *(column for column in runs.c if column is not runs.c.deleted_at),
     deleted_at.label("deleted_at"),
     experiments.c.name.label("experiment"),
-).join(experiments, experiments.c.id == runs.c.experiment_id)
+    run_beats.c.heard,
+).select_from(
+    runs.join(experiments, experiments.c.id == runs.c.experiment_id).outerjoin(
+        run_beats, run_beats.c.run_id == runs.c.id
+    )
+)
 _PARTS = {
     run_params: ("name", "kind", "text"),
     series: ("name", "last_value", "last_step", "last_at"),
@@ -119,6 +124,10 @@ class SqlRuns:
         self._series = SqlSeries(catalog)
         held = sa.select(runs.c.status, deleted_at.label("deleted_at")).where(runs.c.id == sa.bindparam("run_id"))
         held = held.join(experiments, experiments.c.id == runs.c.experiment_id)
+        beat = catalog.insert(run_beats)
+        self._beat = catalog.prepared(
+            beat.on_conflict_do_update(index_elements=[run_beats.c.run_id], set_={"heard": beat.excluded.heard})
+        )
         self._held = catalog.query(held.with_for_update(of=runs))
 
     def add(self, run: Run) -> None:
@@ -154,7 +163,7 @@ class SqlRuns:
         if len(self._noted) >= _MOST_NOTED:
             self._noted.clear()
         self._noted[run_id] = now
-        self._upsert(run_beats, ("heard",), [{"run_id": run_id, "heard": self._catalog.seconds()}])
+        self._beat(run_id=run_id, heard=self._catalog.seconds())
 
     def add_params(self, run_id: str, params: Mapping[str, Value]) -> dict[str, Value]:
         """Keep those that are new; returns the values kept of all that were given."""
@@ -271,23 +280,20 @@ class SqlRuns:
             ids = [row.id for row in rows]
             parts = {part: read_part(connection, part, ids) for part in _PARTS}
         found = [read_run(row, {part: found.get(row.id, ()) for part, found in parts.items()}) for row in rows]
-        return self.with_stale(found)
+        return self.with_stale(found, rows)
 
-    def with_stale(self, found: list[Run]) -> list[Run]:
-        """The runs, those that are stale marked as such."""
-        running = [run.id for run in found if run.status == "running"]
-        if not running:
+    def with_stale(self, found: list[Run], rows: Sequence[sa.Row[Any]]) -> list[Run]:
+        """Runs of rows that tell when they were heard of, those that are stale marked as such."""
+        if not any(run.status == "running" for run in found):
             return found
-        with self._catalog.connect() as connection:
-            beats = {
-                row.run_id: row.heard
-                for ids in batched(running)
-                for row in connection.execute(sa.select(run_beats).where(run_beats.c.run_id.in_(ids)))
-            }
         now = self._catalog.seconds()
         # A beat in the future is one from before the machine was started anew: whoever gave it is gone.
-        stale = {id_ for id_, heard in beats.items() if not 0 <= now - heard < self._stale_seconds}
-        return [msgspec.structs.replace(run, stale=True) if run.id in stale else run for run in found]
+        return [
+            msgspec.structs.replace(run, stale=True)
+            if run.status == "running" and row.heard is not None and not 0 <= now - row.heard < self._stale_seconds
+            else run
+            for run, row in zip(found, rows, strict=True)
+        ]
 
 
 def read_part(

@@ -39,6 +39,7 @@ SELDOM: list[Call] = [
     },
     {"call": "create_experiment", "slot": "last home", "name": "last", "tags": {"loss": "1"}},
     {"call": "delete_tag_experiment", "experiment": "last home", "key": "loss"},
+    {"call": "rename_experiment", "experiment": "last home", "name": "very last"},
     {"call": "delete_experiment", "experiment": "last home"},
     {"call": "restore_experiment", "experiment": "last home"},
 ]
@@ -281,7 +282,9 @@ class Planner:
         runs = [self._a_run() for _ in range(self._random.randint(1, 3))]
         call = {"runs": list(dict.fromkeys(runs)), "key": self._one([*KEYS, "never"])}
         if self._perhaps(0.4):
-            return call | {"call": "bulk", "most": self._one([None, 1, 3, 25_000, 1_000_000])}
+            if self._perhaps(0.4):  # MLflow goes by the ids of runs, which chance has made
+                return call | {"call": "bulk", "runs": runs[:1], "most": self._one([1, 3, 10])}
+            return call | {"call": "bulk", "most": self._one([None, 25_000, 1_000_000])}
         start, end = self._one([(None, None), (None, None), (0, 3), (-5, 5), (3, 0), (1, None)])
         return call | {
             "call": "interval",
