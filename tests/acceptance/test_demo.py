@@ -17,7 +17,6 @@ from sklearn.metrics import roc_auc_score
 
 import tidegate as tg
 from tests.integration.tidegate_process import RUN, children, is_alive, tidegate, until
-from tidegate.data.matrix import encode_frame
 from tidegate.demo import flights
 from tidegate.demo.plan import FAST
 from tidegate.demo.training import ENDPOINT, MODEL, learnable
@@ -143,8 +142,7 @@ def test_step_6_what_retraining_was_worth_is_measured_on_the_same_rows(ran: Ran)
     with tg.open(ran.home) as ws:
         may = datetime.fromisoformat("2013-05-01T00:00:00Z")
         april, _ = learnable(ws, may + timedelta(days=1), FAST.since).split(before=may)
-        first = ws.models.load(ws.models.get(MODEL, 1))
-        answers = first.predict(encode_frame(april.labelled, first.signature.columns)).probabilities
+        answers = ws.models.load(f"{MODEL}/1").predict(april).probabilities
     assert answers is not None
     # What the first model would have said all along is what it says of the batch join.
     assert months["static"]["2013-04"] == pytest.approx(roc_auc_score(april.y, answers[:, 1]), abs=1e-9)

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from tidegate.demo.replay import ASKED, Kept
+from tidegate.demo.replay import Kept
 from tidegate.demo.report import Reconciled
 from tidegate.statistics.metrics import auc
 
@@ -15,18 +15,13 @@ def reconcile(log: pl.DataFrame, kept: Kept) -> Reconciled:
     """
     once = log.unique("id")
     told = kept.predictions.with_columns(value=_spelt("value"))
-    names = [name for name in told.columns if name != "id"]
-    logged = once.select(
-        "id",
-        pl.struct(
-            "at",
-            "value",
-            pl.col("probabilities").list.get(1, null_on_oob=True).alias("probability"),
-            pl.col("inputs").str.json_decode(pl.Struct({name: told.schema[name] for name in ASKED})).struct.field("*"),
-        ).alias("logged"),
-    )
-    joined = told.select("id", pl.struct(names).alias("told")).join(logged, on="id", how="left")
-    lost = joined.filter(pl.col("told").ne_missing(pl.col("logged"))).height
+    share = pl.col("probabilities").list.get(1, null_on_oob=True)
+    logged = once.select("id", "inputs", pl.struct("at", "value", share.alias("probability")).alias("logged"))
+    joined = told.select("id", "asked", pl.struct("at", "value", "probability").alias("told"))
+    joined = joined.join(logged, on="id", how="left")
+    # What was asked comes first in the inputs, and what was looked up after it.
+    as_asked = pl.col("inputs").str.starts_with(pl.col("asked").str.strip_suffix("}"))
+    lost = joined.filter(~as_asked.fill_null(value=False) | pl.col("told").ne_missing(pl.col("logged"))).height
     outcomes = once.select("id", pl.struct("label", "observed_at").alias("logged"))
     labels = kept.labels.select("id", pl.struct(_spelt("label").alias("label"), "observed_at").alias("told"))
     right = labels.join(outcomes, on="id", how="left").filter(pl.col("told").eq_missing(pl.col("logged"))).height

@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tidegate.demo import flights
-from tidegate.demo.connection import Connection
+from tidegate.demo.connection import Connection, Post
 from tidegate.kernel.clock import to_micros
 
 ASKED: Final = ("carrier", "origin", "distance_miles", "scheduled_hour", "weekday", "tail_number")
@@ -28,7 +28,7 @@ class Kept(NamedTuple):
     """Everything that was acknowledged, and how often it had to be asked for."""
 
     predictions: pl.DataFrame
-    """One row an acknowledged prediction: `id`, `at`, `value`, `probability`, and the columns `ASKED`."""
+    """One row an acknowledged prediction: `id`, `at`, `value`, `probability`, and `asked`, the JSON that was sent."""
     labels: pl.DataFrame
     """One row an acknowledged label: `id`, `label`, `observed_at`."""
     requests: int
@@ -44,8 +44,7 @@ class Replay:
         self._labels = f"/api/v1/endpoints/{endpoint}/labels"
         self._departs = schedule[flights.DEPARTS].dt.epoch("us").to_numpy()
         self._at = _instants(schedule[flights.DEPARTS])
-        self._asked = schedule.select(ASKED)
-        self._rows = [msgspec.Raw(msgspec.json.encode(row)) for row in self._asked.iter_rows(named=True)]
+        self._rows = _encoded(schedule.select(ASKED))
         late = schedule[flights.DELAY] >= flights.LATE_MINUTES
         landed = schedule.with_row_index("trip").with_columns(late=late).drop_nulls(flights.LANDS)
         landed = landed.drop_nulls("late").sort(flights.LANDS, maintain_order=True)
@@ -59,6 +58,7 @@ class Replay:
         self._ids: list[str | None] = [None] * len(self._rows)
         self._answers: list[tuple[int, str, bool, float]] = []
         self._told: list[tuple[str, bool, int]] = []
+        self._to_tell: list[tuple[str, int]] = []
         self._next = datetime.min.replace(tzinfo=UTC)
         self.requests = 0
         """For predictions."""
@@ -85,61 +85,78 @@ class Replay:
             if hour >= self._next:
                 self.hour(hour)
             yield hour + HOUR
+        self._exchange([])
 
     def hour(self, hour: datetime) -> None:
-        """Replay the hour from a moment on."""
+        """Replay the hour from a moment on; the labels of its landings go out with the next one, or with the day."""
         start, now = to_micros(hour), hour + HOUR
-        self._push("airport_weather", _between(self._weather_known, self._observations, start), now)
-        self._push("carrier_record", _between(self._lands, self._landings, start), now, also=["origin_record"])
-        self._ask(start, now)
-        self._tell(start, now)
+        posts = [
+            *self._push("airport_weather", _between(self._weather_known, self._observations, start), now),
+            *self._push("carrier_record", _between(self._lands, self._landings, start), now, also=["origin_record"]),
+        ]
+        first, last = np.searchsorted(self._departs, [start, start + _HOUR_MICROS])
+        if first < last:
+            posts.append(Post(self._predict, {"rows": self._rows[first:last], "at": self._at[first:last]}, now))
+        replies = self._exchange(posts)
+        if first < last:
+            self._hear(replies[-1], int(first))
         self._next = now
+        self._to_tell = self._landed(start)
 
     def kept(self) -> Kept:
         """What was acknowledged so far."""
         trips, ids, values, shares = zip(*self._answers, strict=True) if self._answers else ((), (), (), ())
+        asked = [bytes(self._rows[trip]).decode() for trip in trips]
         told_ids, told, seen = zip(*self._told, strict=True) if self._told else ((), (), ())
         instant = pl.Datetime("us", "UTC")
-        answers = pl.DataFrame(
-            {"id": ids, "at": self._departs[list(trips)], "value": values, "probability": shares},
-            schema={"id": pl.String, "at": pl.Int64, "value": pl.Boolean, "probability": pl.Float64},
+        predictions = pl.DataFrame(
+            {"id": ids, "at": self._departs[list(trips)], "value": values, "probability": shares, "asked": asked},
+            schema={
+                "id": pl.String,
+                "at": pl.Int64,
+                "value": pl.Boolean,
+                "probability": pl.Float64,
+                "asked": pl.String,
+            },
         ).with_columns(pl.col("at").cast(instant))
-        predictions = pl.concat([answers, self._asked[list(trips)]], how="horizontal")
         labels = pl.DataFrame(
             {"id": told_ids, "label": told, "observed_at": seen},
             schema={"id": pl.String, "label": pl.Boolean, "observed_at": pl.Int64},
         ).with_columns(pl.col("observed_at").cast(instant))
         return Kept(predictions, labels, self.requests, self._connection.retried)
 
-    def _push(self, view: str, rows: list[msgspec.Raw], now: datetime, also: Sequence[str] = ()) -> None:
-        if rows:
-            self._connection.post(f"/api/v1/features/views/{view}/rows", {"rows": rows, "also": also}, now)
+    def _push(self, view: str, rows: list[msgspec.Raw], now: datetime, also: Sequence[str] = ()) -> list[Post]:
+        return [Post(f"/api/v1/features/views/{view}/rows", {"rows": rows, "also": also}, now)] if rows else []
 
-    def _ask(self, start: int, now: datetime) -> None:
-        first, last = np.searchsorted(self._departs, [start, start + _HOUR_MICROS])
-        if first == last:
-            return
-        reply = self._connection.post(self._predict, {"rows": self._rows[first:last], "at": self._at[first:last]}, now)
+    def _exchange(self, posts: Sequence[Post]) -> list[bytes]:
+        """The replies to these, after the labels that are still to be told."""
+        telling = self._to_tell
+        if not telling:
+            return self._connection.send(posts)
+        labels = [
+            {"prediction_id": prediction, "value": self._late[place], "observed_at": self._landed_at[place]}
+            for prediction, place in telling
+        ]
+        _, *replies = self._connection.send([Post(self._labels, {"labels": labels}, self._next), *posts])
+        self._told += [(prediction, self._late[place], int(self._lands[place])) for prediction, place in telling]
+        self._to_tell = []
+        return replies
+
+    def _hear(self, reply: bytes, first: int) -> None:
+        """Keep what was answered to the trips from the first one on."""
         self.requests += 1
-        for trip, each in enumerate(_ANSWER(reply).predictions, int(first)):
+        for trip, each in enumerate(_ANSWER(reply).predictions, first):
             self._ids[trip] = each.id
             self._answers.append((trip, each.id, each.value, each.probabilities["true"]))
 
-    def _tell(self, start: int, now: datetime) -> None:
-        """Labels of all that landed in this hour, and of nothing that was not asked about."""
+    def _landed(self, start: int) -> list[tuple[str, int]]:
+        """What landed in this hour and was asked about: the prediction, and the place among the landings."""
         first, last = np.searchsorted(self._lands, [start, start + _HOUR_MICROS], side="right")
-        told = [
+        return [
             (prediction, place)
             for place in range(first, last)
             if (prediction := self._ids[self._landed_trips[place]]) is not None
         ]
-        if told:
-            labels = [
-                {"prediction_id": prediction, "value": self._late[place], "observed_at": self._landed_at[place]}
-                for prediction, place in told
-            ]
-            self._connection.post(self._labels, {"labels": labels}, now)
-            self._told += [(prediction, self._late[place], int(self._lands[place])) for prediction, place in told]
 
 
 class _Answered(msgspec.Struct, gc=False):
@@ -160,11 +177,11 @@ _ANSWER: Final = msgspec.json.Decoder(_Answer).decode
 
 
 def _instants(column: pl.Series) -> list[msgspec.Raw]:
-    return [msgspec.Raw(msgspec.json.encode(moment)) for moment in column]
+    return [msgspec.Raw(text.encode()) for text in column.dt.strftime('"%Y-%m-%dT%H:%M:%SZ"')]
 
 
 def _encoded(frame: pl.DataFrame) -> list[msgspec.Raw]:
-    return [msgspec.Raw(msgspec.json.encode(row)) for row in frame.iter_rows(named=True)]
+    return list(map(msgspec.Raw, frame.write_ndjson().encode().splitlines()))
 
 
 def _between(known: NDArray[np.int64], rows: list[msgspec.Raw], start: int) -> list[msgspec.Raw]:

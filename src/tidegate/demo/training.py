@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 MODEL = ENDPOINT = "late-arrival"
 PIPELINE = "late-arrival-retraining"
 STEPS = tuple(f"tidegate.demo.training:{name}" for name in ("fresh_data", "train", "check", "approval", "release"))
-PARAMS = {"max_iter": 40, "learning_rate": 0.12, "max_leaf_nodes": 31, "min_samples_leaf": 60, "random_state": 0}
+PARAMS = {
+    "max_iter": 30,
+    "learning_rate": 0.15,
+    "max_leaf_nodes": 31,
+    "min_samples_leaf": 60,
+    "early_stopping": False,
+    "random_state": 0,
+}
 HISTORY = timedelta(days=365)
 """How far back the pipeline learns: over all seasons, or a model of the summer is surprised by the winter."""
 HELD_OUT = timedelta(days=14)

@@ -5,10 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.data.matrix import encode_frame
 from tidegate.gates.records import Figures, HeldOut, QualityPolicy
 from tidegate.kernel.errors import Invalid, Refused
-from tidegate.models.formats.protocol import Matrix, Outputs
+from tidegate.models.formats.protocol import Outputs
 from tidegate.models.loading import LoadedModel
 from tidegate.models.signature import Label, Signature
 from tidegate.statistics import intervals, metrics
@@ -95,19 +94,15 @@ def _figures(truth: NDArray[np.intp], candidate: float, reference: float, interv
 
 
 def _answers(model: LoadedModel, on: HeldOut) -> Outputs:
-    return model.predict(_matrix(model, on))
-
-
-def _matrix(model: LoadedModel, on: HeldOut) -> Matrix:
     frame = getattr(on, "labelled", None)
     if frame is None:
         frame = getattr(on, "frame", None)
     if frame is None:
-        return np.ascontiguousarray(on.X, dtype=np.float32)
+        return model.predict(np.ascontiguousarray(on.X, dtype=np.float32))
     if len(frame) != len(on.y):
         raise Invalid(f"the frame has {len(frame):,} rows and there are {len(on.y):,} labels: leave the others out")
     try:
-        return encode_frame(frame, model.signature.columns)
+        return model.predict(frame)
     except Invalid as error:
         raise Invalid(f"{model.version.reference} cannot be judged on these rows: {error.message}") from error
 

@@ -1,12 +1,13 @@
 """A version of a model in memory."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from tidegate.data.matrix import encode_frame
 from tidegate.models.formats.choose import load_predictor
 from tidegate.models.formats.onnx import FILE as ONNX_FILE
-from tidegate.models.formats.protocol import Matrix, Outputs, Predictor
+from tidegate.models.formats.protocol import Outputs, Predictor
 from tidegate.models.records import ModelVersion
 from tidegate.models.signature import Encoder, Signature
 
@@ -26,14 +27,19 @@ class LoadedModel:
         """What goes in and what comes out."""
         return self.version.signature
 
-    def predict(self, rows: Matrix | Sequence[Mapping[str, object]]) -> Outputs:
-        """Answer rows of named values, or a C-contiguous float32 matrix in signature order.
+    def predict(self, rows: object) -> Outputs:
+        """Answer rows of named values, a Polars or pandas frame, the labelled rows of a training set, or a matrix.
 
-        Raises `Invalid` naming the row and the field.
+        A matrix is C-contiguous float32 with the signature's columns in its order, and its categories are coded as the
+        signature says: the `X` of a training set other than the model's own is not, so give the training set itself.
+
+        Raises `Invalid` naming the row and the field, or the column.
         """
         if isinstance(rows, np.ndarray):
             return self.predictor.predict(rows)
-        return self.predictor.predict(self.encoder.encode(rows).matrix)
+        if isinstance(rows, Sequence):
+            return self.predictor.predict(self.encoder.encode(rows).matrix)
+        return self.predictor.predict(encode_frame(getattr(rows, "labelled", rows), self.signature.columns))
 
 
 def load_model(version: ModelVersion, get: Callable[[str], bytes]) -> LoadedModel:

@@ -10,7 +10,7 @@ from tidegate.endpoints.records import Deployment
 from tidegate.endpoints.service import Endpoints
 from tidegate.endpoints.store import SqlEndpoints
 from tidegate.events.store import EventLog
-from tidegate.kernel.clock import BusinessClock, SystemClock
+from tidegate.kernel.clock import SystemClock
 from tidegate.kernel.context import Role
 from tidegate.kernel.dispatch import Dispatcher, LocalInvoker
 from tidegate.kernel.errors import Forbidden
@@ -57,11 +57,12 @@ class Uncounted:
 class ServingHome:
     """Everything under one folder; opened a second time it is what another process sees."""
 
-    def __init__(self, folder: Path, clock: BusinessClock | None = None) -> None:
-        self.machine = SystemClock()
-        self.clock = clock or self.machine
-        place_catalog(folder)
-        self.catalog = open_catalog("", folder)
+    def __init__(self, folder: Path, catalog: str = "") -> None:
+        self.place = folder, catalog
+        self.clock = self.machine = SystemClock()
+        if not catalog:
+            place_catalog(folder)
+        self.catalog = open_catalog(catalog, folder)
         self.objects = FolderObjects(folder / "objects")
         self.index = CatalogSegmentIndex(self.catalog, self.clock)
         self.writer = JournalWriter(

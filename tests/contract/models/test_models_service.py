@@ -1,11 +1,16 @@
 """The room of models, seen in four ways: versions, references, aliases, policies, attestations, lineage."""
 
+from types import SimpleNamespace
+
 import msgspec
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from sklearn.linear_model import LogisticRegression
 
 from tests.contract.models.late_models import late_rows, logged, manifest, registered, run_id
+from tidegate.data.matrix import encode_frame, infer_columns
 from tidegate.events.store import EventLog
 from tidegate.kernel.context import Role
 from tidegate.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Refused
@@ -235,6 +240,26 @@ def test_a_logged_model_answers_as_it_did_before(workspace: Workspace) -> None:
     assert loaded.predict(list(version.example)).values == model.predict(train.X[:3]).tolist()
     with pytest.raises(Invalid, match="wind"):
         loaded.predict([{"wind": "strong", "carrier": "UA"}])
+
+
+def test_a_model_answers_rows_that_were_coded_by_others(workspace: Workspace) -> None:
+    train, held_out = late_rows(workspace)
+    loaded = workspace.models.load(logged(workspace, train))
+    answers = loaded.predict(held_out.X)
+    whole = pl.DataFrame(held_out.records())
+    few = np.flatnonzero(whole["carrier"].to_numpy() == "UA")
+    frame = whole[few]
+    by_itself = encode_frame(frame, infer_columns(frame))
+    assert (by_itself != held_out.X[few]).any(), "where there is one carrier alone, it has another code"
+    for rows in (frame, pd.DataFrame(frame.to_dict(as_series=False)), SimpleNamespace(labelled=frame)):
+        told = loaded.predict(rows)
+        assert told.probabilities is not None
+        assert answers.probabilities is not None
+        assert np.array_equal(told.probabilities, answers.probabilities[few])
+    with pytest.raises(Invalid, match="no column 'carrier'"):
+        loaded.predict(frame.drop("carrier"))
+    with pytest.raises(Invalid, match="frame"):
+        loaded.predict(7)
 
 
 def test_a_version_is_loaded_by_itself_and_by_reference(workspace: Workspace) -> None:

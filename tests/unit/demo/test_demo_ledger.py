@@ -7,21 +7,14 @@ import polars as pl
 import pytest
 
 from tidegate.demo.ledger import auc_by_month, reconcile, surest_delay
-from tidegate.demo.replay import ASKED, Kept
+from tidegate.demo.replay import Kept
 from tidegate.demo.report import Reconciled
 from tidegate.predictions.codecs import shadow_schema
 
 NOON = datetime(2013, 6, 26, 12, tzinfo=UTC)
 LATER = NOON + timedelta(hours=2)
 INSTANT = pl.Datetime("us", "UTC")
-TRIP: dict[str, Any] = {
-    "carrier": "UA",
-    "origin": "EWR",
-    "distance_miles": 719,
-    "scheduled_hour": 12.1,
-    "weekday": 3,
-    "tail_number": None,
-}
+ASKED = '{"carrier":"UA","origin":"EWR","distance_miles":719,"scheduled_hour":12.1,"weekday":3,"tail_number":null}'
 INPUTS = (
     '{"carrier":"UA","origin":"EWR","distance_miles":719,"scheduled_hour":12.1,"weekday":3,"tail_number":null,"wind":1}'
 )
@@ -42,15 +35,13 @@ LOG = {
 def kept(*ids: str) -> Kept:
     """What was acknowledged: these predictions, and a label of the first."""
     predictions = pl.DataFrame(
-        [{"id": id_, "at": NOON, "value": True, "probability": 0.75, **TRIP} for id_ in ids],
+        [{"id": id_, "at": NOON, "value": True, "probability": 0.75, "asked": ASKED} for id_ in ids],
         schema={
             "id": pl.String(),
             "at": INSTANT,
             "value": pl.Boolean(),
             "probability": pl.Float64(),
-            **dict(
-                zip(ASKED, (pl.String(), pl.String(), pl.Int32(), pl.Float64(), pl.Int64(), pl.String()), strict=True)
-            ),
+            "asked": pl.String(),
         },
     )
     labels = pl.DataFrame({"id": [ids[0]], "label": [True], "observed_at": [LATER]}).cast({"observed_at": INSTANT})

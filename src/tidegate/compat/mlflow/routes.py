@@ -106,7 +106,7 @@ class MlflowRest:
             raise _unanswered(request)
         if raw:
             check_json(request.headers)
-        given = wire.decode(raw, dict[str, Any]) if raw else _query(request, known.request)
+        given = wire.decode_plain(raw, dict[str, Any]) if raw else _query(request, known.request)
         return msgspec.json.encode(known.answer(_converted(given, known.request)))
 
     async def _artifact(self, request: Request, call: Call, path: str) -> Response:
