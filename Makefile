@@ -34,7 +34,7 @@ test: setup  ## The whole test suite
 	@$(PEERS) setup --clients
 	$(PYTEST) -n $(WORKERS) --dist loadgroup $(ARGS)
 
-test-peers: setup  ## The tests against peer servers (MLServer)
+test-peers: setup  ## The tests against peer servers (MLServer, MLflow)
 	@$(PEERS) setup --clients --servers
 	$(PYTEST) -m peers $(ARGS)
 

@@ -124,12 +124,13 @@ class LocalWorkspace(Workspace):
             canaries=SqlRollouts(catalog),
             clock=clock,
         )
+        runs = SqlRuns(catalog, storage.machine, self.settings.stale_run_minutes * 60.0)
         services: list[Service] = [
             Data(store=SqlData(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
             Experiments(store=SqlExperiments(catalog), clock=clock, ids=ids, facts=facts),
             Runs(
-                store=SqlRuns(catalog),
-                searches=SqlRunSearch(catalog),
+                store=runs,
+                searches=SqlRunSearch(catalog, runs),
                 objects=storage.objects,
                 clock=clock,
                 ids=ids,

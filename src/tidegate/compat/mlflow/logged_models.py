@@ -9,8 +9,9 @@ from tidegate.compat.mlflow import model_records, records
 from tidegate.compat.mlflow.artifacts import listed_files
 from tidegate.compat.mlflow.records import KeyValue
 from tidegate.compat.mlflow.registry import draft_of
+from tidegate.compat.mlflow.rules import measured_at
 from tidegate.compat.mlflow.runs import RunCalls
-from tidegate.compat.mlflow.views import metric_view, millis, moment_of, pairs
+from tidegate.compat.mlflow.views import metric_view, millis, pairs
 from tidegate.kernel.errors import Invalid, NotFound
 from tidegate.kernel.ids import random_id
 from tidegate.models.drafts import Drafts
@@ -18,7 +19,7 @@ from tidegate.models.records import Draft, DraftMetric, DraftStatus, ModelVersio
 from tidegate.models.service import Models
 from tidegate.runs.experiments import Experiments
 from tidegate.runs.records import Metric
-from tidegate.runs.rules import TEXT_LENGTH
+from tidegate.runs.rules import TAG_LENGTH
 from tidegate.runs.service import Runs
 
 STATUSES: Final[dict[DraftStatus, str]] = {
@@ -183,7 +184,7 @@ class RunModelCalls:
             history = [*msgspec.json.decode(kept, type=list[Any]), told]
         except msgspec.DecodeError as error:
             raise Invalid(f"model_json is no JSON object: {error}", field="model_json") from error
-        while len(text := msgspec.json.encode(history).decode()) > TEXT_LENGTH and len(history) > 1:
+        while len(text := msgspec.json.encode(history).decode()) > TAG_LENGTH and len(history) > 1:
             history = history[1:]
         self._runs.log(asked.id, tags={HISTORY: text}, late=True)
         return {}
@@ -253,7 +254,7 @@ def _measured(run_id: str, metric: Measured) -> DraftMetric:
         name=metric.key,
         value=metric.value,
         step=metric.step,
-        at=moment_of(metric.timestamp, "timestamp"),
+        at=measured_at(metric.timestamp),
         run_id=run_id,
         dataset=metric.dataset_name,
         dataset_digest=metric.dataset_digest,
