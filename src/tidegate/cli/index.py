@@ -30,6 +30,13 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
     "runs": (
         "Runs: executions of training code, with params, metrics, code, environment and inputs.",
         {
+            "append": "Write entries of an offline run's journal, of which ``first`` is the number of the first.",
+            "get": "One run, with the latest value of each metric.",
+            "history": "Every measurement of a run, or of one metric of it, in the order of name, step, time, value.",
+            "chart": "Metrics of a run over their steps, in at most ``points`` buckets (1 to 5,000) of one width; all on one grid.",
+            "list": "Runs, the newest first; of one experiment (its id or name), of one parent, in one status, where given.",
+            "search": "Runs by what they hold, of some experiments or all.",
+            "count": "How many runs there are of which the filter is true, of some experiments or all.",
             "create": "Begin a run, of an experiment by its id or its name; a name that nobody has makes one.",
             "log": "Tell a run more, all of it or nothing; one that has ended too, where it is meant to be ``late``.",
             "finish": "End a run.",
@@ -38,12 +45,6 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
             "delete": "Delete a run. It can be restored, and is found by its id alone until then.",
             "restore": "Restore a deleted run.",
             "delete-tag": "Delete a tag of a run.",
-            "get": "One run, with the latest value of each metric.",
-            "history": "Every measurement of a run, or of one metric of it, in the order of name, step, time, value.",
-            "chart": "Metrics of a run over their steps, in at most ``points`` buckets (1 to 5,000) of one width; all on one grid.",
-            "list": "Runs, the newest first; of one experiment (its id or name), of one parent, in one status, where given.",
-            "search": "Runs by what they hold, of some experiments or all.",
-            "count": "How many runs there are of which the filter is true, of some experiments or all.",
         },
     ),
     "features": (

@@ -123,6 +123,7 @@ class Invoker(Protocol):
 class Service:
     """The operations of one room. ``room`` is its attribute, its command group and its place in the path.
 
+    A service with many operations is put together of classes, each with those of one subject.
     ``uses`` names the rooms whose services its plain methods call; the workspace sets them as ``_room``.
     """
 
@@ -133,7 +134,9 @@ class Service:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        found: dict[str, Operation] = {}
+        found = {
+            name: one for base in reversed(cls.__bases__) for name, one in getattr(base, "_operations", {}).items()
+        }
         for name, member in vars(cls).items():
             declared: Operation | None = getattr(member, "operation", None)
             if isinstance(declared, Operation):

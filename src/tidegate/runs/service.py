@@ -1,23 +1,23 @@
 """The room of runs: what was trained, from what, with which code, and what it measured."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import msgspec
 
 from tidegate.events.records import Facts
-from tidegate.kernel.clock import BusinessClock, Instant, business_time, to_micros
+from tidegate.kernel.clock import BusinessClock, Instant, business_time
 from tidegate.kernel.context import actor
 from tidegate.kernel.errors import Conflict, Invalid, NotFound
 from tidegate.kernel.ids import IdFactory
 from tidegate.kernel.objects import ObjectPlane
-from tidegate.kernel.operation import Service, operation
-from tidegate.kernel.pages import Page, decode_cursor, encode_cursor, page_size
+from tidegate.kernel.operation import operation
 from tidegate.lineage.records import Graph
+from tidegate.runs.offline.entries import Begun, Entry
+from tidegate.runs.reading import RunReading, RunRows
 from tidegate.runs.records import (
     ENDED,
     Artifact,
-    Chart,
     Code,
     Environment,
     Held,
@@ -28,28 +28,24 @@ from tidegate.runs.records import (
     Value,
 )
 from tidegate.runs.rules import (
-    MOST_MEASUREMENTS,
     NOTED_ERROR,
-    check_chart,
     check_run_name,
     spelt_params,
 )
-from tidegate.runs.search.order import TIE_BREAK, parse_order
-from tidegate.runs.search.paging import RunSearch, Search, State, read_page
-from tidegate.runs.search.parser import parse_filter
-from tidegate.runs.search.projection import parse_projection
-from tidegate.runs.series.points import Point, rank_of
+from tidegate.runs.search.paging import RunSearch
+from tidegate.runs.uploads import RunUploads, UploadStore
 from tidegate.runs.writing import RunWriter, Told, ToldRows
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tidegate.data.records import DatasetVersion
     from tidegate.data.rows import Rows
     from tidegate.data.service import Data
     from tidegate.runs.active import ActiveRun
-    from tidegate.runs.experiments import Experiments
 
 
-class RunStore(ToldRows, Protocol):
+class RunStore(ToldRows, RunRows, Protocol):
     """The catalog's rows of runs.
 
     Laws: (1) a parameter keeps its first value; (2) the latest of a metric is the one of the greatest step, then
@@ -74,38 +70,20 @@ class RunStore(ToldRows, Protocol):
         """Write name, status, error and moments of a run that is held."""
         ...
 
-    def get(self, run_id: str) -> Run | None:
-        """A run with all that belongs to it."""
-        ...
 
-    def select(self, experiment: str, status: str, before: str, limit: int, *, parent: str = "") -> list[Run]:
-        """Runs with ids below one, greatest first; empty texts choose everything. ``experiment`` is an id."""
-        ...
-
-    def history(self, run_id: str, name: str, after: tuple[str, Point] | None, limit: int) -> list[Metric]:
-        """Measurements after a position, in the order of name, step, time, value."""
-        ...
-
-    def chart(
-        self, run_id: str, names: Sequence[str], points: int, start: int | None, end: int | None
-    ) -> tuple[Chart, ...]:
-        """A chart of each name over the same steps."""
-        ...
-
-
-class Runs(Service):
+class Runs(RunReading, RunUploads):
     """Runs: executions of training code, with params, metrics, code, environment and inputs."""
 
-    room: ClassVar[str] = "runs"
     uses: ClassVar[tuple[str, ...]] = ("data", "experiments")
     _data: "Data"
-    _experiments: "Experiments"
+    _store: RunStore
 
     def __init__(
         self,
         *,
         store: RunStore,
         searches: RunSearch,
+        uploads: UploadStore,
         objects: ObjectPlane,
         clock: BusinessClock,
         ids: IdFactory,
@@ -114,6 +92,7 @@ class Runs(Service):
     ) -> None:
         self._store = store
         self._searches = searches
+        self._uploads = uploads
         self._objects = objects
         self._clock = clock
         self._ids = ids
@@ -129,15 +108,31 @@ class Runs(Service):
         params: Mapping[str, object] | None = None,
         tags: Mapping[str, str] | None = None,
         inputs: "Iterable[DatasetVersion | Rows | str]" = (),
+        offline: "bool | str | Path" = False,
     ) -> "ActiveRun":
         """Begin a run of the code of this process; use it as a context manager, which also ends it.
 
         The git commit, the difference of tracked files to it (up to 10 MiB) and the installed packages are kept.
         ``parent`` is the run that it is a part of. ``inputs`` are dataset versions, rows of them, or references.
+
+        ``offline``: nothing is asked of the home; all goes into a folder (``tidegate-offline`` unless it is named),
+        which `upload` brings here later. Inputs must then name their versions, such as ``flights/3``.
         """
         from tidegate.runs.active import ActiveRun, input_references
         from tidegate.runs.capture import capture_code, capture_environment
 
+        if offline is not False:
+            from tidegate.runs.offline.book import begin
+
+            return begin(
+                offline,
+                experiment,
+                name=name,
+                parent=parent if isinstance(parent, str) else parent.id,
+                params=spelt_params(params or {}),
+                tags=dict(tags or {}),
+                inputs=input_references(inputs),
+            )
         run = self.create(
             experiment,
             name=name,
@@ -170,28 +165,15 @@ class Runs(Service):
         ``inputs`` are references of dataset versions.
         """
         now = self._clock.now()
-        group = self._experiments.ensured(experiment)
-        if group.deleted_at is not None:
-            raise Conflict(f"experiment {group.name!r} is deleted: restore it first", experiment=group.id)
-        if parent:
-            self.get(parent)
-        run = Run(
-            id=self._ids.new(now),
-            name=check_run_name(name),
-            experiment=group.name,
-            experiment_id=group.id,
-            parent=parent or None,
-            status="running",
-            started_at=now if started_at is None else business_time(started_at, "started_at"),
-            actor=actor(),
+        begun = Begun(
+            experiment=experiment,
+            name=name,
+            parent=parent,
+            started_at=now if started_at is None else started_at,
             code=code,
             environment=environment,
         )
-        self._store.add(run)
-        self._writer.link(run)
-        self._writer.write(run.id, Told(params=params, tags=tags, inputs=self._inputs(inputs)))
-        self._facts.append("tidegate.runs.started", run.id, experiment=run.experiment)
-        return self.get(run.id)
+        return self._begin(self._ids.new(now), begun, Told(params=params, tags=tags, inputs=self._inputs(inputs)))
 
     @operation("POST /runs/{run_id}/log", role="contributor", audit="summary")
     def log(
@@ -264,97 +246,41 @@ class Runs(Service):
             raise NotFound(f"run {run_id} has no tag {name!r}", name=name)
         return self.get(run_id)
 
-    @operation("GET /runs/{run_id}", role="viewer", audit="none")
-    def get(self, run_id: str) -> Run:
-        """One run, with the latest value of each metric."""
-        found = self._store.get(run_id)
-        if found is None:
-            raise NotFound(f"there is no run {run_id!r}; runs.list shows what there is", run_id=run_id)
-        return found
+    def _begin(self, run_id: str, begun: Begun, told: Told) -> Run:
+        group = self._experiments.ensured(begun.experiment)
+        if group.deleted_at is not None:
+            raise Conflict(f"experiment {group.name!r} is deleted: restore it first", experiment=group.id)
+        if begun.parent:
+            self.get(begun.parent)
+        run = Run(
+            id=run_id,
+            name=check_run_name(begun.name),
+            experiment=group.name,
+            experiment_id=group.id,
+            parent=begun.parent or None,
+            status="running",
+            started_at=business_time(begun.started_at, "started_at"),
+            actor=actor(),
+            code=begun.code,
+            environment=begun.environment,
+        )
+        self._store.add(run)
+        self._writer.link(run)
+        self._writer.write(run.id, told)
+        self._facts.append("tidegate.runs.started", run.id, experiment=run.experiment)
+        return self.get(run.id)
 
-    @operation("GET /runs/{run_id}/metrics", role="viewer", audit="none")
-    def history(self, run_id: str, *, name: str = "", limit: int = 100, cursor: str = "") -> Page[Metric]:
-        """Every measurement of a run, or of one metric of it, in the order of name, step, time, value.
-
-        ``limit`` is 25,000 at most.
-        """
-        key = decode_cursor(cursor, (str, int, int, int))
-        after = (key[0], Point(*key[1:])) if key else None
-        found = self._store.history(run_id, name, after, page_size(limit, MOST_MEASUREMENTS) + 1)
-        if not found:
-            self.get(run_id)
-        more = encode_cursor(*_position(found[limit - 1])) if len(found) > limit else None
-        return Page(found[:limit], more)
-
-    @operation("GET /runs/{run_id}/chart", role="viewer", audit="none")
-    def chart(
-        self,
-        run_id: str,
-        names: tuple[str, ...],
-        *,
-        points: int = 320,
-        start_step: int | None = None,
-        end_step: int | None = None,
-    ) -> tuple[Chart, ...]:
-        """Metrics of a run over their steps, in at most ``points`` buckets (1 to 5,000) of one width; all on one grid.
-
-        Each bucket tells first, last, least and greatest exactly; the cost is that of the buckets, not of the
-        history. The steps begin and end where the metrics do, unless they are given (both are included). A name that
-        was never measured has no buckets.
-        """
-        check_chart(names, points, start_step, end_step)
-        charts = self._store.chart(run_id, names, points, start_step, end_step)
-        if not any(chart.buckets for chart in charts):
-            self.get(run_id)
-        return charts
-
-    @operation("GET /runs", role="viewer", audit="none")
-    def list(
-        self,
-        *,
-        experiment: str = "",
-        status: Literal["", "running", "scheduled", "finished", "failed", "killed"] = "",
-        parent: str = "",
-        limit: int = 100,
-        cursor: str = "",
-    ) -> Page[Run]:
-        """Runs, the newest first; of one experiment (its id or name), of one parent, in one status, where given."""
-        key = decode_cursor(cursor, (str,))
-        group = self._experiments.get(experiment).id if experiment else ""
-        found = self._store.select(group, status, key[0] if key else "", page_size(limit) + 1, parent=parent)
-        more = encode_cursor(found[limit - 1].id) if len(found) > limit else None
-        return Page(found[:limit], more)
-
-    @operation("POST /runs/search", role="viewer", audit="none", transaction=False)
-    def search(
-        self,
-        filter: str = "",
-        *,
-        experiments: tuple[str, ...] = (),
-        state: State = "active",
-        order_by: tuple[str, ...] = (),
-        fields: tuple[str, ...] = (),
-        limit: int = 100,
-        cursor: str = "",
-    ) -> Page[Run]:
-        """Runs by what they hold, of some experiments or all.
-
-        ``filter`` reads such as ``metrics.auc > 0.8 AND NOT params.depth < 3``. ``experiments`` are ids or names.
-        ``order_by`` holds keys such as ``metrics.max(auc) DESC``; then come the newest first. ``fields`` names the
-        parts to read (``params``, ``metrics.auc``, ``tags.mlflow.*``, ``inputs``, ``artifacts``, ``code``,
-        ``environment``, or only ``attributes``); without any, all.
-        """
-        order = (*parse_order(order_by), *TIE_BREAK)
-        search = Search(parse_filter(filter), self._experiment_ids(experiments), state, order)
-        return read_page(self._searches, search, parse_projection(fields), limit, cursor)
-
-    @operation("POST /runs/count", role="viewer", audit="none", transaction=False)
-    def count(self, filter: str = "", *, experiments: tuple[str, ...] = (), state: State = "active") -> int:
-        """How many runs there are of which the filter is true, of some experiments or all."""
-        return self._searches.count(Search(parse_filter(filter), self._experiment_ids(experiments), state))
-
-    def _experiment_ids(self, experiments: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(self._experiments.get(one).id for one in experiments)
+    def _take_in(self, run_id: str, entry: Entry) -> None:
+        told = Told(entry.params, entry.metrics, entry.tags, self._inputs(entry.inputs), (), entry.artifacts)
+        if entry.begun is not None:
+            if self._store.hold(run_id) is not None:
+                raise Conflict(f"run {run_id} was not made by an upload, and takes no journal", run_id=run_id)
+            self._begin(run_id, entry.begun, told)
+        else:
+            self._require_open(run_id, late=True)
+            self._writer.write(run_id, told)
+        if entry.ended is not None and self.get(run_id).status not in ENDED:
+            self.finish(run_id, status=entry.ended.status, error=entry.ended.error, ended_at=entry.ended.at)
 
     def _require_open(self, run_id: str, *, late: bool = False) -> None:
         held = self._store.hold(run_id)
@@ -379,8 +305,3 @@ class Runs(Service):
     def _inputs(self, references: tuple[str, ...]) -> tuple[RunInput, ...]:
         found = [self._data.resolve(reference) for reference in references]
         return tuple(RunInput(version.digest, str(version)) for version in found)
-
-
-def _position(metric: Metric) -> tuple[str, int, int, int]:
-    at = 0 if metric.at is None else to_micros(metric.at)
-    return metric.name, metric.step, at, rank_of(metric.value)

@@ -7,13 +7,14 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from tidegate.kernel.clock import BusinessClock, utc
-from tidegate.kernel.errors import Conflict, Invalid
+from tidegate.kernel.errors import Invalid
 from tidegate.kernel.objects import ObjectPlane, parse_digest
 from tidegate.lineage.records import Edge, Graph, Node
 from tidegate.runs.records import Artifact, Metric, Run, RunInput, Value
 from tidegate.runs.rules import (
     check_artifact_name,
     check_foreign,
+    check_kept,
     check_metrics,
     check_params,
     check_tags,
@@ -74,7 +75,7 @@ class RunWriter:
         check_foreign(told.foreign)
         for artifact in told.artifacts:
             self._require_object(artifact)
-        self._keep_params(run_id, told.params)
+        check_kept(run_id, told.params, self._store.add_params(run_id, told.params))
         if told.metrics:
             now = self._clock.now()
             self._store.add_metrics(run_id, [_dated(metric, now) for metric in told.metrics])
@@ -92,15 +93,6 @@ class RunWriter:
         if run.environment is not None:
             source = Node("environment", run.environment.packages_digest, environment_label(run))
             self._graph.add(Edge(source, node, "environment"))
-
-    def _keep_params(self, run_id: str, params: Mapping[str, Value]) -> None:
-        for name, kept in self._store.add_params(run_id, params).items():
-            if kept != params[name] or type(kept) is not type(params[name]):
-                raise Conflict(
-                    f"parameter {name!r} of run {run_id} is {kept!r} and was not set to {params[name]!r}: "
-                    "a parameter keeps its first value",
-                    field=f"params.{name}",
-                )
 
     def _require_object(self, artifact: Artifact) -> None:
         check_artifact_name(artifact.name)

@@ -59,6 +59,7 @@ from tidegate.runs.experiments import Experiments
 from tidegate.runs.search_store import SqlRunSearch
 from tidegate.runs.service import Runs
 from tidegate.runs.store import SqlRuns
+from tidegate.runs.upload_store import SqlUploads
 from tidegate.storage.opening import open_storage
 from tidegate.workspace.remote import RemoteWorkspace
 from tidegate.workspace.rooms import Workspace, equip
@@ -128,6 +129,7 @@ class LocalWorkspace(Workspace):
             Runs(
                 store=SqlRuns(catalog),
                 searches=SqlRunSearch(catalog),
+                uploads=SqlUploads(catalog),
                 objects=storage.objects,
                 clock=clock,
                 ids=ids,

@@ -1,0 +1,25 @@
+"""Step 2 of the tables of runs."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "runs_0002"
+down_revision: str | None = "runs_0001"
+branch_labels: tuple[str, ...] | None = None
+depends_on: tuple[str, ...] | None = None
+
+
+def upgrade() -> None:
+    """Take the step."""
+    _run_upload()
+
+
+def _run_upload() -> None:
+    op.create_table(
+        "run_upload",
+        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.Column("entries", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_run_upload")),
+        info={"room": "runs"},
+        sqlite_autoincrement=True,
+    )
