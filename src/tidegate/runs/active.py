@@ -11,6 +11,7 @@ from tidegate.kernel.errors import Invalid, NotFound, TidegateError
 from tidegate.kernel.objects import ObjectPlane
 from tidegate.runs.records import Artifact, Logged, Metric, Run, Value
 from tidegate.runs.rules import check_artifact_name, spelt_params, told
+from tidegate.runs.system import SystemSampler
 
 PIECE = 1024 * 1024
 """Bytes of a file that are read at a time."""
@@ -47,13 +48,16 @@ class ActiveRun:
     Left without an error the run is finished, with one it is failed and keeps the error's text, and the error goes on.
     """
 
-    def __init__(self, run: Run, runs: RunBook, objects: ObjectPlane) -> None:
+    def __init__(self, run: Run, runs: RunBook, objects: ObjectPlane, *, sampler: SystemSampler | None = None) -> None:
         self.id = run.id
         """The run's id."""
         self.experiment = run.experiment
         """The experiment that the run belongs to."""
         self._runs = runs
         self._objects = objects
+        self._sampler = sampler
+        if sampler is not None:
+            sampler.begin(lambda metrics: runs.log(run.id, metrics=metrics))
 
     def log_params(self, params: Mapping[str, object] | None = None, /, **more: object) -> None:
         """Keep parameters. Raises `Conflict` for one that was kept with another value."""
@@ -84,6 +88,7 @@ class ActiveRun:
 
     def finish(self) -> Run:
         """End the run. Raises `Conflict` when it has ended already."""
+        self._stop_sampling()
         return self._runs.finish(self.id)
 
     def __enter__(self) -> Self:
@@ -92,6 +97,7 @@ class ActiveRun:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._stop_sampling()
         if error is None or (isinstance(error, SystemExit) and not error.code):
             if self._runs.get(self.id).status == "running":
                 self._runs.finish(self.id)
@@ -100,6 +106,10 @@ class ActiveRun:
             self._runs.finish(self.id, status="failed", error=told(type(error).__name__, error))
         except TidegateError as second:
             error.add_note(f"run {self.id} could not be marked as failed: {second.message}")
+
+    def _stop_sampling(self) -> None:
+        if self._sampler is not None:
+            self._sampler.stop()
 
 
 def input_references(sources: Iterable[DatasetVersion | Rows | str]) -> tuple[str, ...]:

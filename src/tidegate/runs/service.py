@@ -108,6 +108,7 @@ class Runs(RunReading, RunUploads):
         params: Mapping[str, object] | None = None,
         tags: Mapping[str, str] | None = None,
         inputs: "Iterable[DatasetVersion | Rows | str]" = (),
+        system_metrics: bool | float = False,
         offline: "bool | str | Path" = False,
     ) -> "ActiveRun":
         """Begin a run of the code of this process; use it as a context manager, which also ends it.
@@ -115,12 +116,16 @@ class Runs(RunReading, RunUploads):
         The git commit, the difference of tracked files to it (up to 10 MiB) and the installed packages are kept.
         ``parent`` is the run that it is a part of. ``inputs`` are dataset versions, rows of them, or references.
 
-        ``offline``: nothing is asked of the home; all goes into a folder (``tidegate-offline`` unless it is named),
-        which `upload` brings here later. Inputs must then name their versions, such as ``flights/3``.
+        ``system_metrics``: CPU, memory, disk, network and GPUs are sampled every 10 seconds, or as many as are given
+        (needs the extra ``system``). ``offline``: nothing is asked of the home; all goes into a folder
+        (``tidegate-offline`` unless it is named), which `upload` brings here later. Inputs must then name their
+        versions, such as ``flights/3``.
         """
         from tidegate.runs.active import ActiveRun, input_references
         from tidegate.runs.capture import capture_code, capture_environment
+        from tidegate.runs.system import sampler_for
 
+        sampler = sampler_for(system_metrics)
         if offline is not False:
             from tidegate.runs.offline.book import begin
 
@@ -132,6 +137,7 @@ class Runs(RunReading, RunUploads):
                 params=spelt_params(params or {}),
                 tags=dict(tags or {}),
                 inputs=input_references(inputs),
+                sampler=sampler,
             )
         run = self.create(
             experiment,
@@ -143,7 +149,7 @@ class Runs(RunReading, RunUploads):
             code=capture_code(self._objects),
             environment=capture_environment(self._objects),
         )
-        return ActiveRun(run, self, self._objects)
+        return ActiveRun(run, self, self._objects, sampler=sampler)
 
     @operation("POST /runs", role="contributor", audit="change")
     def create(

@@ -19,6 +19,7 @@ from tidegate.runs.offline.entries import Begun, Ended, Entry
 from tidegate.runs.offline.journal import FOLDER, OBJECTS, RunJournal
 from tidegate.runs.records import ENDED, Artifact, Logged, Metric, Run, Value
 from tidegate.runs.rules import NOTED_ERROR, check_kept, check_metrics, check_params, check_run_name, check_tags
+from tidegate.runs.system import SystemSampler
 from tidegate.storage.objects import open_objects
 
 
@@ -83,6 +84,7 @@ def begin(
     params: dict[str, Value],
     tags: Mapping[str, str],
     inputs: tuple[str, ...],
+    sampler: SystemSampler | None,
 ) -> ActiveRun:
     """Begin a run that is kept in a folder, beside others of it; True: in the folder that `upload` looks in first."""
     check_name(experiment, "experiment")
@@ -118,7 +120,7 @@ def begin(
     )
     journal = RunJournal(folder, run_id, now)
     journal.append(Entry(begun=begun, params=params, tags=dict(tags), inputs=inputs))
-    return ActiveRun(run, OfflineBook(journal, run, clock), objects)
+    return ActiveRun(run, OfflineBook(journal, run, clock), objects, sampler=sampler)
 
 
 def check_inputs(references: Iterable[str]) -> None:
