@@ -14,6 +14,7 @@ from tidegate.kernel.objects import ObjectPlane
 from tidegate.kernel.operation import operation
 from tidegate.lineage.records import Graph
 from tidegate.runs.offline.entries import Begun, Entry
+from tidegate.runs.purging import Purger, RunPurging
 from tidegate.runs.reading import RunReading, RunRows
 from tidegate.runs.records import (
     ENDED,
@@ -71,7 +72,7 @@ class RunStore(ToldRows, RunRows, Protocol):
         ...
 
 
-class Runs(RunReading, RunUploads):
+class Runs(RunReading, RunUploads, RunPurging):
     """Runs: executions of training code, with params, metrics, code, environment and inputs."""
 
     uses: ClassVar[tuple[str, ...]] = ("data", "experiments")
@@ -84,6 +85,7 @@ class Runs(RunReading, RunUploads):
         store: RunStore,
         searches: RunSearch,
         uploads: UploadStore,
+        purger: Purger,
         objects: ObjectPlane,
         clock: BusinessClock,
         ids: IdFactory,
@@ -93,6 +95,7 @@ class Runs(RunReading, RunUploads):
         self._store = store
         self._searches = searches
         self._uploads = uploads
+        self._purger = purger
         self._objects = objects
         self._clock = clock
         self._ids = ids
@@ -236,7 +239,7 @@ class Runs(RunReading, RunUploads):
 
     @operation("POST /runs/{run_id}/delete", role="contributor", audit="change")
     def delete(self, run_id: str) -> Run:
-        """Delete a run. It can be restored, and is found by its id alone until then."""
+        """Delete a run. It can be restored until it is purged, and is found by its id alone."""
         return self._change(run_id, "deleted", deleted_at=self._clock.now())
 
     @operation("POST /runs/{run_id}/restore", role="contributor", audit="change")
@@ -276,15 +279,25 @@ class Runs(RunReading, RunUploads):
         self._facts.append("tidegate.runs.started", run.id, experiment=run.experiment)
         return self.get(run.id)
 
-    def _take_in(self, run_id: str, entry: Entry) -> None:
+    def _take_in(self, run_id: str, entries: Iterable[Entry], *, begun: bool) -> None:
+        held = self._store.hold(run_id)
+        if begun and held is None:
+            raise NotFound(f"run {run_id} was uploaded, and has been purged since: it does not come back")
+        if not begun and held is not None:
+            raise Conflict(f"run {run_id} was not made by an upload, and takes no journal", run_id=run_id)
+        for entry in entries:
+            self._take(run_id, entry)
+
+    def _take(self, run_id: str, entry: Entry) -> None:
         told = Told(entry.params, entry.metrics, entry.tags, self._inputs(entry.inputs), (), entry.artifacts)
-        if entry.begun is not None:
-            if self._store.hold(run_id) is not None:
-                raise Conflict(f"run {run_id} was not made by an upload, and takes no journal", run_id=run_id)
-            self._begin(run_id, entry.begun, told)
-        else:
+        if entry.begun is None:
             self._require_open(run_id, late=True)
             self._writer.write(run_id, told)
+        else:
+            self._begin(run_id, entry.begun, told)
+            absent = [digest for digest in entry.digests() if not self._objects.exists(digest)]
+            if absent:
+                raise Invalid(f"run {run_id}: object {absent[0]} is not stored: put it first", digest=absent[0])
         if entry.ended is not None and self.get(run_id).status not in ENDED:
             self.finish(run_id, status=entry.ended.status, error=entry.ended.error, ended_at=entry.ended.at)
 

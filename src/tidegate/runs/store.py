@@ -12,7 +12,8 @@ from tidegate.runs.params import param_number, read_param, spell_param
 from tidegate.runs.records import ENDED, Artifact, Chart, Code, Environment, Foreign, Held, Metric, Run, RunInput, Value
 from tidegate.runs.series_store import Position, SqlSeries, series, value_kept
 from tidegate.storage.catalog import Catalog
-from tidegate.storage.schema import Micros, table
+from tidegate.storage.released import claim
+from tidegate.storage.schema import HOLDS_NONE, Micros, table
 
 HEAD = 64
 """Characters of a text that are indexed."""
@@ -36,6 +37,14 @@ runs = table(
     sa.Index("ix_run_started_at", "started_at"),
     sa.Index("ix_run_experiment_started_at", "experiment_id", "started_at"),
     room="runs",
+)
+
+# Few are deleted, and they are looked for over and over.
+sa.Index(
+    "ix_run_deleted_at",
+    runs.c.deleted_at,
+    sqlite_where=runs.c.deleted_at.is_not(None),
+    postgresql_where=runs.c.deleted_at.is_not(None),
 )
 
 run_params = table(
@@ -66,7 +75,7 @@ run_inputs = table(
     sa.Column("run_id", sa.String(32), primary_key=True),
     sa.Column("digest", sa.String(64), primary_key=True),
     sa.Column("label", sa.String(256), primary_key=True),
-    sa.Column("foreign", sa.LargeBinary, nullable=True),
+    sa.Column("foreign", sa.LargeBinary, nullable=True, info=HOLDS_NONE),
     room="runs",
 )
 
@@ -102,7 +111,9 @@ class SqlRuns:
         self._held = catalog.query(held.with_for_update())
 
     def add(self, run: Run) -> None:
-        """Insert a run."""
+        """Insert a run, and hold the objects of its code and its environment."""
+        packages = run.environment.packages_digest if run.environment else None
+        self._hold_objects(digest for digest in (run.code.diff_digest, packages) if digest)
         with self._catalog.connect() as connection:
             connection.execute(
                 runs.insert().values(
@@ -162,8 +173,9 @@ class SqlRuns:
             with self._catalog.connect() as connection:
                 connection.execute(self._catalog.insert(run_inputs).on_conflict_do_nothing(), rows)
 
-    def set_artifacts(self, run_id: str, artifacts: Iterable[Artifact]) -> None:
-        """Set artifacts by name."""
+    def set_artifacts(self, run_id: str, artifacts: Sequence[Artifact]) -> None:
+        """Set artifacts by name, and hold their objects."""
+        self._hold_objects(one.digest for one in artifacts)
         rows = [{"run_id": run_id, **msgspec.structs.asdict(one)} for one in artifacts]
         self._upsert(run_artifacts, ("digest", "bytes"), rows)
 
@@ -208,6 +220,10 @@ class SqlRuns:
     ) -> tuple[Chart, ...]:
         """A chart of each name."""
         return self._series.chart(run_id, names, points, start, end)
+
+    def _hold_objects(self, digests: Iterable[str]) -> None:
+        """Nobody sweeps them from here on, however old they are. Whether they are there is asked after this."""
+        claim(self._catalog, list(digests))
 
     def _upsert(self, into: sa.Table, columns: Sequence[str], rows: list[dict[str, Any]]) -> None:
         if not rows:

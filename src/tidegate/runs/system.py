@@ -129,7 +129,7 @@ def read_gpus(text: str) -> Iterator[tuple[str, float]]:
         cells = [_number(cell) for cell in line.split(",")]
         if len(cells) != len(_GPU_FIELDS.split(",")) or cells[0] is None:
             continue
-        index, used, total, busy, draw, limit = cells
+        index, (used, total, busy, draw, limit) = int(cells[0]), cells[1:]
         figures: Iterable[tuple[str, float | None]] = (
             ("memory_usage_megabytes", None if used is None else used * _MEBIBYTE),
             ("memory_usage_percentage", _share(used, total)),
@@ -137,7 +137,7 @@ def read_gpus(text: str) -> Iterator[tuple[str, float]]:
             ("power_usage_watts", draw),
             ("power_usage_percentage", _share(draw, limit)),
         )
-        yield from ((f"gpu_{int(index)}_{name}", value) for name, value in figures if value is not None)
+        yield from ((f"gpu_{index}_{name}", value) for name, value in figures if value is not None)
 
 
 def _share(part: float | None, whole: float | None) -> float | None:

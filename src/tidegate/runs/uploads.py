@@ -1,5 +1,6 @@
 """Runs that were made elsewhere: their journals, taken in entry by entry, any number of times with one result."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -44,7 +45,8 @@ class RunUploads(Service):
         """Write entries of an offline run's journal, of which ``first`` is the number of the first.
 
         Those that the home has are passed over. The answer says how many it has now, and so which is the next.
-        Raises `Conflict` when entries are missing before these, and for what `log` refuses.
+        Raises `Conflict` when entries are missing before these, and for what `log` refuses, `NotFound` when the run was
+        purged.
         """
         parse_id(run_id, "run")
         known = self._uploads.held(run_id)
@@ -57,8 +59,7 @@ class RunUploads(Service):
                     f"entry {number} of run {run_id}: the first entry says how the run began, and no other does",
                     field="entries",
                 )
-        for entry in gathered(new):
-            self._take_in(run_id, entry)
+        self._take_in(run_id, gathered(new), begun=known > 0)
         have = max(known, first + len(entries))
         self._uploads.advance(run_id, have)
         return Appended(run_id, have, have - known)
@@ -75,6 +76,6 @@ class RunUploads(Service):
 
         return upload(Path(folder or FOLDER), self.append, self._objects)
 
-    def _take_in(self, run_id: str, entry: Entry) -> None:
-        """Write one entry, inside the ambient transaction."""
+    def _take_in(self, run_id: str, entries: Iterable[Entry], *, begun: bool) -> None:
+        """Write entries, inside the ambient transaction. Raises `NotFound` for a run that begun, and was purged."""
         raise NotImplementedError

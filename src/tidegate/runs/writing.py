@@ -1,6 +1,6 @@
 """What a run is told, checked and written: all of it or nothing, inside one transaction."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
@@ -53,8 +53,8 @@ class ToldRows(Protocol):
         """Add inputs; adding one twice is harmless."""
         ...
 
-    def set_artifacts(self, run_id: str, artifacts: Iterable[Artifact]) -> None:
-        """Set artifacts by name."""
+    def set_artifacts(self, run_id: str, artifacts: Sequence[Artifact]) -> None:
+        """Set artifacts by name, and hold their objects."""
         ...
 
 
@@ -74,7 +74,8 @@ class RunWriter:
         check_tags(told.tags)
         check_foreign(told.foreign)
         for artifact in told.artifacts:
-            self._require_object(artifact)
+            check_artifact_name(artifact.name)
+            parse_digest(artifact.digest, f"artifact {artifact.name!r}")
         check_kept(run_id, told.params, self._store.add_params(run_id, told.params))
         if told.metrics:
             now = self._clock.now()
@@ -84,6 +85,8 @@ class RunWriter:
         for one in told.inputs:
             self._graph.add(Edge(Node("dataset", one.digest, one.label), Node("run", run_id), "input"))
         self._store.set_artifacts(run_id, told.artifacts)
+        for artifact in told.artifacts:  # now that they are held, nobody takes them away after this look
+            self._require_object(artifact)
 
     def link(self, run: Run) -> None:
         """Note which code and which environment made a run."""
@@ -95,8 +98,6 @@ class RunWriter:
             self._graph.add(Edge(source, node, "environment"))
 
     def _require_object(self, artifact: Artifact) -> None:
-        check_artifact_name(artifact.name)
-        parse_digest(artifact.digest, f"artifact {artifact.name!r}")
         if artifact.bytes < 0 or not self._objects.exists(artifact.digest):
             raise Invalid(f"artifact {artifact.name!r}: its object is not stored: put it first", digest=artifact.digest)
 
