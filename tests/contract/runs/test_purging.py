@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.contract.models.kept_models import kept
 from tests.postgres import Databases
@@ -15,7 +16,8 @@ from tidegate.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from tidegate.kernel.settings import Settings
 from tidegate.lineage.records import Edge, Node
 from tidegate.lineage.store import LineageGraph
-from tidegate.runs.records import Metric
+from tidegate.runs.controller import PurgeController
+from tidegate.runs.records import Artifact, Metric
 from tidegate.runs.series_store import series
 from tidegate.storage.schema import metadata
 from tidegate.workspace import LocalWorkspace, open_local
@@ -78,11 +80,11 @@ def test_law_1_what_was_deleted_so_many_days_ago_is_purged(space: LocalWorkspace
 
 
 def test_law_1_an_experiment_goes_with_its_runs(space: LocalWorkspace) -> None:
-    ids = [full(space) for _ in range(12)]
+    ids = [full(space) for _ in range(7)]
     experiment = space.experiments.set_tags("flights", tags={"a": "b"}).id
     space.experiments.delete("flights")
     later(space, 31)
-    assert [rows_of(space, run_id) for run_id in ids] == [{}] * 12
+    assert [rows_of(space, run_id) for run_id in ids] == [{}] * 7
     with pytest.raises(NotFound):
         space.experiments.get(experiment)
     again = space.experiments.create("flights")
@@ -125,16 +127,12 @@ def test_law_2_a_run_of_many_metrics_is_forgotten_piece_by_piece(space: LocalWor
 
 
 def test_law_3_a_run_that_a_version_came_from_is_kept(space: LocalWorkspace) -> None:
-    model = kept("linear")
+    model = kept("linear, no nulls")
     space.experiments.create("flights")
     run_id = full(space)
-    manifest = model.manifest
     for content in model.contents:
         space.objects.put(content)
-    from msgspec.structs import replace
-
-    version = space.models.register("m", replace(manifest, name="m", run_id=run_id))
-    LineageGraph(space.storage.catalog)
+    version = space.models.register("m", replace(model.manifest, name="m", run_id=run_id))
     edge = Edge(Node("run", run_id), Node("model", version.digest), "run")
     space.storage.catalog.write(lambda: LineageGraph(space.storage.catalog).add(edge))
     other = full(space)
@@ -149,7 +147,7 @@ def test_law_3_a_run_that_a_version_came_from_is_kept(space: LocalWorkspace) -> 
 def test_law_4_what_others_refer_to_is_released_and_kept(space: LocalWorkspace) -> None:
     version = space.data.commit("points", pl.DataFrame({"x": [1.0, 2.0]}))
     fragment = version.fragments[0].digest
-    model = kept("linear").log("m", space.models, space.objects)
+    model = kept("linear, no nulls").log("m", space.models, space.objects)
     weights = next(iter(model.manifest.files.values()))
     first, second = space.runs.start("flights"), space.runs.start("flights")
     for name, digest in (("fragment", fragment), ("weights", weights)):
@@ -202,21 +200,18 @@ def test_purging_by_hand_is_for_admins_and_can_be_tried_first(space: LocalWorksp
     assert all(rows_of(space, run_id) for run_id in ids)
     assert space.runs.purge().runs == ()
     done = space.runs.purge(days=0, limit=2)
-    assert (done.runs, done.more, done.objects) == (looked.runs, True, 2)
+    assert (done.runs, done.more) == (looked.runs, True)
+    assert done.objects >= 2
     assert space.runs.purge(days=10**9).runs == ()
     for wrong in ({"days": -1}, {"limit": 0}):
         with pytest.raises(Invalid):
             space.runs.purge(**wrong)
     space.people.add("guest", role="maintainer")
-    from msgspec.structs import replace
-
     with open_local(replace(space.settings, actor="guest")) as mine, pytest.raises(Forbidden):
         mine.runs.purge(days=0)
 
 
 def test_a_controller_without_its_lease_purges_nothing(space: LocalWorkspace) -> None:
-    from tidegate.runs.controller import PurgeController
-
     def refuse(_: object) -> None:
         raise Conflict("another holder has the lease")
 
@@ -241,8 +236,8 @@ ACTIONS = st.one_of(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(actions=st.lists(ACTIONS, min_size=4, max_size=14))
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(actions=st.lists(ACTIONS, min_size=4, max_size=12))
 def test_laws_1_and_4_hold_as_a_model_of_who_refers_to_what_says(
     space: LocalWorkspace, actions: list[tuple[object, ...]]
 ) -> None:
@@ -283,8 +278,6 @@ class Model:
 
     def _log(self, run_id: str, content: int) -> None:
         info = self.space.objects.put(f"{self.mark}/{content}".encode())
-        from tidegate.runs.records import Artifact
-
         self.space.runs.log(run_id, artifacts=(Artifact(f"a{content}", info.digest, info.size),))
         self.runs[run_id][content] = self.put[content] = info.digest
 

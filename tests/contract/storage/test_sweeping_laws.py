@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -85,7 +86,7 @@ def test_law_1_only_what_was_released_is_swept(space: LocalWorkspace) -> None:
 
 def test_law_2_what_anything_refers_to_is_kept(space: LocalWorkspace) -> None:
     version = space.data.commit("points", pl.DataFrame({"x": [1.0, 2.0]}))
-    model = kept("linear").log("m", space.models, space.objects)
+    model = kept("linear, no nulls").log("m", space.models, space.objects)
     run = space.runs.start("flights")
     artifact = run.log_artifact("a", b"artifact")
     diff, packages, parquet = (put(space, name) for name in (b"diff", b"packages", b"parquet"))
@@ -161,7 +162,7 @@ def test_law_3_what_was_put_of_late_is_kept_for_the_time_of_grace(space: LocalWo
 def test_law_4_whoever_refers_to_an_old_object_has_it_or_is_told(space: LocalWorkspace) -> None:
     run = space.runs.create("flights")
     kept_, lost = 0, 0
-    for number in range(25):
+    for number in range(15):
         content = f"{number}".encode()
         digest = put(space, content)
         together = threading.Barrier(2)
@@ -180,7 +181,7 @@ def test_law_4_whoever_refers_to_an_old_object_has_it_or_is_told(space: LocalWor
         held = any(one.digest == digest for one in space.runs.get(run.id).artifacts)
         assert space.objects.exists(digest) or not held
         kept_, lost = kept_ + held, lost + (not held)
-    assert kept_ + lost == 25
+    assert kept_ + lost == 15
 
 
 def test_law_4_who_releases_waits_for_who_refers(space: LocalWorkspace) -> None:
@@ -224,7 +225,7 @@ with open_local(msgspec.json.decode(sys.argv[1], type=Settings)) as space:
 
 
 def test_law_5_what_a_death_cuts_off_is_done_by_the_next_step(space: LocalWorkspace) -> None:
-    digests = [put(space, f"{number}".encode()) for number in range(300)]
+    digests = [put(space, f"{number}".encode()) for number in range(150)]
     held = Artifact("kept", put(space, b"kept"), 4)
     space.runs.log(space.runs.create("flights").id, artifacts=(held,))
     release(space, *digests, held.digest)
@@ -233,7 +234,7 @@ def test_law_5_what_a_death_cuts_off_is_done_by_the_next_step(space: LocalWorksp
         assert process.stdout is not None
         process.stdout.readline()
         while process.poll() is None and all(map(space.objects.exists, digests[::7])):
-            pass
+            time.sleep(0.001)
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
     sweep(space)
