@@ -32,6 +32,7 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
         {
             "purge": "Remove runs and experiments that were deleted so many days ago for good, the setting's unless given.",
             "append": "Write entries of an offline run's journal, of which ``first`` is the number of the first.",
+            "compare": "Runs beside each other (2 to 100): their parameters, and the latest of their metrics.",
             "get": "One run, with the latest value of each metric.",
             "history": "Every measurement of a run, or of one metric of it, in the order of name, step, time, value.",
             "chart": "Metrics of a run over their steps, in at most ``points`` buckets (1 to 5,000) of one width; all on one grid.",

@@ -91,6 +91,9 @@ class ActiveRun:
         self._stop_sampling()
         return self._runs.finish(self.id)
 
+    def _repr_html_(self) -> str:
+        return self._runs.get(self.id)._repr_html_()
+
     def __enter__(self) -> Self:
         return self
 

@@ -13,6 +13,7 @@ from tidegate.kernel.ids import IdFactory
 from tidegate.kernel.objects import ObjectPlane
 from tidegate.kernel.operation import operation
 from tidegate.lineage.records import Graph
+from tidegate.runs.comparison import RunComparing
 from tidegate.runs.offline.entries import Begun, Entry
 from tidegate.runs.purging import Purger, RunPurging
 from tidegate.runs.reading import RunReading, RunRows
@@ -72,7 +73,7 @@ class RunStore(ToldRows, RunRows, Protocol):
         ...
 
 
-class Runs(RunReading, RunUploads, RunPurging):
+class Runs(RunReading, RunComparing, RunUploads, RunPurging):
     """Runs: executions of training code, with params, metrics, code, environment and inputs."""
 
     uses: ClassVar[tuple[str, ...]] = ("data", "experiments")

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from tidegate.kernel.errors import Internal, TidegateError, Unavailable
 from tidegate.kernel.objects import ObjectPlane
+from tidegate.kernel.progress import Progress
 from tidegate.runs.offline.entries import Appended, Entry, UploadedRun
 from tidegate.runs.offline.journal import OBJECTS, Noted, journals_of, read_journal
 from tidegate.storage.objects import open_objects
@@ -34,8 +35,10 @@ def _upload_run(path: Path, append: Append, kept: ObjectPlane, objects: ObjectPl
     run_id, noted = read_journal(path)
     experiment, have, sent, ended, error = "", 0, 0, False, ""
     present: set[str] = set()
+    progress = Progress(f"uploading run {run_id}", path.stat().st_size)
     try:
         for piece in _pieces(noted):
+            progress.advance(sum(one.size for one in piece))
             begun = piece[0].entry.begun
             experiment = experiment if begun is None else begun.experiment
             ended = ended or any(one.entry.ended is not None for one in piece)
@@ -49,6 +52,8 @@ def _upload_run(path: Path, append: Append, kept: ObjectPlane, objects: ObjectPl
         raise
     except TidegateError as refused:
         error = refused.message
+    finally:
+        progress.close()
     return UploadedRun(run_id=run_id, experiment=experiment, entries=have, sent=sent, ended=ended, error=error)
 
 
