@@ -53,17 +53,18 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     metrics: tuple[ComparedMetric, ...] = ()
 
     def _repr_html_(self) -> str:
-        heads = [
+        heads: list[list[object]] = [
             ["status", *(run.status for run in self.runs)],
             ["started", *(run.started_at for run in self.runs)],
             ["code", *((run.code or "")[:12] for run in self.runs)],
             ["inputs", *(run.inputs for run in self.runs)],
         ]
-        told = [*self.params, *self.metrics]
+        told: list[ComparedParam | ComparedMetric] = [*self.params, *self.metrics]
+        rows: list[list[object]] = [[one.name, *one.values] for one in told]
         return notebook.grid(
             f"{len(self.runs)} runs",
             ["", *(run.name or run.id for run in self.runs)],
-            [*heads, *([one.name, *one.values] for one in told)],
+            heads + rows,
             strong=[False] * len(heads) + [one.differs for one in told],
         )
 

@@ -12,7 +12,7 @@ from tidegate.runs.params import param_number, read_param, spell_param
 from tidegate.runs.records import ENDED, Artifact, Chart, Code, Environment, Foreign, Held, Metric, Run, RunInput, Value
 from tidegate.runs.series_store import Position, SqlSeries, series, value_kept
 from tidegate.storage.catalog import Catalog
-from tidegate.storage.released import claim
+from tidegate.storage.released import Claims
 from tidegate.storage.schema import HOLDS_NONE, Micros, table
 
 HEAD = 64
@@ -107,6 +107,7 @@ class SqlRuns:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._series = SqlSeries(catalog)
+        self._claims = Claims(catalog)
         held = sa.select(runs.c.status, runs.c.deleted_at).where(runs.c.id == sa.bindparam("run_id"))
         self._held = catalog.query(held.with_for_update())
 
@@ -223,7 +224,7 @@ class SqlRuns:
 
     def _hold_objects(self, digests: Iterable[str]) -> None:
         """Nobody sweeps them from here on, however old they are. Whether they are there is asked after this."""
-        claim(self._catalog, list(digests))
+        self._claims.hold(list(digests))
 
     def _upsert(self, into: sa.Table, columns: Sequence[str], rows: list[dict[str, Any]]) -> None:
         if not rows:

@@ -26,17 +26,23 @@ _DIGEST = re.compile(rb"(?=([0-9a-f]{64}))")
 _ROWS = 500
 
 
-def claim(catalog: Catalog, digests: Collection[str]) -> None:
-    """Hold objects that are perhaps released, or are being so, inside the transaction that refers to them.
+class Claims:
+    """Holds objects that are perhaps released, or are being so, inside the transaction that refers to them.
 
     For whoever refers to objects that were put long ago. Ask after it, not before, whether they are there.
     """
-    rows = [{"digest": digest, "due": 0} for digest in sorted(set(digests))]
-    if rows:
-        with catalog.connect() as connection:
-            # Written and taken back: whoever releases one meanwhile waits for us, and is then seen to be too late.
-            connection.execute(catalog.insert(released).on_conflict_do_nothing(), rows)
-            connection.execute(released.delete().where(released.c.digest.in_([row["digest"] for row in rows])))
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._note = catalog.prepared(catalog.insert(released).on_conflict_do_nothing())
+        self._drop = catalog.prepared(released.delete().where(released.c.digest == sa.bindparam("which")))
+        self._alone = catalog.dialect == "sqlite"  # one transaction writes at a time
+
+    def hold(self, digests: Collection[str]) -> None:
+        """Claim them."""
+        for digest in sorted(set(digests)):
+            if not self._alone:  # who releases it meanwhile finds our row, waits for us, and is then too late
+                self._note(digest=digest, due=0)
+            self._drop(which=digest)
 
 
 class Released:

@@ -22,7 +22,7 @@ from tidegate.kernel.errors import Invalid
 from tidegate.kernel.settings import Settings
 from tidegate.runs.records import Artifact, Code, Environment
 from tidegate.storage.journal.catalog_index import segments
-from tidegate.storage.released import Released, claim, holding_columns, released
+from tidegate.storage.released import Claims, Released, holding_columns, released
 from tidegate.storage.schema import metadata
 from tidegate.storage.sweeping import REST_SECONDS, Sweeper
 from tidegate.workspace import LocalWorkspace, open_local
@@ -192,7 +192,7 @@ def test_law_4_who_releases_waits_for_who_refers(space: LocalWorkspace) -> None:
 
     def refer() -> None:
         def work() -> None:
-            claim(storage.catalog, [digest])
+            Claims(storage.catalog).hold([digest])
             claimed.set()
             done.wait(0.3)
             space.runs.log(run.id, artifacts=(Artifact("a", digest, 3),))

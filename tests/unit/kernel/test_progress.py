@@ -20,7 +20,7 @@ class Ticking(SystemClock):
 
     seconds = 0.0
 
-    def monotonic(self) -> float:  # type: ignore[override]
+    def monotonic(self) -> float:
         return self.seconds
 
 
