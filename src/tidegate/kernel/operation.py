@@ -134,7 +134,7 @@ class Service:
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         found: dict[str, Operation] = {}
-        for name, member in vars(cls).items():
+        for name, member in (each for base in reversed(cls.__mro__) for each in vars(base).items()):
             declared: Operation | None = getattr(member, "operation", None)
             if isinstance(declared, Operation):
                 declared.room = cls.room

@@ -45,6 +45,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`local`: on loopback, requests without a token belong to the person `local`. `token`: every request needs one."""
     mlflow_version: str = "3.17.2"
     """The MLflow version that `/version` answers: the one that we conform to."""
+    stale_run_minutes: Annotated[float, Meta(gt=0)] = 10
+    """A running run that has not been heard of for so long is shown as stale."""
     egress_allow: tuple[str, ...] = ()
     """Private networks (CIDR) that outbound HTTP may reach."""
     segment_megabytes: Annotated[int, Meta(ge=1)] = 64

@@ -146,6 +146,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     actor: str
     error: str = ""
     """Why it failed."""
+    stale: bool = False
+    """Whether it is running, and has not been heard of for `stale_run_minutes`."""
     params: dict[str, Value] = {}
     latest: tuple[Metric, ...] = ()
     """The latest measurement of each metric, by name: of the greatest step, then time, then value."""

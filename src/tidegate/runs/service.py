@@ -1,44 +1,22 @@
 """The room of runs: what was trained, from what, with which code, and what it measured."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import msgspec
 
 from tidegate.events.records import Facts
-from tidegate.kernel.clock import BusinessClock, Instant, business_time, to_micros
+from tidegate.kernel.clock import BusinessClock, Instant, business_time
 from tidegate.kernel.context import actor
 from tidegate.kernel.errors import Conflict, Invalid, NotFound
 from tidegate.kernel.ids import IdFactory
 from tidegate.kernel.objects import ObjectPlane
-from tidegate.kernel.operation import Service, operation
-from tidegate.kernel.pages import Page, decode_cursor, encode_cursor, page_size
+from tidegate.kernel.operation import operation
 from tidegate.lineage.records import Graph
-from tidegate.runs.records import (
-    ENDED,
-    Artifact,
-    Chart,
-    Code,
-    Environment,
-    Held,
-    Logged,
-    Metric,
-    Run,
-    RunInput,
-    Value,
-)
-from tidegate.runs.rules import (
-    MOST_MEASUREMENTS,
-    NOTED_ERROR,
-    check_chart,
-    check_run_name,
-    spelt_params,
-)
-from tidegate.runs.search.order import TIE_BREAK, parse_order
-from tidegate.runs.search.paging import RunSearch, Search, State, read_page
-from tidegate.runs.search.parser import parse_filter
-from tidegate.runs.search.projection import parse_projection
-from tidegate.runs.series.points import Point, rank_of
+from tidegate.runs.reading import RunReading, RunRows
+from tidegate.runs.records import ENDED, Artifact, Code, Environment, Held, Logged, Metric, Run, RunInput, Value
+from tidegate.runs.rules import HEARD_SECONDS, NOTED_ERROR, check_artifact_name, check_run_name, spelt_params
+from tidegate.runs.search.paging import RunSearch
 from tidegate.runs.writing import RunWriter, Told, ToldRows
 
 if TYPE_CHECKING:
@@ -46,16 +24,16 @@ if TYPE_CHECKING:
     from tidegate.data.rows import Rows
     from tidegate.data.service import Data
     from tidegate.runs.active import ActiveRun
-    from tidegate.runs.experiments import Experiments
 
 
-class RunStore(ToldRows, Protocol):
+class RunStore(ToldRows, RunRows, Protocol):
     """The catalog's rows of runs.
 
     Laws: (1) a parameter keeps its first value; (2) the latest of a metric is the one of the greatest step, then
     time, then value, in whatever order they arrive, NaN being below every number; (3) every measurement is kept in
     the history, and the same one (name, step, time, value) sent again is one; (4) `hold` keeps where the run is in its
-    life until the transaction ends; (5) deleted runs are found by their id alone.
+    life until the transaction ends; (5) deleted runs are found by their id alone, and so are those of a deleted
+    experiment; (6) a running run is stale once it has not been heard of for some minutes.
     """
 
     def add(self, run: Run) -> None:
@@ -66,40 +44,28 @@ class RunStore(ToldRows, Protocol):
         """Where a run is in its life, None where there is none."""
         ...
 
+    def hear(self, run_id: str, *, every: float = HEARD_SECONDS) -> None:
+        """Note that a run gave a sign of life, unless this process noted it less than so many seconds ago."""
+        ...
+
     def delete_tag(self, run_id: str, name: str) -> bool:
         """Delete a tag; whether it was there."""
+        ...
+
+    def delete_artifacts(self, run_id: str, name: str) -> int:
+        """Delete an artifact of this name and those in a folder of this name; how many there were."""
         ...
 
     def write(self, run: Run) -> None:
         """Write name, status, error and moments of a run that is held."""
         ...
 
-    def get(self, run_id: str) -> Run | None:
-        """A run with all that belongs to it."""
-        ...
 
-    def select(self, experiment: str, status: str, before: str, limit: int, *, parent: str = "") -> list[Run]:
-        """Runs with ids below one, greatest first; empty texts choose everything. ``experiment`` is an id."""
-        ...
-
-    def history(self, run_id: str, name: str, after: tuple[str, Point] | None, limit: int) -> list[Metric]:
-        """Measurements after a position, in the order of name, step, time, value."""
-        ...
-
-    def chart(
-        self, run_id: str, names: Sequence[str], points: int, start: int | None, end: int | None
-    ) -> tuple[Chart, ...]:
-        """A chart of each name over the same steps."""
-        ...
-
-
-class Runs(Service):
+class Runs(RunReading):
     """Runs: executions of training code, with params, metrics, code, environment and inputs."""
 
-    room: ClassVar[str] = "runs"
     uses: ClassVar[tuple[str, ...]] = ("data", "experiments")
     _data: "Data"
-    _experiments: "Experiments"
 
     def __init__(
         self,
@@ -112,7 +78,7 @@ class Runs(Service):
         facts: Facts,
         graph: Graph,
     ) -> None:
-        self._store = store
+        self._store = self._rows = store
         self._searches = searches
         self._objects = objects
         self._clock = clock
@@ -188,6 +154,7 @@ class Runs(Service):
             environment=environment,
         )
         self._store.add(run)
+        self._store.hear(run.id, every=0)
         self._writer.link(run)
         self._writer.write(run.id, Told(params=params, tags=tags, inputs=self._inputs(inputs)))
         self._facts.append("tidegate.runs.started", run.id, experiment=run.experiment)
@@ -213,7 +180,19 @@ class Runs(Service):
         """
         self._require_open(run_id, late=late)
         self._writer.write(run_id, Told(params, metrics, tags, self._inputs(inputs), foreign_inputs, artifacts))
+        self._store.hear(run_id)
         return Logged(run_id, len(params), len(metrics), len(tags), len(inputs), len(artifacts))
+
+    @operation("POST /runs/{run_id}/heartbeat", role="contributor", audit="summary")
+    def heartbeat(self, run_id: str) -> Logged:
+        """Say that a run goes on, though it has nothing to tell.
+
+        A run that neither logs nor beats for `stale_run_minutes` while it is running is shown as stale; nothing else
+        happens to it, and it is no longer stale when it is heard of again. Raises `Conflict` when it has ended.
+        """
+        self._require_open(run_id)
+        self._store.hear(run_id, every=0)
+        return Logged(run_id)
 
     @operation("POST /runs/{run_id}/finish", role="contributor", audit="change")
     def finish(
@@ -264,97 +243,14 @@ class Runs(Service):
             raise NotFound(f"run {run_id} has no tag {name!r}", name=name)
         return self.get(run_id)
 
-    @operation("GET /runs/{run_id}", role="viewer", audit="none")
-    def get(self, run_id: str) -> Run:
-        """One run, with the latest value of each metric."""
-        found = self._store.get(run_id)
-        if found is None:
-            raise NotFound(f"there is no run {run_id!r}; runs.list shows what there is", run_id=run_id)
-        return found
-
-    @operation("GET /runs/{run_id}/metrics", role="viewer", audit="none")
-    def history(self, run_id: str, *, name: str = "", limit: int = 100, cursor: str = "") -> Page[Metric]:
-        """Every measurement of a run, or of one metric of it, in the order of name, step, time, value.
-
-        ``limit`` is 25,000 at most.
-        """
-        key = decode_cursor(cursor, (str, int, int, int))
-        after = (key[0], Point(*key[1:])) if key else None
-        found = self._store.history(run_id, name, after, page_size(limit, MOST_MEASUREMENTS) + 1)
-        if not found:
-            self.get(run_id)
-        more = encode_cursor(*_position(found[limit - 1])) if len(found) > limit else None
-        return Page(found[:limit], more)
-
-    @operation("GET /runs/{run_id}/chart", role="viewer", audit="none")
-    def chart(
-        self,
-        run_id: str,
-        names: tuple[str, ...],
-        *,
-        points: int = 320,
-        start_step: int | None = None,
-        end_step: int | None = None,
-    ) -> tuple[Chart, ...]:
-        """Metrics of a run over their steps, in at most ``points`` buckets (1 to 5,000) of one width; all on one grid.
-
-        Each bucket tells first, last, least and greatest exactly; the cost is that of the buckets, not of the
-        history. The steps begin and end where the metrics do, unless they are given (both are included). A name that
-        was never measured has no buckets.
-        """
-        check_chart(names, points, start_step, end_step)
-        charts = self._store.chart(run_id, names, points, start_step, end_step)
-        if not any(chart.buckets for chart in charts):
-            self.get(run_id)
-        return charts
-
-    @operation("GET /runs", role="viewer", audit="none")
-    def list(
-        self,
-        *,
-        experiment: str = "",
-        status: Literal["", "running", "scheduled", "finished", "failed", "killed"] = "",
-        parent: str = "",
-        limit: int = 100,
-        cursor: str = "",
-    ) -> Page[Run]:
-        """Runs, the newest first; of one experiment (its id or name), of one parent, in one status, where given."""
-        key = decode_cursor(cursor, (str,))
-        group = self._experiments.get(experiment).id if experiment else ""
-        found = self._store.select(group, status, key[0] if key else "", page_size(limit) + 1, parent=parent)
-        more = encode_cursor(found[limit - 1].id) if len(found) > limit else None
-        return Page(found[:limit], more)
-
-    @operation("POST /runs/search", role="viewer", audit="none", transaction=False)
-    def search(
-        self,
-        filter: str = "",
-        *,
-        experiments: tuple[str, ...] = (),
-        state: State = "active",
-        order_by: tuple[str, ...] = (),
-        fields: tuple[str, ...] = (),
-        limit: int = 100,
-        cursor: str = "",
-    ) -> Page[Run]:
-        """Runs by what they hold, of some experiments or all.
-
-        ``filter`` reads such as ``metrics.auc > 0.8 AND NOT params.depth < 3``. ``experiments`` are ids or names.
-        ``order_by`` holds keys such as ``metrics.max(auc) DESC``; then come the newest first. ``fields`` names the
-        parts to read (``params``, ``metrics.auc``, ``tags.mlflow.*``, ``inputs``, ``artifacts``, ``code``,
-        ``environment``, or only ``attributes``); without any, all.
-        """
-        order = (*parse_order(order_by), *TIE_BREAK)
-        search = Search(parse_filter(filter), self._experiment_ids(experiments), state, order)
-        return read_page(self._searches, search, parse_projection(fields), limit, cursor)
-
-    @operation("POST /runs/count", role="viewer", audit="none", transaction=False)
-    def count(self, filter: str = "", *, experiments: tuple[str, ...] = (), state: State = "active") -> int:
-        """How many runs there are of which the filter is true, of some experiments or all."""
-        return self._searches.count(Search(parse_filter(filter), self._experiment_ids(experiments), state))
-
-    def _experiment_ids(self, experiments: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(self._experiments.get(one).id for one in experiments)
+    @operation("POST /runs/{run_id}/artifacts/delete", role="contributor", audit="change")
+    def delete_artifacts(self, run_id: str, *, name: str) -> Run:
+        """Delete an artifact of a run, or a folder of them. Their bytes go once nothing else refers to them."""
+        check_artifact_name(name)
+        self._require_open(run_id, late=True)
+        if not self._store.delete_artifacts(run_id, name):
+            raise NotFound(f"run {run_id} has no artifact {name!r}", name=name)
+        return self.get(run_id)
 
     def _require_open(self, run_id: str, *, late: bool = False) -> None:
         held = self._store.hold(run_id)
@@ -379,8 +275,3 @@ class Runs(Service):
     def _inputs(self, references: tuple[str, ...]) -> tuple[RunInput, ...]:
         found = [self._data.resolve(reference) for reference in references]
         return tuple(RunInput(version.digest, str(version)) for version in found)
-
-
-def _position(metric: Metric) -> tuple[str, int, int, int]:
-    at = 0 if metric.at is None else to_micros(metric.at)
-    return metric.name, metric.step, at, rank_of(metric.value)
