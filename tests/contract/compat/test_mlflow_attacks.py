@@ -338,7 +338,7 @@ def test_what_would_cost_too_much_is_refused_at_once(client: Client, prefix: str
     assert client.raw("POST", f"{root}runs/log-batch", b"{" + b'"a":{' * 100_000, **JSON)[0] == 400
     many = "&".join(f"run_id={run_id}" for _ in range(101))
     assert client.get(f"metrics/get-history-bulk?metric_key=a&{many}", root)[0] == 400
-    body = json.dumps({"path": "a", "num_parts": 10**9}).encode()
+    parts = json.dumps({"path": "a", "num_parts": 10**9}).encode()
     at = f"{prefix}/2.0/mlflow-artifacts/mpu/create/0/{run_id}/artifacts"
-    assert client.raw("POST", at, body, **JSON)[0] == 400
+    assert client.raw("POST", at, parts, **JSON)[0] == 400
     assert client.get(f"runs/get?run_id={run_id}")[1]["run"]["data"]["metrics"] == []
