@@ -22,6 +22,20 @@ NOBODY = "0" * 32
 FEW = 4
 """Experiments and runs that most calls are about, so that there is something to find."""
 
+RUN_ORDERS: list[list[str]] = [
+    [],
+    ["metrics.loss DESC"],
+    ["metrics.auc ASC", "params.loss DESC"],
+    ["params.auc"],
+    ["tags.`a b` DESC"],
+    ["attributes.run_name"],
+    ["start_time ASC"],
+    ["attribute.end_time DESC"],
+    ["status", "metrics.`val/loss`"],
+    ["metrics.loss SIDEWAYS"],
+    ["nothing"],
+    ["datasets.name"],
+]
 SELDOM: list[Call] = [
     {"call": "create_run", "slot": "last", "experiment": "own", "name": "last", "tags": {}, "start": BEGIN},
     {"call": "upload", "run": "last", "path": "a.txt", "size": 0},
@@ -296,23 +310,9 @@ class Planner:
     def _search_runs(self) -> Call:
         count = self._random.randint(0, 3)
         text = wrong_filter(self._one) if self._perhaps(0.1) else " AND ".join(term(self._one) for _ in range(count))
-        orders = [
-            [],
-            ["metrics.loss DESC"],
-            ["metrics.auc ASC", "params.loss DESC"],
-            ["params.auc"],
-            ["tags.`a b` DESC"],
-            ["attributes.run_name"],
-            ["start_time ASC"],
-            ["attribute.end_time DESC"],
-            ["status", "metrics.`val/loss`"],
-            ["metrics.loss SIDEWAYS"],
-            ["nothing"],
-            ["datasets.name"],
-        ]
         slots = list(dict.fromkeys(self._one(self._experiments) for _ in range(self._random.randint(1, 4))))
         most = self._one([1000, 1000, 1, 2, 3, 50_000, 50_001, 0])
-        order = self._one(orders)
+        order = self._one(RUN_ORDERS)
         return {
             "call": "search_runs",
             "experiments": slots if self._perhaps(0.9) else [*slots, "98765"],
