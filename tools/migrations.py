@@ -52,8 +52,8 @@ def upgrade() -> None:
 def import_tables() -> None:
     """Import every module that declares a table."""
     importlib.import_module("tidegate.storage.opening")
-    for store in sorted(PACKAGE.glob("*/store.py")):
-        importlib.import_module(f"tidegate.{store.parent.name}.store")
+    for store in sorted(PACKAGE.glob("*/*store.py")):
+        importlib.import_module(f"tidegate.{store.parent.name}.{store.stem}")
 
 
 def missing_steps() -> dict[str, list[tuple[str, ops.MigrateOperation]]]:

@@ -17,9 +17,11 @@ from tidegate.kernel.errors import Forbidden
 from tidegate.kernel.ids import IdFactory
 from tidegate.lineage.store import LineageGraph
 from tidegate.models.records import StagePolicy
+from tidegate.models.registry_store import SqlRegistry
+from tidegate.models.search_store import SqlModelSearch
 from tidegate.models.service import Models
 from tidegate.models.signature import Policy
-from tidegate.models.store import SqlModels
+from tidegate.models.store import SqlVersions
 from tidegate.predictions.log import PredictionLog
 from tidegate.predictions.reading import PredictionReader
 from tidegate.storage.audit import AuditChain
@@ -82,7 +84,9 @@ class ServingHome:
         ids = IdFactory(self.clock)
         facts, self.graph = EventLog(self.catalog, self.clock, ids), LineageGraph(self.catalog)
         self.models = Models(
-            store=SqlModels(self.catalog),
+            store=SqlVersions(self.catalog),
+            registry=SqlRegistry(self.catalog),
+            searches=SqlModelSearch(self.catalog),
             objects=self.objects,
             clock=self.clock,
             ids=ids,

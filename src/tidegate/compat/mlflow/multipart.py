@@ -18,7 +18,6 @@ from tidegate.endpoints.body import Uploads
 from tidegate.kernel.errors import Invalid
 from tidegate.kernel.objects import ObjectPlane, parse_digest
 from tidegate.runs.records import Artifact
-from tidegate.runs.service import Runs
 
 MULTIPART: Final = "mlflow-artifacts/mpu"
 MOST_PARTS: Final = 10_000
@@ -27,8 +26,7 @@ MOST_PARTS: Final = 10_000
 class PartCalls:
     """Answers the calls under ``mlflow-artifacts/mpu``, whose paths name the folder that the file goes to."""
 
-    def __init__(self, runs: Runs, objects: ObjectPlane) -> None:
-        self._runs = runs
+    def __init__(self, objects: ObjectPlane) -> None:
         self._objects = objects
         self._uploads = Uploads()
 
@@ -37,8 +35,8 @@ class PartCalls:
         if not 1 <= asked.num_parts <= MOST_PARTS:
             raise Invalid(f"num_parts {asked.num_parts} is outside 1 to {MOST_PARTS:,}", field="num_parts")
         name = file_in(place, asked.path)
-        self._runs.log(place.run.id, late=True)  # may they, before a byte is sent
-        at = f"{root}/{MULTIPART}/part/{place.run.experiment_id}/{place.run.id}/artifacts/{quote(name)}"
+        place.keep()  # may they, before a byte is sent
+        at = f"{root}/{MULTIPART}/part/{place.at}/{quote(name)}"
         headers = {"Authorization": authorization} if authorization else {}
         credentials = [
             {"url": f"{at}?part={number}", "part_number": number, "headers": headers}
@@ -48,7 +46,7 @@ class PartCalls:
 
     async def keep(self, place: Place, body: AsyncIterator[bytes], by: Callable[[Callable[[], Any]], Any]) -> str:
         """Keep a part; its digest. ``by`` runs a function as whoever asked."""
-        await to_thread.run_sync(by, lambda: self._runs.log(place.run.id, late=True))
+        await to_thread.run_sync(by, place.keep)
         return str((await self._uploads.receive(body, self._objects.put)).digest)
 
     def complete(self, place: Place, asked: records.CompleteParts) -> dict[str, Any]:
@@ -59,18 +57,18 @@ class PartCalls:
         if [part.part_number for part in parts] != list(range(1, len(parts) + 1)) or not 1 <= len(parts) <= MOST_PARTS:
             raise Invalid(f"parts are numbered from 1, each once, {MOST_PARTS:,} at most", field="parts")
         digests = [parse_digest(part.etag.strip('"'), f"etag of part {part.part_number}") for part in parts]
-        self._runs.log(place.run.id, late=True)
+        place.keep()
         if len(digests) == 1:
             info = self._objects.stat(digests[0])
         else:
             info = self._objects.put(itertools.chain.from_iterable(map(self._objects.stream, digests)))
-        self._runs.log(place.run.id, artifacts=(Artifact(name, info.digest, info.size),), late=True)
+        place.keep(Artifact(name, info.digest, info.size))
         return {}
 
     def abort(self, place: Place, asked: records.AbortParts) -> dict[str, Any]:
         """Nothing refers to the parts."""
         check_upload(place, file_in(place, asked.path), asked.upload_id)
-        self._runs.log(place.run.id, late=True)
+        place.keep()
         return {}
 
 
@@ -84,7 +82,7 @@ def file_in(place: Place, path: str) -> str:
 
 def upload_of(place: Place, name: str) -> str:
     """What names an upload of this artifact."""
-    return hashlib.blake2s(f"{place.run.id}/{name}".encode(), digest_size=16).hexdigest()
+    return hashlib.blake2s(f"{place.at}/{name}".encode(), digest_size=16).hexdigest()
 
 
 def check_upload(place: Place, name: str, upload_id: str) -> None:

@@ -13,6 +13,7 @@ from tidegate.compat.mlflow import records
 from tidegate.compat.mlflow.artifacts import ArtifactCalls
 from tidegate.compat.mlflow.errors import NoSuchEndpoint, NotOffered, told
 from tidegate.compat.mlflow.experiments import ExperimentCalls
+from tidegate.compat.mlflow.model_routes import model_routes, templated
 from tidegate.compat.mlflow.multipart import MULTIPART, PartCalls
 from tidegate.compat.mlflow.rules import said
 from tidegate.compat.mlflow.runs import RunCalls
@@ -61,9 +62,9 @@ class MlflowRest:
     def __init__(self, workspace: "LocalWorkspace", authenticator: Authenticator) -> None:
         self._authenticator = authenticator
         self._body_bytes = workspace.settings.body_megabytes << 20
-        self._artifacts = ArtifactCalls(workspace.runs, workspace.objects)
-        self._parts = PartCalls(workspace.runs, workspace.objects)
-        self._known = _known(ExperimentCalls(workspace.experiments), RunCalls(workspace.runs, workspace.experiments))
+        self._artifacts = ArtifactCalls(workspace.runs, workspace.models, workspace.drafts, workspace.objects)
+        self._parts = PartCalls(workspace.objects)
+        self._known = _known(workspace)
 
     def routes(self) -> list[BaseRoute]:
         """Both prefixes, both versions."""
@@ -99,6 +100,7 @@ class MlflowRest:
 
     def _told(self, request: Request, path: str, raw: bytes) -> bytes:
         """The answer of a call."""
+        path, named_in_path = templated(path)
         known = self._known.get((request.method, path))
         if known is None:
             if path.startswith(PRESIGNED + "/"):
@@ -107,7 +109,7 @@ class MlflowRest:
         if raw:
             check_json(request.headers)
         given = wire.decode_plain(raw, dict[str, Any]) if raw else _query(request, known.request)
-        return msgspec.json.encode(known.answer(_converted(given, known.request)))
+        return msgspec.json.encode(known.answer(_converted(given | named_in_path, known.request)))
 
     async def _artifact(self, request: Request, call: Call, path: str) -> Response:
         check_slashes(request)
@@ -205,12 +207,15 @@ def _server_info(_asked: _Nothing) -> dict[str, Any]:
     }
 
 
-def _no_models(_asked: _Nothing) -> dict[str, Any]:
-    """There are none: they cannot be made over this protocol yet. Whoever lists artifacts asks for them."""
-    return {"models": []}
+def _known(workspace: "LocalWorkspace") -> dict[tuple[str, str], _Known]:
+    """Everything that is answered, by method and path."""
+    runs = RunCalls(workspace.runs, workspace.experiments)
+    found = _tracking(ExperimentCalls(workspace.experiments), runs)
+    found |= {place: _Known(*each) for place, each in model_routes(workspace, runs).items()}
+    return {(method, f"mlflow/{path}"): each for (method, path), each in found.items()}
 
 
-def _known(experiments: ExperimentCalls, runs: RunCalls) -> dict[tuple[str, str], _Known]:
+def _tracking(experiments: ExperimentCalls, runs: RunCalls) -> dict[tuple[str, str], _Known]:
     posts: dict[str, _Known] = {
         "experiments/create": _Known(experiments.create, records.CreateExperiment),
         "experiments/search": _Known(experiments.search, records.SearchExperiments),
@@ -219,7 +224,6 @@ def _known(experiments: ExperimentCalls, runs: RunCalls) -> dict[tuple[str, str]
         "experiments/restore": _Known(experiments.restore, records.ByExperiment),
         "experiments/set-experiment-tag": _Known(experiments.set_tag, records.ExperimentTag),
         "experiments/delete-experiment-tag": _Known(experiments.delete_tag, records.ExperimentTag),
-        "logged-models/search": _Known(_no_models, _Nothing),
         "runs/create": _Known(runs.create, records.CreateRun),
         "runs/search": _Known(runs.search, records.SearchRuns),
         "runs/update": _Known(runs.update, records.UpdateRun),
@@ -245,5 +249,5 @@ def _known(experiments: ExperimentCalls, runs: RunCalls) -> dict[tuple[str, str]
         "artifacts/list": _Known(runs.list_artifacts, records.ListArtifacts),
         "server-info": _Known(_server_info, _Nothing),
     }
-    known = {("POST", f"mlflow/{path}"): each for path, each in posts.items()}
-    return known | {("GET", f"mlflow/{path}"): each for path, each in gets.items()}
+    known = {("POST", path): each for path, each in posts.items()}
+    return known | {("GET", path): each for path, each in gets.items()}
