@@ -93,6 +93,7 @@ def test_runs_are_tracked_by_the_client_as_it_is(peer: Callable[[str], Peer], tm
         "root": [["model", True, None], ["notes", True, None], ["settings.json", False, 12]],
         "model": [["model/parts", True]],
     }
+    assert found["parts"] == {"same": True, "files": [["model/weights.bin", 12_000_000]]}
     assert found["search"] == SEARCHED
     told = {"source_type": "local", "source": '{"uri": "flights.parquet"}', "schema": "{}", "profile": "{}"}
     assert found["inputs"] == [{"name": "flights", "digest": "abc123", **told, "mlflow.data.context": "training"}]

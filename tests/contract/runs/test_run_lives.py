@@ -244,3 +244,36 @@ def test_a_killed_process_leaves_what_it_logged(tmp_path: Path) -> None:
         assert run.code.entry == str(script)
         assert steps[: len(told)] == told[: len(steps)]
         assert run.metrics["loss"] >= told[-1]
+
+
+def test_a_folder_of_artifacts_is_deleted(workspace: Workspace) -> None:
+    run = workspace.runs.start("a")
+    for name in ("model/a.bin", "model/b.bin", "modeler", "notes.txt"):
+        run.log_artifact(name, name.encode())
+    left = workspace.runs.delete_artifacts(run.id, name="model")
+    assert [one.name for one in left.artifacts] == ["modeler", "notes.txt"]
+    with pytest.raises(NotFound, match="no artifact 'model'"):
+        workspace.runs.delete_artifacts(run.id, name="model")
+    with pytest.raises(Invalid, match="reads like"):
+        workspace.runs.delete_artifacts(run.id, name="../notes.txt")
+
+
+def test_a_sample_and_a_history_by_time_are_of_the_measurements_as_they_were_logged(workspace: Workspace) -> None:
+    run = workspace.runs.create("a")
+    metrics = tuple(Metric(name="loss", value=float(step), step=step) for step in range(10))
+    for metric in reversed(metrics):
+        workspace.runs.log(run.id, metrics=(metric,))
+    found = workspace.runs.sample(run.id, "loss", points=4, start_step=1)
+    assert [one.step for one in found] == [1, 4, 6, 9]
+    first = workspace.runs.history(run.id, name="loss", by="time", limit=7)
+    rest = workspace.runs.history(run.id, name="loss", by="time", limit=7, cursor=first.next or "")
+    times = [one.at for one in (*first.items, *rest.items)]
+    assert times == sorted(times, key=str)
+    assert len(times) == 10
+    with pytest.raises(Invalid, match="goes by time"):
+        workspace.runs.history(run.id, name="loss", cursor=first.next or "")
+    assert workspace.runs.sample(run.id, "other") == ()
+    with pytest.raises(Invalid, match="points"):
+        workspace.runs.sample(run.id, "loss", points=0)
+    with pytest.raises(NotFound, match="no run"):
+        workspace.runs.sample("0" * 32, "loss")

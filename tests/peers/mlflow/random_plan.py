@@ -8,9 +8,10 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from random_requests import BEGIN, own_run, request, term, wrong_filter  # type: ignore[import-not-found]
+
 Call = dict[str, Any]
 
-BEGIN = 1_700_000_000_000
 KEYS = ["loss", "auc", "val/loss", "a b", "x.y-z_1"]
 BAD_KEYS = ["", "a|b", "../up", "a//b", "/root", "trailing/", ".", "x" * 251, "über", "tab\there", "a:b", "."]
 TEXTS = ["1", "2.5", "adam", "Adam", "", "ü 100%", "under_score", "x" * 500, "quote's"]
@@ -20,8 +21,21 @@ PATHS = ["a.txt", "plots/b.bin", "plots/deep/c", "model/MLmodel", "grüße/d e.t
 NOBODY = "0" * 32
 FEW = 4
 """Experiments and runs that most calls are about, so that there is something to find."""
-RAW_NUMBERS: list[object] = [1, "2", "NaN", "Infinity", "high", None, True, [1], 2**63, 1e400]
 
+RUN_ORDERS: list[list[str]] = [
+    [],
+    ["metrics.loss DESC"],
+    ["metrics.auc ASC", "params.loss DESC"],
+    ["params.auc"],
+    ["tags.`a b` DESC"],
+    ["attributes.run_name"],
+    ["start_time ASC"],
+    ["attribute.end_time DESC"],
+    ["status", "metrics.`val/loss`"],
+    ["metrics.loss SIDEWAYS"],
+    ["nothing"],
+    ["datasets.name"],
+]
 SELDOM: list[Call] = [
     {"call": "create_run", "slot": "last", "experiment": "own", "name": "last", "tags": {}, "start": BEGIN},
     {"call": "upload", "run": "last", "path": "a.txt", "size": 0},
@@ -293,86 +307,12 @@ class Planner:
             "end": end,
         }
 
-    def _term(self) -> str:
-        key = self._one(["loss", "auc", "val/loss", "`a b`", '"x.y-z_1"'])
-        key = key if key[0] in '`"' or "/" not in key else f"`{key}`"
-        number = self._one(["0.5", "1", "-3.25", "0", "1e3"])
-        text = self._one(["1", "adam", "ADAM", "run 3", "2.5"])
-        sign = self._one([">", ">=", "=", "!=", "<", "<="])
-        equal = self._one(["=", "!="])
-        pattern = self._one(["%a%", "A%", "_un%", "%_%", "100\\%"])
-        like = self._one(["LIKE", "ILIKE"])
-        return str(
-            self._one(
-                [
-                    f"metrics.{key} {sign} {number}",
-                    f"metric.{key} {sign} {number}",
-                    f"params.{key} {equal} '{text}'",
-                    f"param.{key} {like} '{pattern}'",
-                    f"tags.{key} {equal} '{text}'",
-                    f"tag.{key} {like} '{pattern}'",
-                    f"params.{key} IS NULL",
-                    f"tags.{key} IS NOT NULL",
-                    f"attributes.status {equal} '{self._one(['RUNNING', 'FINISHED', 'running'])}'",
-                    f"attribute.run_name {like} '{pattern}'",
-                    f"run_name {equal} '{text}'",
-                    "attributes.`Run name` = 'run 3'",
-                    f"start_time {sign} {BEGIN + 20_000}",
-                    f"end_time {sign} {BEGIN + 60_000}",
-                    "attributes.run_name IN ('run 1', 'run 2', 'again')",
-                    "attributes.run_name NOT IN ('run 1', 'run 2')",
-                    "datasets.name = 'flights'",
-                    f"dataset.digest {like} 'a%'",
-                    "datasets.name IN ('weather', 'flights')",
-                    "tags.`mlflow.runName` = 'run 3'",
-                ]
-            )
-        )
-
-    def _wrong_filter(self) -> str:
-        return str(
-            self._one(
-                [
-                    "metrics.loss > 'high'",
-                    "metrics.loss >",
-                    "params.loss > '1'",
-                    "params.loss = 1",
-                    "tags.loss = adam",
-                    "attributes.nothing = '1'",
-                    "start_time = 'soon'",
-                    "loss > 1 2",
-                    "metrics.loss LIKE '1'",
-                    "nothing.loss = '1'",
-                    "metrics.loss = 1 AND",
-                    "status > 'RUNNING'",
-                    "datasets.nothing = 'x'",
-                    "attributes.run_name IN ()",
-                    "'a' = 'a'",
-                    ";",
-                ]
-            )
-        )
-
     def _search_runs(self) -> Call:
         count = self._random.randint(0, 3)
-        text = self._wrong_filter() if self._perhaps(0.1) else " AND ".join(self._term() for _ in range(count))
-        orders = [
-            [],
-            ["metrics.loss DESC"],
-            ["metrics.auc ASC", "params.loss DESC"],
-            ["params.auc"],
-            ["tags.`a b` DESC"],
-            ["attributes.run_name"],
-            ["start_time ASC"],
-            ["attribute.end_time DESC"],
-            ["status", "metrics.`val/loss`"],
-            ["metrics.loss SIDEWAYS"],
-            ["nothing"],
-            ["datasets.name"],
-        ]
+        text = wrong_filter(self._one) if self._perhaps(0.1) else " AND ".join(term(self._one) for _ in range(count))
         slots = list(dict.fromkeys(self._one(self._experiments) for _ in range(self._random.randint(1, 4))))
         most = self._one([1000, 1000, 1, 2, 3, 50_000, 50_001, 0])
-        order = self._one(orders)
+        order = self._one(RUN_ORDERS)
         return {
             "call": "search_runs",
             "experiments": slots if self._perhaps(0.9) else [*slots, "98765"],
@@ -404,91 +344,10 @@ class Planner:
         }
 
     def _own_run(self) -> Call:
-        """What is told of a run that only this call knows: a place for what is answered differently."""
-        body = self._one(
-            [
-                ["runs/update", {"run_id": "@", "status": "FINISHED"}],
-                ["runs/update", {"run_id": "@", "status": 4, "end_time": BEGIN}],
-                ["runs/update", {"run_id": "@", "status": "SCHEDULED", "end_time": BEGIN}],
-                ["runs/update", {"run_id": "@", "end_time": BEGIN}],
-                ["runs/update", {"run_id": "@", "run_name": "x" * 300}],
-                ["runs/set-tag", {"run_id": "@", "key": "mlflow.runName", "value": "x" * 300}],
-                ["runs/delete-tag", {"run_id": "@", "key": "mlflow.runName"}],
-                ["runs/log-metric", {"run_id": "@", "key": "m", "value": "Infinity", "timestamp": 1}],
-                ["runs/log-metric", {"run_id": "@", "key": "m", "value": "NaN", "timestamp": "1", "step": "2"}],
-                ["runs/log-parameter", {"run_id": "@", "key": "p"}],
-                ["runs/log-batch", {"run_id": "@", "tags": [{"key": "mlflow.runName", "value": "batch"}]}],
-                ["runs/log-inputs", {"run_id": "@", "datasets": [{"dataset": {"name": "", "digest": "1"}}]}],
-                ["runs/log-inputs", {"run_id": "@", "datasets": [{"tags": []}]}],
-                ["runs/log-inputs", {"run_id": "@", "datasets": []}],
-            ]
-        )
-        return {"call": "own_run", "path": body[0], "body": body[1]}
+        return own_run(self._one)
 
     def _raw(self) -> Call:
-        """A request that no client would send: ``@`` is the id of a run, ``#`` of an experiment.
-
-        ``~`` and ``!`` are those of a run and of an experiment that no other call asks for.
-        """
-        metric = {"run_id": "~", "key": "loss", "value": 1, "timestamp": 1}
-        number = self._one(RAW_NUMBERS)
-        field = self._one(["value", "timestamp", "step"])
-        method, path, body = self._one(
-            [
-                ("POST", "runs/log-metric", metric | {field: number}),
-                ("POST", "runs/log-metric", {key: value for key, value in metric.items() if key != field}),
-                ("POST", "runs/log-metric", metric | {"key": number}),
-                ("POST", "runs/log-parameter", {"run_id": "~", "key": "p", "value": number}),
-                ("POST", "runs/log-parameter", {"run_id": "~"}),
-                ("POST", "runs/log-batch", {"run_id": "~", "metrics": number}),
-                ("POST", "runs/log-batch", {"run_id": "~", "metrics": [{"key": "a", "value": number, "timestamp": 1}]}),
-                ("POST", "runs/log-batch", {"run_id": "@", "metrics": [{"key": "a", "value": 1}]}),
-                ("POST", "runs/log-batch", {"run_id": "@", "params": [{"value": "1"}]}),
-                ("POST", "runs/log-batch", {"run_id": "@", "params": [{"key": str(one)} for one in range(101)]}),
-                ("POST", "runs/log-batch", {"run_id": "@", "tags": [{"key": str(one)} for one in range(101)]}),
-                ("POST", "runs/log-batch", {"run_id": "@", "metrics": [metric | {"step": one} for one in range(1001)]}),
-                ("POST", "runs/log-batch", {"run_id": "", "metrics": []}),
-                ("POST", "runs/set-tag", {"run_id": "~", "key": number, "value": "1"}),
-                ("POST", "runs/set-tag", {"key": "a", "value": "1"}),
-                ("POST", "runs/delete-tag", {"run_id": "@"}),
-                ("POST", "runs/create", {"experiment_id": "!", "start_time": number}),
-                ("POST", "runs/create", {"experiment_id": "!", "tags": number}),
-                (
-                    "POST",
-                    "runs/create",
-                    {"experiment_id": "#", "run_name": "a", "tags": [{"key": "mlflow.runName", "value": "b"}]},
-                ),
-                ("POST", "runs/update", {"run_id": "~", "status": number}),
-                ("POST", "runs/update", {"run_id": "~", "end_time": number}),
-                ("POST", "runs/update", {}),
-                ("POST", "runs/delete", {}),
-                ("POST", "runs/search", {"experiment_ids": "#"}),
-                ("POST", "runs/search", {"experiment_ids": ["#"], "max_results": number}),
-                ("POST", "runs/search", {"experiment_ids": ["#"], "run_view_type": number}),
-                ("POST", "runs/search", {"experiment_ids": ["#"], "order_by": "metrics.loss"}),
-                ("POST", "runs/search", {"experiment_ids": ["#"], "filter": number}),
-                ("POST", "experiments/create", {"name": number}),
-                ("POST", "experiments/create", {}),
-                ("POST", "experiments/create", {"name": "located", "artifact_location": "http:///#/../../etc/"}),
-                ("POST", "experiments/update", {"experiment_id": "#"}),
-                ("POST", "experiments/delete", {}),
-                ("POST", "experiments/set-experiment-tag", {"experiment_id": "#", "value": "1"}),
-                ("POST", "experiments/search", {"max_results": number}),
-                ("POST", "experiments/search", {"view_type": number}),
-                ("GET", "experiments/get", {}),
-                ("GET", "experiments/get-by-name", {}),
-                ("GET", "runs/get", {}),
-                ("GET", "runs/get", {"run_uuid": "@"}),
-                ("GET", "metrics/get-history", {"run_id": "@"}),
-                ("GET", "metrics/get-history", {"run_id": "@", "metric_key": "loss", "max_results": number}),
-                ("GET", "artifacts/list", {}),
-                ("GET", "artifacts/list", {"run_id": "@", "path": "../../etc"}),
-                ("GET", "nothing/here", {}),
-                ("POST", "experiments/search", {"view_type": "ALL"}),
-                ("POST", "runs/create", {"experiment_id": "98765"}),
-                ("POST", "runs/get", {"run_id": "@"}),
-            ]
-        )
+        method, path, body = request(self._one)
         return {
             "call": "raw",
             "method": method,

@@ -179,6 +179,20 @@ def artifacts(client: mlflow.MlflowClient) -> dict[str, Any]:
     }
 
 
+def parts(client: mlflow.MlflowClient) -> dict[str, Any]:
+    """A file that is large enough to be put in parts, as the server says that it takes them."""
+    os.environ["MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE"] = "1000000"
+    os.environ["MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE"] = "5242880"
+    run_id = client.create_run("0").info.run_id
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "weights.bin"
+        file.write_bytes(os.urandom(12_000_000))
+        client.log_artifact(run_id, str(file), "model")
+        down = Path(client.download_artifacts(run_id, "model/weights.bin", folder))
+        same = down.read_bytes() == file.read_bytes()
+    return {"same": same, "files": [(one.path, one.file_size) for one in client.list_artifacts(run_id, "model")]}
+
+
 def main() -> None:
     """Input: `{"address": "http://127.0.0.1:8000"}`. Output: what each part found."""
     given = json.load(sys.stdin)
@@ -189,6 +203,7 @@ def main() -> None:
         "fluent": fluent(),
         "calls": calls(client),
         "artifacts": artifacts(client),
+        "parts": parts(client),
         "search": search(client),
         "inputs": [one["dataset"] | {tag.key: tag.value for tag in one["tags"]} for one in inputs(client)],
     }
