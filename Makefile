@@ -11,9 +11,11 @@ STAMP := .venv/.setup-done
 PEERS := .venv/bin/python tools/peers.py
 PYTEST := .venv/bin/python -m pytest
 WORKERS ?= 2
+# Every extra but torch, which has a lock of its own.
+EXTRAS := lightgbm postgres s3 sklearn xgboost
 ARGS ?=
 
-.PHONY: help setup demo test test-peers lint format bench soak lock openapi index migrations changelog screenshots clean
+.PHONY: help setup demo test test-peers test-torch lint format bench soak lock openapi index migrations changelog screenshots clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -32,9 +34,13 @@ test: setup  ## The whole test suite
 	@$(PEERS) setup --clients
 	$(PYTEST) -n $(WORKERS) --dist loadgroup $(ARGS)
 
-test-peers: setup  ## The tests against peer servers (MLServer)
+test-peers: setup  ## The tests against peer servers (MLServer, MLflow)
 	@$(PEERS) setup --clients --servers
 	$(PYTEST) -m peers $(ARGS)
+
+test-torch: setup  ## The tests of PyTorch's models, in several gigabytes of their own
+	@$(PEERS) setup torch
+	.venv/bin/python tools/beside.py torch -m pytest tests/contract/models/test_torch_models.py tests/acceptance/test_formats_served.py $(ARGS)
 
 lint: setup  ## ruff, mypy, layers, committed OpenAPI
 	.venv/bin/ruff check .
@@ -58,9 +64,9 @@ soak: setup  ## Minutes of load and killing
 	$(PYTEST) -m soak --timeout 1800 $(ARGS)
 
 lock: setup  ## Resolve pyproject.toml, and every peer's requirements.in, into hashed locks
-	.venv/bin/uv pip compile --quiet --upgrade --generate-hashes --no-header --python-version 3.11 --all-extras --group dev pyproject.toml -o requirements.lock
+	.venv/bin/uv pip compile --quiet --upgrade --generate-hashes --no-header --python-version 3.11 $(EXTRAS:%=--extra %) --group dev pyproject.toml -o requirements.lock
 	.venv/bin/uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 tools/bootstrap.in -o tools/bootstrap.lock
-	$(PEERS) lock --clients --servers
+	$(PEERS) lock --clients --servers torch
 
 openapi: setup  ## Write openapi.json anew
 	.venv/bin/python tools/openapi.py

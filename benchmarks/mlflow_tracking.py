@@ -1,86 +1,249 @@
-"""Calls a second of the real `mlflow` client against a served home, beside what the client itself can do.
+"""The real `mlflow` client against a served home, against MLflow's own server, and against nothing, in one run.
 
-``python benchmarks/mlflow_tracking.py [--seconds 3] [--rounds 3] [--json]``
-The limit is the same client against a server that answers every call at once without reading it. Rounds alternate, and
-the median counts. The client is the pinned one of `tests/peers/mlflow` (`make test` makes its environment).
+``python benchmarks/mlflow_tracking.py [--seconds 1] [--rounds 2] [--runs 10000] [--json]``
+The limit is the same client against a server that answers every call at once, unread. MLflow's server runs as
+it does by default (4 workers), and with ``--workers 1``; ours on SQLite, and on a PostgreSQL that does not fsync.
+Rounds of writes alternate between the servers,
+and the median counts; what is read was put into both databases beforehand, the same runs and points. Needs the peers
+`mlflow` and `mlflow_server` (`make test-peers` makes their environments).
 """
 
 import argparse
+import contextlib
 import json
+import random
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "benchmarks"))
 
-AIMS = {"log_metric": 0.6, "log_batch, points": 0.6}
+POINTS = 100_000
+START = 1_700_000_000_000
+ARTIFACT = 100_000_000
+AIMS = {
+    "of the limit, log_metric": 0.6,
+    "of the limit, log_batch, points": 0.6,
+    "times mlflow, search, filter and order, 100 of them": 10,
+    "times mlflow, history of 100k points": 10,
+    "times mlflow, chart of 320 points of them": 20,
+    "times mlflow, model version": 3,
+}
+Figures = dict[str, float]
 
 
-def limit_server(port: int) -> "subprocess.Popen[bytes]":
-    """The server of the limit, once it answers."""
-    process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("_mlflow_limit.py")), str(port)])
-    give_up = time.monotonic() + 30
-    while time.monotonic() < give_up:
+def until_ready(url: str, process: "subprocess.Popen[bytes]") -> float:
+    """Seconds until a server answers."""
+    begun = time.perf_counter()
+    while process.poll() is None and time.perf_counter() < begun + 120:
         try:
-            urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
-        except (URLError, ConnectionError):
+            urlopen(url, timeout=5).close()
+        except (URLError, ConnectionError, TimeoutError):
             time.sleep(0.05)
         else:
-            return process
-    process.kill()
-    raise SystemExit("the server of the limit did not answer")
+            return time.perf_counter() - begun
+    raise SystemExit(f"{url} does not answer")
 
 
-def measure(seconds: float, rounds: int) -> dict[str, float]:
-    """All figures."""
-    from tests.integration.tidegate_process import TidegateProcess
-    from tests.peers.peer import FOLDER, Peer
+def free_port() -> int:
+    """A port that nobody listens on."""
     from tidegate.http.address import reserve
 
-    peer = Peer(FOLDER / "mlflow")
     with reserve("127.0.0.1", 0) as chosen:
-        port = chosen.getsockname()[1]
-    limits: list[dict[str, float]] = []
-    ours: list[dict[str, float]] = []
-    with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
-        server = TidegateProcess(Path(folder) / "home")
+        return int(chosen.getsockname()[1])
+
+
+def memory(pid: int) -> float:
+    """Megabytes (RSS) of a process and all below it."""
+    pages, below = 0, {pid}
+    parents = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            parents[int(folder.name)] = int(fields[1])
+    for _ in parents:
+        below |= {child for child, parent in parents.items() if parent in below}
+    for each in below:
+        with contextlib.suppress(OSError):
+            pages += int(Path(f"/proc/{each}/statm").read_text().split()[1])
+    return pages * 4096 / 1e6
+
+
+def points() -> Iterator[tuple[int, int, float]]:
+    """Step, milliseconds and value of the long metric."""
+    chance = random.Random(3)
+    return ((step, START + step * 250, chance.random()) for step in range(POINTS))
+
+
+def fill_ours(home: Path, runs: int) -> dict[str, str]:
+    """The runs and the points, into a new home."""
+    from run_search import fill
+
+    from tidegate.kernel.clock import from_micros
+    from tidegate.kernel.settings import Settings
+    from tidegate.runs.records import Metric
+    from tidegate.workspace import open_local
+
+    with open_local(Settings(home=str(home))) as workspace:
+        fill(workspace, runs)
+        run = workspace.runs.create("long")
+        told = [Metric(name="long", value=value, step=step, at=from_micros(at * 1000)) for step, at, value in points()]
+        for start in range(0, len(told), 5000):
+            workspace.runs.log(run.id, metrics=tuple(told[start : start + 5000]))
+        return {"experiment": workspace.experiments.get("search").id, "run": run.id}
+
+
+def fill_theirs(database: Path, runs: int) -> dict[str, str]:
+    """The same, into the database of a MLflow server that has made it."""
+    chance = random.Random(7)
+    run = "INSERT INTO runs VALUES (?,?,'UNKNOWN','','','me','RUNNING',?,NULL,'','active',?,?,NULL)"
+    with contextlib.closing(sqlite3.connect(database, timeout=60)) as db, db:
+        home = int(db.execute("SELECT max(experiment_id) FROM experiments").fetchone()[0]) + 1
+        row = (home, "search", "mlflow-artifacts:/x", START, START)
+        db.execute(
+            "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage, creation_time,"
+            " last_update_time) VALUES (?,?,?,'active',?,?)",
+            row,
+        )
+        ids = [f"{number:032x}" for number in range(1, runs + 2)]
+        db.executemany(
+            run, [(one, one[-8:], START + n, f"mlflow-artifacts:/{home}/{one}", home) for n, one in enumerate(ids)]
+        )
+        for one in ids[:-1]:
+            params = {f"p{number}": str(chance.randrange(4)) for number in range(4)} | {"rate": str(chance.random())}
+            tags = {f"t{number}": f"v{chance.randrange(9)}" for number in range(3)} | {"mlflow.runName": one[-8:]}
+            latest = [(f"m{number}", chance.random(), START, 0, 0, one) for number in range(5)]
+            db.executemany("INSERT INTO params VALUES (?,?,?)", [(key, text, one) for key, text in params.items()])
+            db.executemany("INSERT INTO tags VALUES (?,?,?)", [(key, text, one) for key, text in tags.items()])
+            db.executemany("INSERT INTO latest_metrics VALUES (?,?,?,?,?,?)", latest)
+            metrics = [(key, value, at, of, step, nan) for key, value, at, step, nan, of in latest]
+            db.executemany("INSERT INTO metrics VALUES (?,?,?,?,?,?)", metrics)
+        long = [("long", value, at, ids[-1], step, 0) for step, at, value in points()]
+        db.executemany("INSERT INTO metrics VALUES (?,?,?,?,?,?)", long)
+        last = long[-1]
+        db.execute("INSERT INTO latest_metrics VALUES (?,?,?,?,0,?)", (last[0], last[1], last[2], last[4], last[3]))
+    return {"experiment": str(home), "run": ids[-1]}
+
+
+class Servers:
+    """Every server of the comparison, started one after the other, idle ones resting."""
+
+    def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
+        from tests.peers.peer import find_peer
+
+        self.folder = folder
+        self.client = find_peer("mlflow")
+        self._theirs = find_peer("mlflow_server")
+        self._stack = stack
+        self.idle: Figures = {}
+
+    def limit(self) -> str:
+        """The server that reads nothing."""
+        port = free_port()
+        process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("_mlflow_limit.py")), str(port)])
+        self._stack.callback(process.wait)
+        self._stack.callback(process.terminate)
+        until_ready(f"http://127.0.0.1:{port}/", process)
+        return f"http://127.0.0.1:{port}"
+
+    def ours(self, home: Path, name: str, **settings: str) -> str:
+        """A served home."""
+        from tests.integration.tidegate_process import TidegateProcess
+
+        server = TidegateProcess(home, **settings)
+        begun = time.perf_counter()
         server.start()
-        limit = limit_server(port)
-        try:
-            for _ in range(rounds):
-                limits.append(peer.run("rates.py", address=f"http://127.0.0.1:{port}", seconds=seconds, timeout=120))
-                ours.append(peer.run("rates.py", address=server.url, seconds=seconds, timeout=120))
-        finally:
-            limit.terminate()
-            limit.wait()
-            server.end()
-    figures: dict[str, float] = {}
-    for name in limits[0]:
-        most, own = (statistics.median(one[name] for one in each) for each in (limits, ours))
-        figures |= {f"limit/s, {name}": most, f"tidegate/s, {name}": own, f"ratio, {name}": own / most}
+        self._stack.callback(server.end)
+        self._note(name, time.perf_counter() - begun, server.pid)
+        return server.url
+
+    def theirs(self, name: str, *workers: str) -> str:
+        """A MLflow server on a database of its own."""
+        port, folder = free_port(), self.folder / name.replace(" ", "")
+        served = self._theirs.serve("serve.py", str(port), str(folder), *workers, log=self.folder / f"{port}.log")
+        process = self._stack.enter_context(served)
+        self._note(name, until_ready(f"http://127.0.0.1:{port}/health", process), process.pid)
+        return f"http://127.0.0.1:{port}"
+
+    def _note(self, name: str, seconds: float, pid: int) -> None:
+        time.sleep(1)
+        self.idle |= {f"{name}: seconds to ready": seconds, f"{name}: idle, MB (RSS, all processes)": memory(pid)}
+
+
+def measure(seconds: float, rounds: int, runs: int, folder: Path) -> Figures:
+    """All figures."""
+    from tests.postgres import Databases
+
+    with contextlib.ExitStack() as stack:
+        servers = Servers(folder, stack)
+        known = fill_ours(folder / "home", runs)
+        catalog = stack.enter_context(Databases()).with_catalog()
+        addresses = {
+            "limit": servers.limit(),
+            "tidegate": servers.ours(folder / "home", "tidegate"),
+            "tidegate, postgres": servers.ours(folder / "other", "tidegate, postgres", catalog=catalog),
+            "mlflow, 1 worker": servers.theirs("mlflow, 1 worker", "1"),
+            "mlflow": servers.theirs("mlflow"),
+        }
+        written: dict[str, list[Figures]] = {name: [] for name in addresses}
+        for _ in range(rounds):
+            for name, address in addresses.items():
+                written[name].append(servers.client.run("rates.py", address=address, seconds=seconds, timeout=120))
+        read: dict[str, Figures] = {"tidegate": servers.client.run("reads.py", **_asked(addresses["tidegate"], known))}
+        for name in ("mlflow, 1 worker", "mlflow"):
+            database = folder / name.replace(" ", "") / "mlflow.db"
+            asked = _asked(addresses[name], fill_theirs(database, runs))
+            read[name] = servers.client.run("reads.py", timeout=280, **asked)
+        return told(written, read) | servers.idle
+
+
+def _asked(address: str, known: dict[str, str]) -> dict[str, Any]:
+    return {"address": address, "bytes": ARTIFACT, **known}
+
+
+def told(written: dict[str, list[Figures]], read: dict[str, Figures]) -> Figures:
+    """Medians, and how ours stand beside the limit and beside the better of MLflow's."""
+    medians = {
+        name: {call: statistics.median(one[call] for one in of) for call in of[0]} for name, of in written.items() if of
+    }
+    figures = {f"{name}: {call}/s": value for name, of in medians.items() for call, value in of.items()}
+    figures |= {f"{name}: {call}": value for name, of in read.items() for call, value in of.items()}
+    ours, theirs = medians["tidegate"], [medians["mlflow, 1 worker"], medians["mlflow"]]
+    figures |= {f"of the limit, {call}": ours[call] / most for call, most in medians["limit"].items() if call in ours}
+    for call, value in ours.items():
+        if all(call in one for one in theirs):
+            figures[f"times mlflow, {call}"] = value / max(one[call] for one in theirs)
+    for call, value in read["tidegate"].items():
+        others = [read["mlflow, 1 worker"][call], read["mlflow"][call]]
+        figures[f"times mlflow, {call}"] = value / max(others) if call.endswith("/s") else min(others) / value
     return figures
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each call and round")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each writing call and round")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    figures = measure(options.seconds, options.rounds)
+    with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
+        figures = measure(options.seconds, options.rounds, options.runs, Path(folder))
     if options.json:
         print(json.dumps(figures))
         return
     for name, value in figures.items():
-        aim = AIMS.get(name.removeprefix("ratio, ")) if name.startswith("ratio") else None
-        print(f"{name:36} {value:12,.2f}" + (f"   (aim >= {aim})" if aim is not None else ""))
+        print(f"{name:66} {value:12,.2f}" + (f"   (aim >= {AIMS[name]})" if name in AIMS else ""))
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ def measure(home: Path, rounds: int) -> dict[str, float]:
     with ExitStack() as stack:
         space = stack.enter_context(open_local(Settings(home=str(home))))
         run = space.runs.create("bench", params={"C": 1.0, "solver": "lbfgs"})
-        store, catalog = SqlRuns(space.storage.catalog), space.storage.catalog
+        store, catalog = SqlRuns(space.storage.catalog, space.storage.machine, 600), space.storage.catalog
         steps = iter(range(1 << 60))
 
         def metric() -> Metric:

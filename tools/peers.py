@@ -1,4 +1,4 @@
-"""Sets up and locks the foreign clients and servers in tests/peers, each in a virtual environment of its own."""
+"""Sets up and locks the clients, servers and frameworks in tests/peers, each in an environment of its own."""
 
 import argparse
 import hashlib
@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--servers", action="store_true", help="every peer server")
     given = parser.parse_args()
     known = {folder.parent.name: kind_of(folder.parent) for folder in sorted(PEERS.glob("*/peer.toml"))}
-    wanted = [name for name, kind in known.items() if (given.clients, given.servers)[kind == "server"]]
+    wanted = [name for name, kind in known.items() if {"client": given.clients, "server": given.servers}.get(kind)]
     unknown = sorted(set(given.names) - known.keys())
     if unknown:
         parser.error(f"there is no peer {', '.join(unknown)}; there are {', '.join(known)}")
@@ -31,7 +31,7 @@ def main() -> int:
 
 
 def kind_of(folder: Path) -> str:
-    """`client` or `server`, as the peer's own file says."""
+    """`client`, `server`, or `framework` (set up by name only), as the peer's own file says."""
     return str(tomllib.loads((folder / "peer.toml").read_text(encoding="utf-8"))["kind"])
 
 

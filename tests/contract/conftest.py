@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tidegate.workspace import Workspace
 
 WAYS = ("local-sqlite", "wire-sqlite", "http-sqlite", "local-postgres")
+DATABASES = ("sqlite", "postgres")
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +22,15 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     """A PostgreSQL server of this test process, from the wheel; each database in it is new."""
     with Databases() as server:
         yield server
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def new_catalog(request: pytest.FixtureRequest) -> Callable[[], str]:
+    """Says where the catalog of one more home lies: on SQLite in its folder, on PostgreSQL in a new database."""
+    if request.param == "sqlite":
+        return str
+    databases: Databases = request.getfixturevalue("databases")
+    return databases.with_catalog
 
 
 @pytest.fixture(params=WAYS)

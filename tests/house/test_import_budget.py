@@ -9,6 +9,7 @@ from tests.house.source import ROOT
 BUDGET = 250
 HEAVY = {
     "alembic",
+    "lightgbm",
     "numpy",
     "onnxruntime",
     "polars",
@@ -17,7 +18,9 @@ HEAVY = {
     "sklearn",
     "sqlalchemy",
     "starlette",
+    "torch",
     "uvicorn",
+    "xgboost",
 }
 
 

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 
 import click
-import msgspec
 
 from tidegate.cli.printing import print_answer
 from tidegate.cli.shared import common_options, opened
+from tidegate.kernel import wire
 from tidegate.kernel.clock import parse_instant
 from tidegate.kernel.errors import Invalid
 from tidegate.kernel.operation import Operation
@@ -104,7 +104,4 @@ class Parsed(click.ParamType[Any]):
 
 
 def _json(text: str) -> Any:
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise Invalid(f"{text[:60]!r} is not JSON: {error}") from error
+    return wire.decode_plain(text, Any, repr(text[:60]))

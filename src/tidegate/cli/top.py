@@ -83,20 +83,20 @@ def _shown(name: str, settings: Settings) -> Any:
 
 
 def _object(text: str) -> dict[str, Any]:
-    row: dict[str, Any] = wire.decode(text, dict[str, Any], f"row {text[:60]!r}")
+    row: dict[str, Any] = wire.decode_plain(text, dict[str, Any], f"row {text[:60]!r}")
     return row
 
 
 def _read(file: str) -> list[dict[str, Any]]:
     if file == "-":
-        return typing.cast("list[dict[str, Any]]", wire.decode(sys.stdin.read(), list[dict[str, Any]]))
+        return typing.cast("list[dict[str, Any]]", wire.decode_plain(sys.stdin.read(), list[dict[str, Any]]))
     try:
         text = Path(file).read_bytes()
     except FileNotFoundError as error:
         raise NotFound(f"there is no file {file}") from error
     except OSError as error:
         raise Invalid(f"{file} cannot be read: {error.strerror}") from error
-    return typing.cast("list[dict[str, Any]]", wire.decode(text, list[dict[str, Any]], file))
+    return typing.cast("list[dict[str, Any]]", wire.decode_plain(text, list[dict[str, Any]], file))
 
 
 for _command in (status, predict, why, config):

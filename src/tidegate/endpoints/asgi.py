@@ -53,6 +53,7 @@ class HotPath:
         machine: MachineClock,
         body_bytes: int = 8 << 20,
     ) -> None:
+        engine.measure(meter)
         engine.start()
         self._next = next_app
         self._admission = Admission(authenticator, authorise, machine)

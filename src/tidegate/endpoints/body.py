@@ -52,7 +52,7 @@ class TooSlow(Invalid):
     status = 408
 
     def __init__(self) -> None:
-        super().__init__(f"the body did not arrive within {BODY_SECONDS:.0f} s; nothing was done")
+        super().__init__(f"the body did not arrive within {BODY_SECONDS:.0f} s; nothing was done", seconds=BODY_SECONDS)
 
 
 class Stalled(Invalid):
@@ -61,7 +61,9 @@ class Stalled(Invalid):
     status = 408
 
     def __init__(self) -> None:
-        super().__init__(f"no byte of the object arrived for {STALL_SECONDS:g} s; nothing was stored")
+        super().__init__(
+            f"no byte of the object arrived for {STALL_SECONDS:g} s; nothing was stored", seconds=STALL_SECONDS
+        )
 
 
 class Disconnected(Exception):

@@ -1,11 +1,13 @@
 """Answers rows and takes labels: the one engine behind the hot path, the operations, and foreign protocols."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol
 
 import msgspec
 
+from tidegate.endpoints.meter import ServingMeter, Surprise
 from tidegate.endpoints.records import (
     Deployment,
     LabelsAnswer,
@@ -23,9 +25,10 @@ from tidegate.kernel import wire
 from tidegate.kernel.clock import BusinessClock, MachineClock, to_micros
 from tidegate.kernel.errors import Invalid
 from tidegate.kernel.features import FeatureLookup
+from tidegate.kernel.json_text import check_keys
 from tidegate.models.loading import LoadedModel
 from tidegate.predictions.log import PredictionLog
-from tidegate.predictions.records import LabelRow
+from tidegate.predictions.records import LabelRow, PredictionRow
 
 LARGE_BODY: Final = 32 << 10
 """Bytes of a request beyond which it is answered off the event loop, however quick the model is."""
@@ -73,12 +76,17 @@ class ServingEngine:
         self._log = log
         self._clock = clock
         self._machine = machine
+        self._meter: ServingMeter | None = None
         self.routing = RoutingTable(wishes, self._load, machine)
 
     def start(self) -> None:
         """Load what is to be served, and watch the catalog: for serving processes (an embedded home asks each time)."""
         self.routing.refresh()
         self.routing.start()
+
+    def measure(self, meter: ServingMeter) -> None:
+        """Tell this meter of what is unknown or missing in the rows that are answered from now on."""
+        self._meter = meter
 
     def close(self) -> None:
         """Stop watching."""
@@ -108,13 +116,19 @@ class ServingEngine:
         else:
             answered = answer_split(route, self._features, Asked(rows, texts, moments, ids))
         self._log.append(answered.rows)
+        if answered.surprising and self._meter is not None:
+            _count_surprises(self._meter, route.endpoint.name, answered.rows)
         return answered.predictions
 
     def predict_bytes(self, name: str, body: bytes) -> bytes:
         """The JSON answer to a `PredictRequest` in JSON."""
         asked: PredictRequest = wire.decode(body, PredictRequest)
         texts = [bytes(raw) for raw in asked.rows]
-        return _ENCODE(PredictAnswer(self.answer(self.routing.find(name), rows_of(texts), asked.at, texts)))
+        rows, moments = rows_of(texts), asked.at or ()
+        keys = 1 + (asked.at is not None) + sum(map(len, rows))
+        values = (value for row in rows for value in row.values())
+        check_keys(body, keys + 2 * len(moments), lambda: 2 * (keys + len(moments) + _strings(values)))
+        return _ENCODE(PredictAnswer(self.answer(self.routing.find(name), rows, asked.at, texts)))
 
     def label(self, name: str, labels: Sequence[OutcomeIn]) -> LabelsAnswer:
         """Take labels for an endpoint's predictions: all of them, or none."""
@@ -138,6 +152,9 @@ class ServingEngine:
     def label_bytes(self, name: str, body: bytes) -> bytes:
         """The JSON answer to a `LabelsRequest` in JSON."""
         asked: LabelsRequest = wire.decode(body, LabelsRequest)
+        told, keys = len(asked.labels), 1 + 3 * len(asked.labels)
+        values = (one.value for one in asked.labels)
+        check_keys(body, keys + 2 * told, lambda: 2 * (keys + 2 * told + _strings(values)))
         return _ENCODE(self.label(name, asked.labels))
 
     def is_quick(self, name: str, size: int) -> bool:
@@ -146,6 +163,19 @@ class ServingEngine:
 
     def _load(self, deployment: Deployment) -> LiveVariant:
         return LiveVariant(deployment, self._models.load(deployment.version), self._machine.monotonic)
+
+
+def _count_surprises(meter: ServingMeter, endpoint: str, rows: Iterable[PredictionRow]) -> None:
+    found = Counter[tuple[Surprise, str]]()
+    for row in rows:
+        found.update({("unknown", feature): values for feature, values in (row.unknown or {}).items()})
+        found.update({("missing", feature): values for feature, values in (row.missing or {}).items()})
+    for (kind, feature), values in found.items():
+        meter.surprise(endpoint, kind, feature, values)
+
+
+def _strings(values: Iterable[object]) -> int:
+    return sum(each.__class__ is str for each in values)
 
 
 def rows_of(texts: Sequence[bytes]) -> list[dict[str, Any]]:
@@ -168,6 +198,6 @@ def _row_or_why(text: bytes, index: int) -> dict[str, Any]:
 def _decoded(text: bytes, kind: Any, row: int, field: str) -> Any:
     where = f"rows[{row}]"
     try:
-        return wire.decode(text, kind, where if field == where else f"{where}.{field}")
+        return wire.decode(text, kind, where if field == where else f"{where}.{field}", part=True)
     except Invalid as error:
         raise Invalid(error.message, row=row, field=field) from error

@@ -193,7 +193,11 @@ class Endpoints(Service):
 
     @operation("POST /endpoints/{name}/labels", role="contributor", audit="summary", transaction=False)
     def labels(self, name: str, labels: list[OutcomeIn]) -> LabelsAnswer:
-        """Tell what became of predictions: all labels are taken, or none."""
+        """Tell what became of predictions: all labels are taken, or none.
+
+        Whether a prediction exists is not looked up, since that would read the log, and a label may come first:
+        `status` and the windows of `monitors` count the labels whose predictions nobody has seen.
+        """
         return self._engine.label(name, labels)
 
     def _resolve(self, version: str | ModelVersion) -> ModelVersion:

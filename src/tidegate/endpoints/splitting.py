@@ -90,7 +90,7 @@ class _Request:
         route, asked = self._route, self._asked
         weight = route.share if 0 < route.share < 1 else None
         stables, canaries = answers
-        merged = Answered([], [])
+        merged = Answered([], [], surprising=True)
         for index, (one, moment) in enumerate(zip(asked.ids, asked.moments, strict=True)):
             own = canaries.get(index) if index in theirs else None
             if route.canary is not None and own is not None and (_usable(own) or not _usable(stables[index])):

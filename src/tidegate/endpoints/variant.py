@@ -27,6 +27,8 @@ class Answered(msgspec.Struct, frozen=True, gc=False):
 
     predictions: list[PredictionOut]
     rows: list[PredictionRow]
+    surprising: bool
+    """Whether a row may hold what is unknown or missing: as a rule none does, and none need be looked at."""
 
 
 Takes = tuple[str | None, Signature]
@@ -118,10 +120,11 @@ class LiveVariant:
         ``texts`` are the rows as JSON, where they came so; ``moments`` microseconds of business time; of each, as of
         ``ids``, one a row. Raises `Invalid` naming the row and the field.
         """
-        said = self.say(self.encode(rows))
+        encoding = self.encode(rows)
+        said = self.say(encoding)
         if texts is None:
             texts = [row_json(row) for row in rows]
-        answered = Answered([], [])
+        answered = Answered([], [], surprising=encoding.surprises is not _NO_SURPRISES)
         for out, row in map(self.tell, ids, moments, texts, said):
             answered.predictions.append(out)
             answered.rows.append(row)

@@ -15,13 +15,14 @@ from starlette.routing import BaseRoute, Match, Route
 
 from tidegate.endpoints.body import Disconnected
 from tidegate.http import meter
+from tidegate.http.identity import of_reader
 from tidegate.http.objects import ObjectRoutes
 from tidegate.http.openapi import openapi
 from tidegate.http.routes import PREFIX, OperationRoutes, WrongMethod
 from tidegate.http.status_page import render_status
 from tidegate.kernel import wire
 from tidegate.kernel.context import Call
-from tidegate.kernel.errors import Internal, Invalid, NotFound, TidegateError, Unavailable, to_wire
+from tidegate.kernel.errors import Internal, Invalid, NotFound, TidegateError, Unauthenticated, Unavailable, to_wire
 from tidegate.kernel.identity import Authenticator
 from tidegate.kernel.ids import random_id
 from tidegate.workspace import SERVICES, LocalWorkspace
@@ -29,11 +30,17 @@ from tidegate.workspace import SERVICES, LocalWorkspace
 log = logging.getLogger("tidegate.http")
 
 _PAGE_HEADERS = {
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
 }
+
+
+class _UnknownReader(Unauthenticated):
+    """Nobody knows who opens a page: a browser asks its person."""
+
+    challenge = 'Basic realm="Tidegate", charset="UTF-8"'
 
 
 class Application:
@@ -77,6 +84,16 @@ class Application:
         """Who calls. The look-up of a token reads the catalog, so it runs in a thread."""
         return await to_thread.run_sync(self._authenticator.identify, request.headers)
 
+    async def _identify_reader(self, request: Request) -> Call:
+        """Who opens a page, in a browser or with a token as everywhere."""
+        try:
+            return await to_thread.run_sync(self._authenticator.identify, of_reader(request.headers))
+        except Unauthenticated as error:
+            how = (
+                "in a browser, give any name, and a token as the password ('tidegate people new-token NAME' makes one)"
+            )
+            raise _UnknownReader(f"{error.message}; {how}", **error.details) from error
+
     async def _health(self, _request: Request) -> Response:
         return PlainTextResponse("OK")
 
@@ -94,14 +111,14 @@ class Application:
         return _json({"ready": True})
 
     async def _metrics(self, request: Request) -> Response:
-        await self.identify(request)
+        await self._identify_reader(request)
         return Response(await to_thread.run_sync(meter.exposition), media_type=meter.CONTENT_TYPE)
 
     async def _openapi(self, _request: Request) -> Response:
         return _json(openapi(SERVICES, version("tidegate")))
 
     async def _status(self, request: Request) -> Response:
-        call = await self.identify(request)
+        call = await self._identify_reader(request)
         page = await to_thread.run_sync(render_status, self._workspace, call)
         return HTMLResponse(page, headers=_PAGE_HEADERS)
 
@@ -110,7 +127,9 @@ async def error_response(request: Request, error: Exception) -> Response:
     """An error of ours as ``{code, message, details}``."""
     if not isinstance(error, TidegateError):
         return await _fault(request, error)
-    headers = {"www-authenticate": "Bearer"} if error.status == 401 else {}
+    headers = {}
+    if error.status == 401:
+        headers["www-authenticate"] = error.challenge if isinstance(error, _UnknownReader) else "Bearer"
     if error.status == 503:
         headers["retry-after"] = "1"
     if error.status == 408:

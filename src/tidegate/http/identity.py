@@ -1,5 +1,6 @@
 """Who is calling: by token, or, on loopback without accounts, the person `local`."""
 
+import base64
 import re
 from collections.abc import Callable, Mapping
 
@@ -46,21 +47,24 @@ class HeaderAuthenticator:
         if authorization is not None:
             scheme, _, token = authorization.partition(" ")
             if scheme.lower() != "bearer" or not token.strip():
-                raise Unauthenticated("the Authorization header must read 'Bearer TOKEN'")
+                raise Unauthenticated("the Authorization header must read 'Bearer TOKEN'", field="authorization")
             return self._person_of(token.strip())
         if not self._trust_loopback:
             raise Unauthenticated(
-                "this server needs a token: send 'Authorization: Bearer TOKEN', or set TIDEGATE_TOKEN"
+                "this server needs a token: send 'Authorization: Bearer TOKEN', or set TIDEGATE_TOKEN",
+                field="authorization",
             )
         for name in ("host", "origin"):
             host = headers.get(name, "localhost").rpartition("//")[2]
             match = _HOST.match(host)
             if match is None or match[1].lower() not in LOOPBACK_NAMES:
                 raise Forbidden(
-                    f"{name} {host[:80]!r} is not this machine: without a token only loopback addresses may be used"
+                    f"{name} {host[:80]!r} is not this machine: without a token only loopback addresses may be used",
+                    field=name,
+                    value=host[:80],
                 )
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-            raise Forbidden("a page of another site may not call this server without a token")
+            raise Forbidden("a page of another site may not call this server without a token", field="sec-fetch-site")
         return LOCAL_ACTOR
 
     def _deadline(self, seconds: str | None) -> float | None:
@@ -68,10 +72,13 @@ class HeaderAuthenticator:
             return None
         try:
             left = float(seconds)
-        except ValueError as error:
-            raise Invalid(f"Tidegate-Deadline {seconds[:40]!r} is not a number of seconds") from error
+        except ValueError:
+            left = -1.0
         if not 0 <= left < 1e9:
-            raise Invalid(f"Tidegate-Deadline {seconds[:40]} must be seconds from now, 0 or more")
+            raise Invalid(
+                f"Tidegate-Deadline {seconds[:40]!r}: send seconds from now, 0 or more, such as 5",
+                field="tidegate-deadline",
+            )
         return self._machine.monotonic() + left
 
     def _advance(self, text: str | None) -> None:
@@ -79,8 +86,32 @@ class HeaderAuthenticator:
             return
         advance = getattr(self._clock, "advance", None)
         if advance is None:
-            raise Invalid("Tidegate-Time is taken only by a home that was created with --simulated-clock")
-        advance(parse_instant(text, "Tidegate-Time"))
+            raise Invalid(
+                "Tidegate-Time is taken only by a home that was created with --simulated-clock", field="tidegate-time"
+            )
+        try:
+            moment = parse_instant(text[:80], "Tidegate-Time")
+        except Invalid as error:
+            raise Invalid(error.message, field="tidegate-time") from error
+        advance(moment)
+
+
+def of_reader(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """The headers of whoever reads a page: the password that a browser has asked for is a token (any name will do).
+
+    Only for pages that change nothing: a browser sends the password with whatever another site makes it ask of this
+    server. Raises `Unauthenticated`.
+    """
+    scheme, _, encoded = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return headers
+    try:
+        password = base64.b64decode(encoded, validate=True).decode().partition(":")[2]
+    except ValueError as error:
+        raise Unauthenticated(
+            "the Authorization header is not 'Basic' with a name and a token", field="authorization"
+        ) from error
+    return {**headers, "authorization": f"Bearer {password}"}
 
 
 def _short(headers: Mapping[str, str], name: str) -> str | None:

@@ -5,6 +5,8 @@ import os
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from tidegate.endpoints.meter import Surprise
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 REGISTRY = CollectorRegistry()
@@ -37,6 +39,15 @@ _SERVED_SECONDS = Histogram(
 )
 
 
+_SURPRISES = {
+    kind: Counter(f"tidegate_endpoint_{name}_total", told, ["endpoint", "feature"], registry=REGISTRY)
+    for kind, name, told in (
+        ("unknown", "unknown_categories", "Values, in rows that were answered, that are categories no model knows."),
+        ("missing", "missing_features", "Values that were missing in rows that were answered."),
+    )
+}
+
+
 class PrometheusServingMeter:
     """Counts and times requests to endpoints; on the hot path, so the labelled children are kept."""
 
@@ -57,6 +68,10 @@ class PrometheusServingMeter:
         if timer is None:
             timer = self._timers[key[:2]] = _SERVED_SECONDS.labels(*key[:2])
         timer.observe(seconds)
+
+    def surprise(self, endpoint: str, kind: Surprise, feature: str, values: int) -> None:
+        """So many values were unknown, or missing."""
+        _SURPRISES[kind].labels(endpoint, feature).inc(values)
 
 
 def exposition() -> bytes:

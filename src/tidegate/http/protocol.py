@@ -20,7 +20,9 @@ class HeadersTooLarge(Invalid):
     status = 431
 
     def __init__(self) -> None:
-        super().__init__(f"the request's address and headers are larger than {MOST_HEADER_BYTES:,} bytes")
+        super().__init__(
+            f"the request's address and headers are larger than {MOST_HEADER_BYTES:,} bytes", limit=MOST_HEADER_BYTES
+        )
 
 
 class Protocol(HttpToolsProtocol):

@@ -169,7 +169,7 @@ def _decoded(raw: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
     if not raw:
         return {}
     check_json(headers)
-    decoded: dict[str, Any] = wire.decode(raw, dict[str, Any])
+    decoded: dict[str, Any] = wire.decode_plain(raw, dict[str, Any])
     return decoded
 
 

@@ -122,7 +122,7 @@ class Dispatcher:
             raise
         except UnicodeEncodeError as error:
             code = Invalid.code
-            raise Invalid(f"text that is not valid Unicode cannot be kept: {error}") from error
+            raise wire.not_unicode(request, "kept") from error
         except Exception as error:
             code = "internal"
             log.exception("operation %s.%s failed, request %s", operation.room, operation.name, call.request_id)
@@ -153,7 +153,12 @@ class Dispatcher:
         """Raises `Forbidden` unless the actor has the operation's role, `Unavailable` past the deadline."""
         self.require(call, operation.role, f"call {operation.room}.{operation.name}")
         if call.deadline is not None and self._machine.monotonic() > call.deadline:
-            raise Unavailable(f"the deadline of the call passed before {operation.name} began; nothing was changed")
+            raise Unavailable(
+                f"the deadline of the call passed before {operation.room}.{operation.name} began; nothing was changed: "
+                "give it more seconds",
+                field="tidegate-deadline",
+                operation=f"{operation.room}.{operation.name}",
+            )
 
     def require(self, call: Call, role: Role, act: str) -> None:
         """Raises `Forbidden`, naming what the actor meant to do, unless the actor has the role."""

@@ -134,10 +134,8 @@ class Service:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        found = {
-            name: one for base in reversed(cls.__bases__) for name, one in getattr(base, "_operations", {}).items()
-        }
-        for name, member in vars(cls).items():
+        found: dict[str, Operation] = {}
+        for name, member in (each for base in reversed(cls.__mro__) for each in vars(base).items()):
             declared: Operation | None = getattr(member, "operation", None)
             if isinstance(declared, Operation):
                 declared.room = cls.room

@@ -6,6 +6,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from tidegate.kernel.errors import Invalid
+from tidegate.kernel.json_text import check_keys, keys_of, malformed, out_of_range
 from tidegate.kernel.real import Real, real_from_wire, real_to_wire
 
 _JSON = msgspec.json.Encoder()
@@ -20,22 +21,45 @@ def encode(value: object, kind: Any = None) -> bytes:
             return _JSON.encode(_spell_reals(msgspec.to_builtins(value, enc_hook=_plain)))
         return msgspec.json.encode(value, enc_hook=_plain)
     except UnicodeEncodeError as error:
-        raise Invalid(f"text that is not valid Unicode cannot be sent: {error}") from error
+        raise not_unicode(value, "sent") from error
     except RecursionError as error:
         raise Invalid("what was given is nested too deeply to be sent") from error
 
 
-def decode(raw: bytes | str, kind: Any, what: str = "body") -> Any:
-    """The record of type `kind` in JSON text. Raises `Invalid` naming the field."""
+def decode(raw: bytes | str, kind: Any, what: str = "body", *, part: bool = False) -> Any:
+    """The record of type `kind` in JSON text. Raises `Invalid` naming the field, or line and column.
+
+    ``part``: the text was cut out of another one, so that its lines and columns would mislead.
+    """
     try:
         return _decoder(kind).decode(raw)
     except msgspec.ValidationError as error:
-        raise invalid_field(error, what) from error
+        raise _field_in(error, _bytes(raw), what) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        found = error if raw else "it is empty"
-        raise Invalid(f"{_named(what)} is not valid JSON: {found}") from error
+        text = _bytes(raw)
+        raise malformed(text, str(error)).invalid(text, f"{_named(what)} is not valid JSON", part=part) from error
     except RecursionError as error:
         raise Invalid(f"{_named(what)} is nested too deeply") from error
+
+
+def decode_plain(raw: bytes | str, kind: Any, what: str = "body") -> Any:
+    """Plain dicts and lists in JSON text that a stranger wrote: as `decode`; a key that is named twice is refused."""
+    decoded = decode(raw, kind, what)
+    check_keys(_bytes(raw), keys_of(decoded), what=_named(what))
+    return decoded
+
+
+def _bytes(raw: bytes | str) -> bytes:
+    return raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass")
+
+
+def _field_in(error: msgspec.ValidationError, raw: bytes, what: str) -> Invalid:
+    """`invalid_field`, with the key of a number that is too large: msgspec names none where any may stand."""
+    refused = invalid_field(error, what)
+    field = out_of_range(raw) if "[...]" in str(error) and "out of range" in str(error) else ""
+    if not field:
+        return refused
+    return Invalid(f"{what}, field {field}: the number is out of range", field=field)
 
 
 def _named(what: str) -> str:
@@ -50,6 +74,26 @@ def convert(value: object, kind: Any, what: str = "arguments", *, strict: bool =
         raise invalid_field(error, what) from error
     except RecursionError as error:
         raise Invalid(f"the {what} are nested too deeply") from error
+
+
+def not_unicode(value: object, done: str) -> Invalid:
+    """Why a value cannot be sent, or kept: the field whose text no encoding has."""
+    field = _lone_surrogate(msgspec.to_builtins(value, enc_hook=_plain)) or ""
+    where = f"field {field.lstrip('.')}: " if field else ""
+    named = {"field": field.lstrip(".")} if field else {}
+    return Invalid(f"{where}text with half a surrogate pair is not valid Unicode and cannot be {done}", **named)
+
+
+def _lone_surrogate(plain: Any) -> str | None:
+    """The path of the first such text in plain data; None where there is none."""
+    if isinstance(plain, str):
+        return None if plain.isascii() or plain == plain.encode("utf-8", "replace").decode() else ""
+    pairs: Any = plain.items() if isinstance(plain, dict) else enumerate(plain) if isinstance(plain, list) else ()
+    for key, each in pairs:
+        within = _lone_surrogate(each)
+        if within is not None:
+            return (f"[{key}]" if isinstance(key, int) else f".{key}") + within
+    return None
 
 
 def invalid_field(error: msgspec.ValidationError, what: str) -> Invalid:

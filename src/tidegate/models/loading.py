@@ -43,7 +43,11 @@ class LoadedModel:
 
 
 def load_model(version: ModelVersion, get: Callable[[str], bytes]) -> LoadedModel:
-    """The version in memory; ``get`` reads an object. ONNX needs its own file alone."""
+    """The version in memory; ``get`` reads an object. ONNX needs its own file alone.
+
+    Raises `Refused` for a format that is kept only.
+    """
+    signature = version.signature
     wanted = {ONNX_FILE} if version.runtime == "onnx" else set(version.manifest.files) - {ONNX_FILE}
     files = {file: get(digest) for file, digest in version.manifest.files.items() if file in wanted}
-    return LoadedModel(version, load_predictor(files, version.runtime, version.signature))
+    return LoadedModel(version, load_predictor(files, version.runtime, signature))

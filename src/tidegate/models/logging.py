@@ -6,9 +6,8 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from tidegate.kernel.errors import Invalid
 from tidegate.kernel.schema import Column
-from tidegate.models.formats.choose import save_model
+from tidegate.models.formats.choose import save_model, target_of
 from tidegate.models.formats.protocol import Matrix
 from tidegate.models.records import Cell, Inputs, Manifest
 from tidegate.models.signature import Policy, Signature, infer_signature
@@ -32,9 +31,7 @@ def manifest_of(
     """
     matrix = inputs.X
     columns: Sequence[Column] | None = getattr(inputs, "columns", None)
-    target = model if hasattr(model, "predict") else getattr(inputs, "y", None)
-    if target is None:
-        raise Invalid(f"a {type(model).__name__} does not say what it answers: give inputs with y, the training labels")
+    target = target_of(model, getattr(inputs, "y", None))
     signature = msgspec.structs.replace(
         infer_signature(matrix, target, columns), unknown_category=policies[0], missing_feature=policies[1]
     )

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from tidegate.data.records import Origin
 from tidegate.kernel import notebook
 from tidegate.kernel.clock import Instant
+from tidegate.kernel.errors import Refused
+from tidegate.kernel.real import Real
 from tidegate.models.signature import Signature
+from tidegate.runs.records import Artifact
 
 Stage = Literal["development", "staging", "production", "archived"]
 
@@ -25,6 +28,9 @@ APPROVAL = "approval"
 
 OVERRIDE = "override:"
 """Before a gate's kind: an admin's word that a version may pass without that gate (``override:gate:quality``)."""
+
+DRAFT = "draft"
+"""The fact of a manifest that names the draft that it was made of."""
 
 CHAMPION = "champion"
 """The alias of the version that serves, and that others are measured against."""
@@ -60,12 +66,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    signature: Signature
+    signature: Signature | None = None
+    """None for a format that does not tell it in our words."""
     format: str
     runtime: str
-    """The format that answers in serving."""
+    """The format that answers in serving; empty for files that no server may load."""
     files: dict[str, str]
-    """The digest of each file."""
+    """The digest of each file, by its name, or by its path where no server loads it."""
     facts: dict[str, str] = {}
     """What was checked when it was saved, and why ONNX was taken or not."""
     example: tuple[dict[str, Cell], ...] = ()
@@ -90,6 +97,9 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     """The author, who can never approve it."""
     note: str
     manifest: Manifest
+    updated_at: Instant
+    """When its stage, note or tags last changed."""
+    tags: dict[str, str] = {}
 
     @property
     def reference(self) -> str:
@@ -98,7 +108,15 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def signature(self) -> Signature:
-        """What goes in and what comes out."""
+        """What goes in and what comes out. Raises `Refused` where its format does not say."""
+        if self.manifest.signature is None:
+            raise Refused(
+                f"{self.reference} is a directory of format {self.manifest.format}, without a signature of ours: it is "
+                "kept and handed out, but no server loads it, since its files may run whatever their author wrote; "
+                "log the model with models.log(name, model, inputs=rows), which keeps it in a safe format",
+                version=self.reference,
+                format=self.manifest.format,
+            )
         return self.manifest.signature
 
     @property
@@ -110,6 +128,11 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     def run_id(self) -> str | None:
         """The run that made it."""
         return self.manifest.run_id
+
+    @property
+    def draft_id(self) -> str | None:
+        """The draft that it was made of."""
+        return self.manifest.facts.get(DRAFT)
 
     @property
     def example(self) -> tuple[dict[str, Cell], ...]:
@@ -138,12 +161,21 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A model's name and how many versions it has."""
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """A name with versions, and what people say of it."""
 
     name: str
-    versions: int
+    owner: str
+    """Who answers for it."""
+    note: str = ""
+    tags: dict[str, str] = {}
+    versions: int = 0
+    """How many there are."""
+    aliases: dict[str, int] = {}
+    """The number of the version that each alias points at."""
     created_at: Instant
+    created_by: str
+    updated_at: Instant
 
 
 class Attestation(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,3 +224,66 @@ class StageRules(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     set_by: str = ""
     set_at: Instant | None = None
+
+
+DraftStatus = Literal["pending", "ready", "failed"]
+"""`pending` until whoever logs it says that all of it is there, or that it failed."""
+
+
+class DraftMetric(msgspec.Struct, frozen=True, kw_only=True):
+    """A measurement of a draft, by a run, on a dataset where one is named. ``at`` is null on its way in: now."""
+
+    name: str
+    value: Real
+    step: int = 0
+    at: Instant | None = None
+    run_id: str = ""
+    dataset: str = ""
+    dataset_digest: str = ""
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """The files of a model that a run left, before they are a version: what MLflow calls a logged model."""
+
+    id: str
+    name: str
+    experiment_id: str
+    run_id: str | None = None
+    """The run that made it."""
+    kind: str = ""
+    """What its tool calls its type, such as ``agent``."""
+    status: DraftStatus
+    params: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    metrics: tuple[DraftMetric, ...] = ()
+    files: tuple[Artifact, ...] = ()
+    """By path."""
+    created_at: Instant
+    created_by: str
+    updated_at: Instant
+
+
+class DraftUse(msgspec.Struct, frozen=True, kw_only=True):
+    """That a run left a draft (`output`), or took one (`input`)."""
+
+    draft_id: str
+    run_id: str
+    role: Literal["input", "output"]
+    step: int = 0
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One thing that differs between two versions; null where one of them lacks it."""
+
+    what: str
+    """Such as ``column.wind``, ``param.depth`` or ``metric.auc``."""
+    before: str | None
+    after: str | None
+
+
+class VersionDiff(msgspec.Struct, frozen=True, kw_only=True):
+    """How one version differs from another: signature, files, data, code, params, metrics, tags, stage."""
+
+    before: str
+    after: str
+    changes: tuple[Change, ...]

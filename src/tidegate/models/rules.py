@@ -11,6 +11,7 @@ from tidegate.kernel.names import check_name
 from tidegate.kernel.objects import parse_digest
 from tidegate.models.records import (
     APPROVAL,
+    CHAMPION,
     OVERRIDE,
     Attestation,
     Manifest,
@@ -19,10 +20,13 @@ from tidegate.models.records import (
     StagePolicy,
     Verdict,
 )
+from tidegate.runs.rules import check_artifact_name
 
 FIRST_STAGE: Final[Stage] = "development"
 
 MOST_APPROVALS: Final = 20
+MOST_NOTE: Final = 100_000
+"""Characters of a note."""
 
 _FREE = StagePolicy()
 _GUARDED = StagePolicy(gates=("gate:quality",), approvals=1)
@@ -69,11 +73,52 @@ def check_manifest(name: str, manifest: Manifest) -> None:
     """Raise `Invalid` naming what is wrong with a manifest that is to become a version of this name."""
     if manifest.name != name:
         raise Invalid(f"the manifest is of {manifest.name!r} and was sent to {name!r}", field="manifest.name")
-    if not manifest.files or not manifest.runtime:
-        raise Invalid("a version needs at least one file and a runtime", field="manifest.files")
+    if not manifest.files:
+        raise Invalid("a version needs at least one file", field="manifest.files")
+    if bool(manifest.runtime) != (manifest.signature is not None):
+        raise Invalid(
+            "a runtime answers by a signature: give both, or, for files that no server may load, neither",
+            field="manifest.runtime",
+        )
     for file, digest in manifest.files.items():
-        check_name(file, "file in the manifest")
+        if manifest.runtime:
+            check_name(file, "file in the manifest")
+        else:
+            check_artifact_name(file)
         parse_digest(digest, f"file {file}")
+
+
+def check_note(note: str) -> None:
+    """Raise `Invalid` for a note that is too long."""
+    if len(note) > MOST_NOTE:
+        raise Invalid(f"the note has {len(note):,} characters, at most {MOST_NOTE:,} are kept", field="note")
+
+
+def needs_of(version: ModelVersion, deployments: Sequence[str]) -> list[str]:
+    """Why a version cannot go: that it is in production, and that endpoints answered with it."""
+    needs = []
+    if version.stage == "production":
+        needs.append(f"{version.reference} is in production (move it to archived first)")
+    if deployments:
+        at = ", ".join(sorted(set(deployments)))
+        needs.append(f"{version.reference} was deployed behind {at}, and its predictions lead back to it")
+    return needs
+
+
+def refuse_needed(what: str, needs: Sequence[str]) -> None:
+    """Raise `Refused` where something needs what is to go."""
+    if needs:
+        raise Refused(f"{what}: {'; '.join(needs[:5])}{' and others' * (len(needs) > 5)}", needs=list(needs[:100]))
+
+
+def refuse_unpointing(version: ModelVersion, alias: str, deployments: Sequence[str]) -> None:
+    """Raise `Refused` where the alias is the champion's, and the version was deployed."""
+    if alias == CHAMPION and deployments:
+        raise Refused(
+            f"{version.name}@{alias} says which version serves and others are measured against ({version.reference}, "
+            f"behind {', '.join(sorted(set(deployments)))}): deploy another version, which moves it",
+            version=version.reference,
+        )
 
 
 def check_attestation(version: ModelVersion, kind: str, verdict: Verdict, by: str) -> None:

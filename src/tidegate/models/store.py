@@ -1,6 +1,7 @@
-"""The tables of models: versions, attestations, aliases and policies."""
+"""The tables of versions: their tags, attestations, aliases and policies."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -10,13 +11,13 @@ from tidegate.models.records import (
     Alias,
     Attestation,
     Manifest,
-    ModelSummary,
     ModelVersion,
     Stage,
     StagePolicy,
     StageRules,
 )
 from tidegate.storage.catalog import Catalog
+from tidegate.storage.released import Claims, Released
 from tidegate.storage.schema import Micros, table
 
 versions = table(
@@ -29,8 +30,26 @@ versions = table(
     sa.Column("created_by", sa.String(128), nullable=False),
     sa.Column("note", sa.Text, nullable=False),
     sa.Column("manifest", sa.LargeBinary, nullable=False),
+    sa.Column("updated_at", Micros, nullable=True),  # never null: a column that came later
+    sa.Column("run_id", sa.String(32), nullable=True),
+    sa.Column("draft_id", sa.String(32), nullable=True),
+    sa.Index("ix_model_version_stage", "name", "stage", "number"),
+    sa.Index("ix_model_version_run_id", "run_id"),
+    sa.Index("ix_model_version_draft_id", "draft_id"),
     room="models",
 )
+
+tags = table(
+    "model_tag",
+    sa.Column("name", sa.String(128), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("tag", sa.String(250), primary_key=True),
+    sa.Column("text", sa.Text, nullable=False),
+    room="models",
+)
+
+OF_MODEL: Final = 0
+"""The number under which the tags of a model itself are kept, beside those of its versions."""
 
 attestations = table(
     "attestation",
@@ -70,18 +89,20 @@ policies = table(
 )
 
 
-class SqlModels:
-    """Models in the catalog. Keeps the laws of `ModelStore`."""
+class SqlVersions:
+    """Versions in the catalog. Keeps the laws of `VersionStore`."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._claims, self._released = Claims(catalog), Released(catalog)
 
     def claim(self) -> None:
         """Wait for this transaction's turn."""
         self._catalog.serialise()
 
     def add(self, version: ModelVersion) -> None:
-        """Add a version."""
+        """Add a version, and hold its files."""
+        self._claims.hold(version.manifest.files.values())
         self._run(
             versions.insert().values(
                 name=version.name,
@@ -92,6 +113,9 @@ class SqlModels:
                 created_by=version.created_by,
                 note=version.note,
                 manifest=msgspec.json.encode(version.manifest, order="sorted"),
+                updated_at=to_micros(version.updated_at),
+                run_id=version.run_id,
+                draft_id=version.draft_id,
             )
         )
 
@@ -117,22 +141,34 @@ class SqlModels:
         """Versions with a smaller number, newest first."""
         return self._all(_of(name).where(versions.c.number < before).order_by(versions.c.number.desc()).limit(limit))
 
-    def summaries(self, after: str, limit: int) -> list[ModelSummary]:
-        """Models by name, those after this one."""
-        query = (
-            sa.select(versions.c.name, sa.func.max(versions.c.number), sa.func.min(versions.c.created_at))
-            .where(versions.c.name > after)
-            .group_by(versions.c.name)
-            .order_by(versions.c.name)
-            .limit(limit)
-        )
-        with self._catalog.connect() as connection:
-            rows = connection.execute(query).all()
-        return [ModelSummary(name=name, versions=count, created_at=from_micros(at)) for name, count, at in rows]
+    def standing(self, name: str, stage: Stage) -> list[ModelVersion]:
+        """The versions of a model that stand in a stage, newest first."""
+        return self._all(_of(name).where(versions.c.stage == stage).order_by(versions.c.number.desc()))
 
-    def move(self, version: ModelVersion, to: Stage) -> None:
-        """Move a version to another stage."""
-        self._run(versions.update().where(versions.c.digest == version.digest).values(stage=to))
+    def write(self, version: ModelVersion) -> None:
+        """Write stage, note and moment of a version that is there."""
+        self._run(
+            versions.update()
+            .where(versions.c.name == version.name, versions.c.number == version.number)
+            .values(stage=version.stage, note=version.note, updated_at=to_micros(version.updated_at))
+        )
+
+    def remove(self, version: ModelVersion) -> None:
+        """Remove a version, with its tags, its aliases and what was attested of it; its files are released."""
+        self._released.add(version.manifest.files.values())
+        for each in (versions, tags, aliases):
+            self._run(each.delete().where(each.c.name == version.name, each.c.number == version.number))
+        self._run(attestations.delete().where(attestations.c.subject == version.digest))
+
+    def set_tags(self, version: ModelVersion, given: Mapping[str, str]) -> None:
+        """Set tags of a version."""
+        with self._catalog.connect() as connection:
+            put_tags(connection, self._catalog, version.name, version.number, given)
+
+    def delete_tag(self, version: ModelVersion, tag: str) -> bool:
+        """Delete a tag of a version; whether it was there."""
+        with self._catalog.connect() as connection:
+            return drop_tag(connection, version.name, version.number, tag)
 
     def attest(self, attestation: Attestation) -> None:
         """Add an attestation after all those of its subject: ids of two machines may disagree about time."""
@@ -176,6 +212,10 @@ class SqlModels:
         insert = self._catalog.insert(aliases).values(name=alias.name, alias=alias.alias, **new)
         self._run(insert.on_conflict_do_update(index_elements=[aliases.c.name, aliases.c.alias], set_=new))
 
+    def unpoint(self, name: str, alias: str) -> None:
+        """Remove an alias."""
+        self._run(aliases.delete().where(aliases.c.name == name, aliases.c.alias == alias))
+
     def policy(self, name: str, stage: Stage) -> StageRules | None:
         """The policy that somebody set for a stage."""
         query = sa.select(policies).where(policies.c.name == name, policies.c.stage == stage)
@@ -209,7 +249,7 @@ class SqlModels:
 
     def _all(self, query: sa.Select[Any]) -> list[ModelVersion]:
         with self._catalog.connect() as connection:
-            return [_version(row) for row in connection.execute(query)]
+            return read_versions(connection, query)
 
     def _one(self, query: sa.Select[Any]) -> ModelVersion | None:
         found = self._all(query)
@@ -220,7 +260,39 @@ def _of(name: str) -> sa.Select[Any]:
     return sa.select(versions).where(versions.c.name == name)
 
 
-def _version(row: sa.Row[Any]) -> ModelVersion:
+def read_versions(connection: sa.Connection, query: sa.Select[Any]) -> list[ModelVersion]:
+    """The versions of a query over `versions`, with their tags."""
+    rows = connection.execute(query).all()
+    found = read_tags(connection, [(row.name, row.number) for row in rows])
+    return [_version(row, found.get((row.name, row.number), {})) for row in rows]
+
+
+def read_tags(connection: sa.Connection, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
+    """The tags of models (number `OF_MODEL`) and of versions."""
+    found: dict[tuple[str, int], dict[str, str]] = {}
+    if keys:
+        query = sa.select(tags).where(sa.tuple_(tags.c.name, tags.c.number).in_(keys)).order_by(tags.c.tag)
+        for row in connection.execute(query):
+            found.setdefault((row.name, row.number), {})[row.tag] = row.text
+    return found
+
+
+def put_tags(connection: sa.Connection, catalog: Catalog, name: str, number: int, given: Mapping[str, str]) -> None:
+    """Set tags of a version, or of a model."""
+    rows = [{"name": name, "number": number, "tag": tag, "text": text} for tag, text in given.items()]
+    if rows:
+        insert = catalog.insert(tags)
+        keys = [tags.c.name, tags.c.number, tags.c.tag]
+        connection.execute(insert.on_conflict_do_update(index_elements=keys, set_={"text": insert.excluded.text}), rows)
+
+
+def drop_tag(connection: sa.Connection, name: str, number: int, tag: str) -> bool:
+    """Delete a tag of a version, or of a model; whether it was there."""
+    own = sa.and_(tags.c.name == name, tags.c.number == number, tags.c.tag == tag)
+    return connection.execute(tags.delete().where(own)).rowcount > 0
+
+
+def _version(row: sa.Row[Any], tagged: dict[str, str]) -> ModelVersion:
     return ModelVersion(
         name=row.name,
         number=row.number,
@@ -230,6 +302,8 @@ def _version(row: sa.Row[Any]) -> ModelVersion:
         created_by=row.created_by,
         note=row.note,
         manifest=msgspec.json.decode(row.manifest, type=Manifest),
+        tags=tagged,
+        updated_at=from_micros(row.updated_at),
     )
 
 

@@ -1,5 +1,7 @@
 """A run while it runs, in the process that trains: what `runs.start` hands out."""
 
+import contextvars
+import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -7,11 +9,14 @@ from typing import Any, Literal, Protocol, Self
 
 from tidegate.data.records import DatasetVersion, Origin
 from tidegate.data.rows import Rows
-from tidegate.kernel.errors import Invalid, NotFound, TidegateError
+from tidegate.kernel.errors import Invalid, NotFound, TidegateError, Unavailable
 from tidegate.kernel.objects import ObjectPlane
 from tidegate.runs.records import Artifact, Logged, Metric, Run, Value
 from tidegate.runs.rules import check_artifact_name, spelt_params, told
 from tidegate.runs.system import SystemSampler
+
+BEAT_SECONDS = 60.0
+"""So often a run that is a context manager says that it goes on."""
 
 PIECE = 1024 * 1024
 """Bytes of a file that are read at a time."""
@@ -37,6 +42,10 @@ class RunBook(Protocol):
         """Tell it more."""
         ...
 
+    def heartbeat(self, run_id: str) -> Logged:
+        """Say that it goes on."""
+        ...
+
     def finish(self, run_id: str, *, status: Literal["finished", "failed"] = ..., error: str = ...) -> Run:
         """End it."""
         ...
@@ -46,6 +55,8 @@ class ActiveRun:
     """Logs to a run; as a context manager it also ends it.
 
     Left without an error the run is finished, with one it is failed and keeps the error's text, and the error goes on.
+    Until then it says every `BEAT_SECONDS` that it goes on, so that a run whose process is gone is told from one that
+    thinks.
     """
 
     def __init__(self, run: Run, runs: RunBook, objects: ObjectPlane, *, sampler: SystemSampler | None = None) -> None:
@@ -58,6 +69,7 @@ class ActiveRun:
         self._sampler = sampler
         if sampler is not None:
             sampler.begin(lambda metrics: runs.log(run.id, metrics=metrics))
+        self._left = threading.Event()
 
     def log_params(self, params: Mapping[str, object] | None = None, /, **more: object) -> None:
         """Keep parameters. Raises `Conflict` for one that was kept with another value."""
@@ -95,12 +107,16 @@ class ActiveRun:
         return self._runs.get(self.id)._repr_html_()
 
     def __enter__(self) -> Self:
+        self._left.clear()
+        beating = contextvars.copy_context().run
+        threading.Thread(target=beating, args=(self._beat,), name=f"beat {self.id}", daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop_sampling()
+        self._left.set()
         if error is None or (isinstance(error, SystemExit) and not error.code):
             if self._runs.get(self.id).status == "running":
                 self._runs.finish(self.id)
@@ -113,6 +129,15 @@ class ActiveRun:
     def _stop_sampling(self) -> None:
         if self._sampler is not None:
             self._sampler.stop()
+
+    def _beat(self) -> None:
+        while not self._left.wait(BEAT_SECONDS):
+            try:
+                self._runs.heartbeat(self.id)
+            except Unavailable:
+                continue
+            except TidegateError:  # it has ended, or is deleted
+                return
 
 
 def input_references(sources: Iterable[DatasetVersion | Rows | str]) -> tuple[str, ...]:

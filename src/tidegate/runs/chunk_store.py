@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 import sqlalchemy as sa
 
 from tidegate.runs.series.chunks import (
@@ -22,8 +23,13 @@ from tidegate.runs.series.chunks import (
     encoded,
     joined,
     part_of,
+    picked,
+    places_by_part,
+    point_at,
     points_of,
+    stretches,
     summary_of_columns,
+    within,
 )
 from tidegate.runs.series.points import Extreme, Point, Summary, combined
 from tidegate.storage.schema import HOLDS_NONE, AutoKey, Micros, table
@@ -134,6 +140,13 @@ class SeriesPoints:
         query = query if after is None else query.where(_point_key > after)
         return [Point(*row) for row in self._connection.execute(query)]
 
+    def _tail(self) -> list[Point]:
+        query = sa.select(*_ORDER).where(tail.c.series_id == self._series_id).order_by(*_ORDER)
+        return [Point(*row) for row in self._connection.execute(query)]
+
+    def _in_order(self) -> Any:
+        return self._nodes(0).order_by(*_ASCENDING)
+
     def tail_between(self, start: int, end: int) -> list[Point]:
         """The points of the tail whose steps lie between two, both included, in order."""
         within = (tail.c.series_id == self._series_id, tail.c.step.between(start, end))
@@ -167,6 +180,38 @@ class SeriesPoints:
                 for nodes in _opened(self._connection.execute(stretch), start, end, bucket, whole)
             ]
         return whole, self._decoded([node for nodes in opened for node in nodes])
+
+    def every(self) -> Columns:
+        """All points, in order."""
+        return joined([self._decoded(self._connection.execute(self._in_order()).all()), columns_of(self._tail())])
+
+    def sample(self, count: int, start: int, end: int) -> Columns:
+        """The first point of each of so many stretches between two steps, both included, and the last point.
+
+        Only chunks that one of them lies in are read, as long as no point of the tail belongs between the sealed ones.
+        """
+        between = self._in_order().where(chunks.c.last_step >= start, chunks.c.first_step <= end)
+        nodes = self._connection.execute(between).all()
+        recent = columns_of(self.tail_between(start, end))
+        if nodes and len(recent.steps) and point_at(recent, 0) < _last(nodes[-1]):
+            whole = joined([within(self._decoded(nodes), start, end), recent])
+            return picked(whole, stretches(len(whole.steps), count))
+        cut = {
+            node.blob_id: within(self._decoded([node]), start, end)
+            for node in nodes
+            if node.first_step < start or node.last_step > end
+        }
+        sizes = [len(cut[node.blob_id].steps) if node.blob_id in cut else node.count for node in nodes]
+        ends = np.cumsum([*sizes, len(recent.steps)])
+        places = stretches(int(ends[-1]), count)
+        parts = []
+        for number, of_part in places_by_part(places, ends):
+            if number == len(nodes):
+                parts.append(picked(recent, of_part))
+            else:
+                node = nodes[number]
+                parts.append(picked(cut[node.blob_id] if node.blob_id in cut else self._decoded([node]), of_part))
+        return joined(parts)
 
     def seal(self, sealed: Point | None) -> tuple[int, Point]:
         """Move up to `Sizes.chunk` points, the least of the tail, into chunks.

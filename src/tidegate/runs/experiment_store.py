@@ -1,15 +1,22 @@
 """The tables of experiments."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from tidegate.kernel.clock import from_micros, to_micros
+from tidegate.kernel.errors import Invalid
 from tidegate.runs.records import Experiment
+from tidegate.runs.search.ast import Attribute, Field, OrderKey
+from tidegate.runs.search.fields import value_kind
+from tidegate.runs.search.paging import Place, Position, Search
+from tidegate.runs.search_clauses import Clause, clause, clause_of
+from tidegate.runs.search_clauses import after as after_position
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.schema import Micros, table
+from tidegate.storage.text import by_code_point
 
 experiments = table(
     "experiment",
@@ -38,6 +45,7 @@ experiment_tags = table(
     room="runs",
 )
 
+_IDS_AT_ONCE = 1000
 _ACTIVE = experiments.c.deleted_at.is_(None)
 
 
@@ -116,23 +124,88 @@ class SqlExperiments:
             query = query.where(sa.or_(experiments.c.updated_at < moment, at_once))
         return self._many(query)
 
+    def search(self, search: Search, after: Position | None, limit: int) -> list[tuple[Experiment, Position]]:
+        """Experiments after a position, each with its own."""
+        keys = [_Key(key) for key in search.order]
+        query = sa.select(experiments).where(clause(search.where, _FIELDS)).order_by(*(key.order for key in keys))
+        if search.state != "all":
+            query = query.where(~_ACTIVE if search.state == "deleted" else _ACTIVE)
+        if after is not None:
+            query = query.where(after_position(keys, after))
+        with self._catalog.connect() as connection:
+            rows = connection.execute(query.limit(limit)).all()
+        return [
+            (found, tuple(Place(0, row._mapping[key.name]) for key in keys))
+            for found, row in zip(self._read(rows), rows, strict=True)
+        ]
+
     def _one(self, query: sa.Select[Any]) -> Experiment | None:
         found = self._many(query)
         return found[0] if found else None
 
     def _many(self, query: sa.Select[Any]) -> list[Experiment]:
         with self._catalog.connect() as connection:
-            rows = connection.execute(query).all()
+            return self._read(connection.execute(query).all())
+
+    def _read(self, rows: Sequence[sa.Row[Any]]) -> list[Experiment]:
+        with self._catalog.connect() as connection:
             tags = _tags(connection, [row.id for row in rows])
         return [_experiment(row, tags.get(row.id, {})) for row in rows]
 
 
+class _ExperimentFields:
+    """The fields of experiments. See `Fields`."""
+
+    def column(self, field: Field) -> sa.ColumnElement[Any]:
+        """The column of a field."""
+        return experiments.c[field.name] if isinstance(field, Attribute) else experiment_tags.c.text
+
+    def holds(self, field: Field, condition: Clause | None) -> Clause:
+        """Whether the experiment has the field, and the condition is met there."""
+        if isinstance(field, Attribute):
+            return sa.true() if condition is None else condition
+        clauses = [experiment_tags.c.name == getattr(field, "name", ""), *([] if condition is None else [condition])]
+        return experiments.c.id.in_(sa.select(experiment_tags.c.experiment_id).where(*clauses))
+
+    def equals(self, _field: Field, _value: str) -> Clause | None:
+        """No quicker way."""
+        return None
+
+
+_FIELDS = _ExperimentFields()
+
+
+class _Key:
+    """One key of an order of experiments: an attribute, which all of them have."""
+
+    def __init__(self, key: OrderKey) -> None:
+        if not isinstance(key.field, Attribute):
+            raise Invalid("experiments are ordered by their attributes alone", field="order_by")
+        self.name = key.field.name
+        self._descending = key.descending
+        self._value = experiments.c[self.name]
+        self._sorted = by_code_point(self._value) if value_kind(key.field) == "text" else self._value
+
+    @property
+    def order(self) -> sa.ColumnElement[Any]:
+        """What to sort by."""
+        return self._sorted.desc() if self._descending else self._sorted.asc()
+
+    def same(self, place: Place) -> Clause:
+        """Whether an experiment stands where this one does."""
+        return clause_of(self._value == place.value)
+
+    def beyond(self, place: Place) -> Clause:
+        """Whether an experiment stands behind this one."""
+        return clause_of(self._sorted < place.value if self._descending else self._sorted > place.value)
+
+
 def _tags(connection: sa.Connection, ids: Sequence[str]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
-    if ids:
-        query = sa.select(experiment_tags).where(experiment_tags.c.experiment_id.in_(ids))
-        rows: Iterable[Any] = connection.execute(query.order_by(*experiment_tags.primary_key))
-        for row in rows:
+    query = sa.select(experiment_tags).order_by(*experiment_tags.primary_key)
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        some = ids[start : start + _IDS_AT_ONCE]
+        for row in connection.execute(query.where(experiment_tags.c.experiment_id.in_(some))):
             found.setdefault(row.experiment_id, {})[row.name] = row.text
     return found
 

@@ -15,11 +15,19 @@ from tidegate.kernel.names import check_name
 from tidegate.kernel.operation import Service, operation
 from tidegate.kernel.pages import Page, decode_cursor, encode_cursor, page_size
 from tidegate.runs.records import Experiment
-from tidegate.runs.rules import check_imported_name, check_tags
+from tidegate.runs.rules import EXPERIMENT_TAG_LENGTH, check_imported_name, check_tags
+from tidegate.runs.search.ast import Attribute, OrderKey
+from tidegate.runs.search.experiment_fields import named_of_experiments
+from tidegate.runs.search.order import parse_order
+from tidegate.runs.search.paging import MOST_FOUND, Position, Search, State, decode_position, encode_position
+from tidegate.runs.search.parser import parse_filter
 
 DEFAULT_ID: Final = "0"
 DEFAULT_NAME: Final = "Default"
 """The experiment of runs that name none, as clients of MLflow expect it."""
+
+
+_NEWEST_FIRST: Final = (OrderKey(Attribute("created_at"), descending=True), OrderKey(Attribute("id"), descending=True))
 
 
 class ExperimentStore(Protocol):
@@ -52,6 +60,10 @@ class ExperimentStore(Protocol):
 
     def delete_tag(self, experiment_id: str, name: str) -> bool:
         """Delete a tag; whether it was there."""
+        ...
+
+    def search(self, search: Search, after: Position | None, limit: int) -> list[tuple[Experiment, Position]]:
+        """Experiments of which a filter is true, after a position, each with its own."""
         ...
 
     def select(self, deleted: bool | None, before: tuple[datetime, str] | None, limit: int) -> list[Experiment]:
@@ -93,7 +105,7 @@ class Experiments(Service):
     def get(self, experiment: str) -> Experiment:
         """One experiment, by its id or its name."""
         found = self._store.get(experiment) or self._store.named(experiment)
-        if found is None and experiment in (DEFAULT_ID, DEFAULT_NAME):
+        if found is None and self._is_default(experiment):
             now = self._clock.now()
             found = Experiment(id=DEFAULT_ID, name=DEFAULT_NAME, by="", created_at=now, updated_at=now)
         if found is None:
@@ -113,6 +125,29 @@ class Experiments(Service):
         found = self._store.select(deleted, before, page_size(limit) + 1)
         last = found[limit - 1] if len(found) > limit else None
         return Page(found[:limit], encode_cursor(to_micros(last.updated_at), last.id) if last else None)
+
+    @operation("POST /experiments/search", role="viewer", audit="none", transaction=False)
+    def search(
+        self,
+        filter: str = "",
+        *,
+        state: State = "active",
+        order_by: tuple[str, ...] = (),
+        limit: int = 100,
+        cursor: str = "",
+    ) -> Page[Experiment]:
+        """Experiments by their attributes and tags.
+
+        ``filter`` reads such as ``name LIKE 'late%' AND NOT tags.team = 'ops'``. ``order_by`` holds keys such as
+        ``updated_at DESC``; then come the newest first. ``limit`` is 50,000 at most.
+        """
+        fields = named_of_experiments
+        order = (*parse_order(order_by, fields=fields), *_NEWEST_FIRST)
+        after = decode_position(order, cursor)
+        search = Search(parse_filter(filter, fields=fields), state=state, order=order)
+        found = self._store.search(search, after, page_size(limit, MOST_FOUND) + 1)
+        more = encode_position(order, found[limit - 1][1]) if len(found) > limit else None
+        return Page([experiment for experiment, _ in found[:limit]], more)
 
     @operation("POST /experiments/{experiment}/rename", role="contributor", audit="change")
     def rename(self, experiment: str, *, name: str, imported: bool = False) -> Experiment:
@@ -137,7 +172,7 @@ class Experiments(Service):
     @operation("POST /experiments/{experiment}/tags", role="contributor", audit="change")
     def set_tags(self, experiment: str, *, tags: dict[str, str]) -> Experiment:
         """Set tags of an experiment; a tag may be set again."""
-        check_tags(tags)
+        check_tags(tags, EXPERIMENT_TAG_LENGTH)
         found = self._active(experiment)
         self._store.set_tags(found.id, tags)
         return self.get(found.id)
@@ -155,12 +190,16 @@ class Experiments(Service):
         found = self._store.get(experiment) or self._store.named(experiment)
         if found is not None:
             return found
-        if experiment in (DEFAULT_ID, DEFAULT_NAME):
+        if self._is_default(experiment):
             return self._made(DEFAULT_NAME, DEFAULT_ID, {})
         return self._made(check_name(experiment, "experiment"), self._ids.new(self._clock.now()), {})
 
+    def _is_default(self, experiment: str) -> bool:
+        """Whether the default experiment is meant, and nobody has made it yet: later it may have another name."""
+        return experiment in (DEFAULT_ID, DEFAULT_NAME) and self._store.get(DEFAULT_ID) is None
+
     def _made(self, name: str, experiment_id: str, tags: Mapping[str, str]) -> Experiment:
-        check_tags(tags)
+        check_tags(tags, EXPERIMENT_TAG_LENGTH)
         now = self._clock.now()
         made = Experiment(id=experiment_id, name=name, by=actor(), created_at=now, updated_at=now)
         kept = self._store.add(made)
@@ -170,7 +209,7 @@ class Experiments(Service):
         return msgspec.structs.replace(kept, tags=kept.tags | dict(tags))
 
     def _active(self, experiment: str) -> Experiment:
-        found = self.ensured(experiment) if experiment in (DEFAULT_ID, DEFAULT_NAME) else self.get(experiment)
+        found = self.ensured(experiment) if self._is_default(experiment) else self.get(experiment)
         if found.deleted_at is not None:
             raise Conflict(f"experiment {found.name!r} is deleted: restore it first", experiment=found.id)
         return found

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from tidegate.kernel.clock import to_micros
-from tidegate.kernel.errors import NotFound
+from tidegate.kernel.errors import Invalid, NotFound
 from tidegate.kernel.operation import Service, operation
 from tidegate.kernel.pages import Page, decode_cursor, encode_cursor, page_size
 from tidegate.runs.records import Chart, Metric, Run
-from tidegate.runs.rules import MOST_MEASUREMENTS, check_chart
+from tidegate.runs.rules import MOST_BUCKETS, MOST_MEASUREMENTS, check_chart, check_steps
 from tidegate.runs.search.order import TIE_BREAK, parse_order
 from tidegate.runs.search.paging import RunSearch, Search, State, read_page
 from tidegate.runs.search.parser import parse_filter
@@ -34,6 +34,14 @@ class RunRows(Protocol):
         """Measurements after a position, in the order of name, step, time, value."""
         ...
 
+    def history_by_time(self, run_id: str, name: str, after: tuple[str, Point] | None, limit: int) -> list[Metric]:
+        """Measurements after a position, in the order of name, time, step, value."""
+        ...
+
+    def sample(self, run_id: str, name: str, points: int, start: int | None, end: int | None) -> list[Metric]:
+        """The first of each of so many stretches of as many measurements, and the last, in the order of steps."""
+        ...
+
     def chart(
         self, run_id: str, names: Sequence[str], points: int, start: int | None, end: int | None
     ) -> tuple[Chart, ...]:
@@ -46,30 +54,50 @@ class RunReading(Service):
 
     room: ClassVar[str] = "runs"
     _experiments: "Experiments"
-    _store: RunRows
+    _rows: RunRows
     _searches: RunSearch
 
     @operation("GET /runs/{run_id}", role="viewer", audit="none")
     def get(self, run_id: str) -> Run:
         """One run, with the latest value of each metric."""
-        found = self._store.get(run_id)
+        found = self._rows.get(run_id)
         if found is None:
             raise NotFound(f"there is no run {run_id!r}; runs.list shows what there is", run_id=run_id)
         return found
 
     @operation("GET /runs/{run_id}/metrics", role="viewer", audit="none")
-    def history(self, run_id: str, *, name: str = "", limit: int = 100, cursor: str = "") -> Page[Metric]:
+    def history(
+        self, run_id: str, *, name: str = "", by: Literal["step", "time"] = "step", limit: int = 100, cursor: str = ""
+    ) -> Page[Metric]:
         """Every measurement of a run, or of one metric of it, in the order of name, step, time, value.
 
-        ``limit`` is 25,000 at most.
+        ``by`` time, they come in the order of name, time, step, value. ``limit`` is 25,000 at most.
         """
-        key = decode_cursor(cursor, (str, int, int, int))
-        after = (key[0], Point(*key[1:])) if key else None
-        found = self._store.history(run_id, name, after, page_size(limit, MOST_MEASUREMENTS) + 1)
+        key = decode_cursor(cursor, (str, str, int, int, int))
+        if key is not None and key[0] != by:
+            raise Invalid(f"the cursor goes by {key[0]}, not by {by}: start again without it", field="cursor")
+        after = (key[1], Point(*key[2:])) if key else None
+        read = self._rows.history if by == "step" else self._rows.history_by_time
+        found = read(run_id, name, after, page_size(limit, MOST_MEASUREMENTS) + 1)
         if not found:
             self.get(run_id)
-        more = encode_cursor(*_position(found[limit - 1])) if len(found) > limit else None
+        more = encode_cursor(by, *_position(found[limit - 1])) if len(found) > limit else None
         return Page(found[:limit], more)
+
+    @operation("GET /runs/{run_id}/sample", role="viewer", audit="none")
+    def sample(
+        self, run_id: str, name: str, *, points: int = 320, start_step: int | None = None, end_step: int | None = None
+    ) -> tuple[Metric, ...]:
+        """At most ``points`` (1 to 5,000) of the measurements of a metric, the last among them, in the order of steps.
+
+        They are those that begin stretches of as many measurements each. Where ``chart`` cuts the steps into equal
+        parts and tells least and greatest of each, this shows whole measurements as they were logged.
+        """
+        check_steps(points, MOST_BUCKETS, start_step, end_step)
+        found = self._rows.sample(run_id, name, points, start_step, end_step)
+        if not found:
+            self.get(run_id)
+        return tuple(found)
 
     @operation("GET /runs/{run_id}/chart", role="viewer", audit="none")
     def chart(
@@ -88,7 +116,7 @@ class RunReading(Service):
         was never measured has no buckets.
         """
         check_chart(names, points, start_step, end_step)
-        charts = self._store.chart(run_id, names, points, start_step, end_step)
+        charts = self._rows.chart(run_id, names, points, start_step, end_step)
         if not any(chart.buckets for chart in charts):
             self.get(run_id)
         return charts
@@ -106,7 +134,7 @@ class RunReading(Service):
         """Runs, the newest first; of one experiment (its id or name), of one parent, in one status, where given."""
         key = decode_cursor(cursor, (str,))
         group = self._experiments.get(experiment).id if experiment else ""
-        found = self._store.select(group, status, key[0] if key else "", page_size(limit) + 1, parent=parent)
+        found = self._rows.select(group, status, key[0] if key else "", page_size(limit) + 1, parent=parent)
         more = encode_cursor(found[limit - 1].id) if len(found) > limit else None
         return Page(found[:limit], more)
 
@@ -127,7 +155,7 @@ class RunReading(Service):
         ``filter`` reads such as ``metrics.auc > 0.8 AND NOT params.depth < 3``. ``experiments`` are ids or names.
         ``order_by`` holds keys such as ``metrics.max(auc) DESC``; then come the newest first. ``fields`` names the
         parts to read (``params``, ``metrics.auc``, ``tags.mlflow.*``, ``inputs``, ``artifacts``, ``code``,
-        ``environment``, or only ``attributes``); without any, all.
+        ``environment``, or only ``attributes``); without any, all. ``limit`` is 50,000 at most.
         """
         order = (*parse_order(order_by), *TIE_BREAK)
         search = Search(parse_filter(filter), self._experiment_ids(experiments), state, order)

@@ -11,8 +11,10 @@ NAME_LENGTH: Final = 250
 FOREIGN_DIGEST: Final = 36
 FOREIGN_TEXT: Final = 1 << 20
 EXPERIMENT_LENGTH: Final = 500
-TEXT_LENGTH: Final = 6000
-"""Characters of a parameter or a tag."""
+PARAM_LENGTH: Final = 6000
+TAG_LENGTH: Final = 8000
+EXPERIMENT_TAG_LENGTH: Final = 20_000
+"""Characters of a text."""
 
 MOST_MEASUREMENTS: Final = 25_000
 """Of a page of the history."""
@@ -21,6 +23,9 @@ MOST_CHARTS: Final = 100
 MOST_BUCKETS: Final = 5000
 
 MOST_STEPS: Final = 2**63 - 1
+HEARD_SECONDS: Final = 30.0
+"""So often a process notes of a run that logs that it heard of it."""
+
 NOTED_ERROR: Final = 4000
 """Characters of an error that a failed run keeps."""
 
@@ -49,7 +54,7 @@ def check_params(params: Mapping[str, Value]) -> None:
         if isinstance(value, int) and abs(value) > MOST_STEPS:
             raise Invalid(f"parameter {name!r} needs more than 64 bits: give it as text", field=f"params.{name}")
         if isinstance(value, str):
-            _check_text(value, f"parameter {name!r}", f"params.{name}")
+            _check_text(value, PARAM_LENGTH, f"parameter {name!r}", f"params.{name}")
 
 
 def check_kept(run_id: str, given: Mapping[str, Value], kept: Mapping[str, Value]) -> None:
@@ -63,11 +68,11 @@ def check_kept(run_id: str, given: Mapping[str, Value], kept: Mapping[str, Value
             )
 
 
-def check_tags(tags: Mapping[str, str]) -> None:
+def check_tags(tags: Mapping[str, str], most: int = TAG_LENGTH) -> None:
     """Raises `Invalid` for a name or a text that cannot be kept."""
     for name, text in tags.items():
         _check_name(name, "tag")
-        _check_text(text, f"tag {name!r}", f"tags.{name}")
+        _check_text(text, most, f"tag {name!r}", f"tags.{name}")
 
 
 def check_metrics(metrics: Iterable[Metric]) -> None:
@@ -103,8 +108,13 @@ def check_chart(names: Sequence[str], points: int, start: int | None, end: int |
         raise Invalid(f"a chart shows 1 to {MOST_CHARTS} metrics, not {len(names)}", field="names")
     if len(set(names)) < len(names):
         raise Invalid("a metric is named twice: name each once", field="names")
-    if not 1 <= points <= MOST_BUCKETS:
-        raise Invalid(f"points {points} is outside 1 to {MOST_BUCKETS:,}", field="points")
+    check_steps(points, MOST_BUCKETS, start, end)
+
+
+def check_steps(points: int, most: int, start: int | None, end: int | None) -> None:
+    """Raises `Invalid` for a number of points, or for steps between which there are none."""
+    if not 1 <= points <= most:
+        raise Invalid(f"points {points} is outside 1 to {most:,}", field="points")
     for step, field in ((start, "start_step"), (end, "end_step")):
         if step is not None and abs(step) > MOST_STEPS:
             raise Invalid(f"{field} {step} needs more than 64 bits", field=field)
@@ -159,8 +169,6 @@ def _check_name(name: str, what: str) -> None:
         raise Invalid(f"{what} {name[:80]!r}: a name has 1 to {NAME_LENGTH} printable characters", field=what)
 
 
-def _check_text(text: str, what: str, field: str) -> None:
-    if len(text) > TEXT_LENGTH:
-        raise Invalid(
-            f"{what} has {len(text):,} characters, at most {TEXT_LENGTH:,}: keep it as an artifact", field=field
-        )
+def _check_text(text: str, most: int, what: str, field: str) -> None:
+    if len(text) > most:
+        raise Invalid(f"{what} has {len(text):,} characters, at most {most:,}: keep it as an artifact", field=field)

@@ -3,62 +3,40 @@
 A filter becomes semi-joins, an order one LEFT JOIN a key, and a page costs one more read for each part that is wanted.
 """
 
-import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from tidegate.runs.experiment_store import experiments
 from tidegate.runs.records import Run
-from tidegate.runs.search.ast import (
-    And,
-    Attribute,
-    Comparison,
-    Dataset,
-    Field,
-    Match,
-    Membership,
-    MetricValue,
-    Not,
-    Or,
-    OrderKey,
-    Param,
-    Presence,
-    Tag,
-    Term,
-)
+from tidegate.runs.search.ast import Attribute, Dataset, Field, MetricValue, OrderKey, Param, Tag
 from tidegate.runs.search.fields import NULLABLE, value_kind
 from tidegate.runs.search.paging import Place, Position, Search
 from tidegate.runs.search.projection import Names, Projection
+from tidegate.runs.search_clauses import Clause, clause, clause_of
+from tidegate.runs.search_clauses import after as after_position
 from tidegate.runs.series_store import series
 from tidegate.runs.store import (
     HEAD,
+    SqlRuns,
+    deleted_at,
     read_part,
     read_run,
     run_artifacts,
+    run_beats,
     run_inputs,
     run_params,
     run_tags,
     runs,
 )
 from tidegate.storage.catalog import Catalog
-from tidegate.storage.text import by_code_point, like, like_any_case
-
-Clause = sa.ColumnElement[bool]
+from tidegate.storage.text import by_code_point
 
 _METRICS: Final = {"last": "last_value", "min": "least_value", "max": "greatest_value"}
 _NAMED_PARTS: Final = {"params": run_params, "metrics": series, "tags": run_tags}
 _WHOLE_PARTS: Final = {"inputs": run_inputs, "artifacts": run_artifacts}
 _COLUMNS: Final = ("code", "environment")
-_COMPARE: Final[dict[str, Callable[[Any, Any], Any]]] = {
-    "=": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 _EXPERIMENT: Final = Attribute("experiment")
 _PRESENT, _NAN, _LACKING = 0, 1, 2
 
@@ -66,8 +44,9 @@ _PRESENT, _NAN, _LACKING = 0, 1, 2
 class SqlRunSearch:
     """Searches the catalog. See `RunSearch` for the laws."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, runs: SqlRuns) -> None:
         self._catalog = catalog
+        self._runs = runs
 
     def page(
         self, search: Search, projection: Projection, after: Position | None, limit: int
@@ -75,23 +54,25 @@ class SqlRunSearch:
         """Runs after a position, each with its own."""
         keys = [_Key(key, number) for number, key in enumerate(search.order)]
         wanted: list[sa.ColumnElement[Any]] = [
-            column for column in runs.c if column.name not in _COLUMNS or column.name in projection.whole
+            column
+            for column in runs.c
+            if column is not runs.c.deleted_at and (column.name not in _COLUMNS or column.name in projection.whole)
         ]
+        wanted.append(deleted_at.label("deleted_at"))
         source: sa.FromClause = runs.join(experiments, experiments.c.id == runs.c.experiment_id)
+        source = source.outerjoin(run_beats, run_beats.c.run_id == runs.c.id)
         for key in keys:
             source = key.joined(source)
-        wanted.append(experiments.c.name.label("experiment"))
+        wanted += [experiments.c.name.label("experiment"), run_beats.c.heard]
         query = sa.select(*wanted, *(column for key in keys for column in key.columns)).select_from(source)
         query = query.where(_chosen(search)).order_by(*(one for key in keys for one in key.order)).limit(limit)
         if after is not None:
-            query = query.where(_after(keys, after))
+            query = query.where(after_position(keys, after))
         with self._catalog.connect() as connection:
             rows = connection.execute(query).all()
             parts = _parts(connection, projection, [row.id for row in rows])
-        return [
-            (read_run(row, {part: found.get(row.id, ()) for part, found in parts.items()}), _position(row, len(keys)))
-            for row in rows
-        ]
+        found = [read_run(row, {part: of.get(row.id, ()) for part, of in parts.items()}) for row in rows]
+        return list(zip(self._runs.with_stale(found, rows), (_position(row, len(keys)) for row in rows), strict=True))
 
     def count(self, search: Search) -> int:
         """How many there are."""
@@ -101,7 +82,7 @@ class SqlRunSearch:
 
 
 def _chosen(search: Search) -> Clause:
-    clauses = [_clause(search.where)]
+    clauses = [clause(search.where, _FIELDS)]
     if search.experiments:
         clauses.append(runs.c.experiment_id.in_(search.experiments))
     if search.state != "all":
@@ -111,62 +92,38 @@ def _chosen(search: Search) -> Clause:
     return sa.and_(*clauses)
 
 
-def _clause(term: Term) -> Clause:
-    match term:
-        case And(terms):
-            return sa.and_(sa.true(), *(_clause(one) for one in terms))
-        case Or(terms):
-            return sa.or_(sa.false(), *(_clause(one) for one in terms))
-        case Not(one):
-            return sa.not_(_clause(one))
-        case Presence(field, present):
-            found = _holds(field, None)
-            return found if present else sa.not_(found)
-        case Comparison(field, sign, value):
-            return _holds(field, _compared(field, sign, value))
-        case Match(field, pattern, ignore_case):
-            return _holds(field, (like_any_case if ignore_case else like)(_column(field), pattern))
-        case Membership(field, values, negated):
-            return _holds(field, _among(field, values, negated))
+class _RunFields:
+    """The fields of runs. See `Fields`."""
+
+    def column(self, field: Field) -> sa.ColumnElement[Any]:
+        """The column of a field."""
+        return _column(field)
+
+    def holds(self, field: Field, condition: Clause | None) -> Clause:
+        """Whether the run has the field, and the condition is met there."""
+        if field == _EXPERIMENT and condition is not None:
+            return runs.c.experiment_id.in_(sa.select(experiments.c.id).where(condition))
+        clauses = [] if condition is None else [condition]
+        if isinstance(field, Attribute):
+            if field.name in NULLABLE:
+                clauses.append(_column(field).is_not(None))
+            return sa.and_(*clauses)
+        table = _table(field)
+        clauses.append(_of_field(field, table))
+        if isinstance(field, Param) and field.number:
+            clauses.append(table.c.number.is_not(None))
+        return runs.c.id.in_(sa.select(table.c.run_id).where(*clauses))
+
+    def equals(self, field: Field, value: str) -> Clause | None:
+        """Whether a parameter or tag is a text: its beginning is indexed."""
+        if not isinstance(field, Param | Tag):
+            return None
+        table = _table(field)
+        head = clause_of(table.c.head == value[:HEAD])
+        return head if len(value) < HEAD else sa.and_(head, table.c.text == value)
 
 
-def _holds(field: Field, condition: Clause | None) -> Clause:
-    """Whether the run has the field, and the condition is met there. Never null, so that NOT is its contrary."""
-    if field == _EXPERIMENT and condition is not None:
-        return runs.c.experiment_id.in_(sa.select(experiments.c.id).where(condition))
-    clauses = [] if condition is None else [condition]
-    if isinstance(field, Attribute):
-        if field.name in NULLABLE:
-            clauses.append(_column(field).is_not(None))
-        return sa.and_(*clauses)
-    table = _table(field)
-    clauses.append(_of_field(field, table))
-    if isinstance(field, Param) and field.number:
-        clauses.append(table.c.number.is_not(None))
-    return runs.c.id.in_(sa.select(table.c.run_id).where(*clauses))
-
-
-def _compared(field: Field, sign: str, value: Any) -> Clause:
-    column = _column(field)
-    if isinstance(field, MetricValue) and sign == "!=":
-        return sa.or_(column.is_(None), column != value)  # NaN differs from every number
-    if isinstance(value, str) and sign == "=" and isinstance(field, Param | Tag):
-        head = _table(field).c.head == value[:HEAD]
-        return head if len(value) < HEAD else sa.and_(head, column == value)
-    return _clause_of(_COMPARE[sign](column, value))
-
-
-def _among(field: Field, values: Sequence[Any], negated: bool) -> Clause:
-    column = _column(field)
-    if not negated:
-        return column.in_(values)
-    differs = column.not_in(values)
-    return sa.or_(column.is_(None), differs) if isinstance(field, MetricValue) else differs
-
-
-def _clause_of(clause: Any) -> Clause:
-    found: Clause = clause
-    return found
+_FIELDS: Final = _RunFields()
 
 
 def _of_field(field: Field, table: sa.FromClause) -> Clause:
@@ -246,23 +203,15 @@ class _Key:
     def same(self, place: Place) -> Clause:
         """Whether a run stands where this one does."""
         if place.rank != _PRESENT:
-            return _clause_of(self._rank == place.rank)
-        return _clause_of(self._value == place.value)
+            return clause_of(self._rank == place.rank)
+        return clause_of(self._value == place.value)
 
     def beyond(self, place: Place) -> Clause:
         """Whether a run stands behind this one."""
         if place.rank != _PRESENT:
             return self._rank > place.rank
-        further = _clause_of(self._sorted < place.value if self._descending else self._sorted > place.value)
+        further = clause_of(self._sorted < place.value if self._descending else self._sorted > place.value)
         return sa.or_(self._rank > _PRESENT, further) if self._ranked else further
-
-
-def _after(keys: Sequence[_Key], position: Position) -> Clause:
-    """Whether a run comes after a position: behind it in one key, and at it in all before that one."""
-    clause: Clause = sa.false()
-    for key, place in reversed(list(zip(keys, position, strict=True))):
-        clause = sa.or_(key.beyond(place), sa.and_(key.same(place), clause))
-    return clause
 
 
 def _position(row: sa.Row[Any], keys: int) -> Position:

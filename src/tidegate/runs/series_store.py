@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from tidegate.kernel.clock import from_micros, to_micros
 from tidegate.runs.chunk_store import SeriesPoints, Sizes, forget, tail
 from tidegate.runs.records import Bucket, Chart, Metric
+from tidegate.runs.rules import MOST_STEPS
 from tidegate.runs.series.charts import buckets
-from tidegate.runs.series.chunks import columns_of, joined, part_of, values_of
+from tidegate.runs.series.chunks import Columns, by_time, columns_of, joined, part_of, values_of
 from tidegate.runs.series.grids import Grid, grid_of
 from tidegate.runs.series.points import NAN_RANK, Extreme, Point, Summary, combined, rank_of, summary_of, value_of
 from tidegate.storage.catalog import Catalog
@@ -63,6 +64,8 @@ class SqlSeries:
     3. The row of a series sums up its points, in whatever order they arrive.
     4. A chart tells of each bucket of steps what the whole history tells, and reads chunks only at its edges.
     5. A write seals `Sizes.pieces` chunks at most, or as many as keep up with its own points.
+    6. A sample holds the first point of each of so many stretches of as many points, and in the last one's place the
+       last of all.
 
     Writers of one series take turns: `add` holds the rows of its series until the transaction ends.
     """
@@ -119,6 +122,36 @@ class SqlSeries:
                 if len(found) >= limit:
                     break
         return found
+
+    def history_by_time(self, run_id: str, name: str, after: Position | None, limit: int) -> list[Metric]:
+        """Points after a position, in the order of name, time, step, value.
+
+        Points lie in the order of steps: a page reads the whole series, as far as none of it was sorted out before.
+        """
+        query = sa.select(series.c.id, series.c.name, series.c.sealed_step).where(series.c.run_id == run_id)
+        if name:
+            query = query.where(series.c.name == name)
+        if after is not None:
+            query = query.where(series.c.name >= after[0])
+        found: list[Metric] = []
+        with self._catalog.connect() as connection:
+            for row in connection.execute(query.order_by(series.c.name)).all():
+                begun = after[1] if after is not None and after[0] == row.name else None
+                columns = by_time(self._points(connection, row).every(), begun)
+                found += _metrics(row.name, part_of(columns, 0, limit - len(found)))
+                if len(found) >= limit:
+                    break
+        return found
+
+    def sample(self, run_id: str, name: str, points: int, start: int | None, end: int | None) -> list[Metric]:
+        """The first point of each of so many stretches, and the last point, in the order of steps."""
+        query = sa.select(series.c.id, series.c.name).where(series.c.run_id == run_id, series.c.name == name)
+        with self._catalog.connect() as connection:
+            row = connection.execute(query).first()
+            if row is None:
+                return []
+            low, high = -MOST_STEPS if start is None else start, MOST_STEPS if end is None else end
+            return _metrics(name, self._points(connection, row).sample(points, low, high))
 
     def chart(
         self, run_id: str, names: Sequence[str], points: int, start: int | None, end: int | None
@@ -198,12 +231,7 @@ class SqlSeries:
         recent = points.tail_after(after, limit)
         if row.sealed_step is None:
             return [_metric(row.name, *point) for point in recent]
-        steps, ats, ranks = part_of(joined([*points.sealed_after(after, limit), columns_of(recent)]), 0, limit)
-        name: str = row.name
-        return [
-            Metric(name=name, value=value, step=step, at=from_micros(at))
-            for step, at, value in zip(steps.tolist(), ats.tolist(), values_of(ranks), strict=True)
-        ]
+        return _metrics(row.name, part_of(joined([*points.sealed_after(after, limit), columns_of(recent)]), 0, limit))
 
     def _buckets(self, connection: sa.Connection, row: Any, grid: Grid) -> tuple[Bucket, ...]:
         points = self._points(connection, row)
@@ -227,6 +255,13 @@ def _begun(connection: sa.Connection, rows: list[dict[str, Any]]) -> dict[str, i
 def _grown(row: Any, points: set[Point]) -> dict[str, Any]:
     told = combined(_summary(row), summary_of(points))
     return {"series": row.id, "tail_count": row.tail_count + len(points), **_columns(told)}
+
+
+def _metrics(name: str, columns: Columns) -> list[Metric]:
+    return [
+        Metric(name=name, value=value, step=step, at=from_micros(at))
+        for step, at, value in zip(columns.steps.tolist(), columns.ats.tolist(), values_of(columns.ranks), strict=True)
+    ]
 
 
 def _metric(name: str, step: int, at: int, rank: int) -> Metric:

@@ -17,23 +17,8 @@ from tidegate.runs.comparison import RunComparing
 from tidegate.runs.offline.entries import Begun, Entry
 from tidegate.runs.purging import Purger, RunPurging
 from tidegate.runs.reading import RunReading, RunRows
-from tidegate.runs.records import (
-    ENDED,
-    Artifact,
-    Code,
-    Environment,
-    Held,
-    Logged,
-    Metric,
-    Run,
-    RunInput,
-    Value,
-)
-from tidegate.runs.rules import (
-    NOTED_ERROR,
-    check_run_name,
-    spelt_params,
-)
+from tidegate.runs.records import ENDED, Artifact, Code, Environment, Held, Logged, Metric, Run, RunInput, Value
+from tidegate.runs.rules import HEARD_SECONDS, NOTED_ERROR, check_artifact_name, check_run_name, spelt_params
 from tidegate.runs.search.paging import RunSearch
 from tidegate.runs.uploads import RunUploads, UploadStore
 from tidegate.runs.writing import RunWriter, Told, ToldRows
@@ -53,7 +38,8 @@ class RunStore(ToldRows, RunRows, Protocol):
     Laws: (1) a parameter keeps its first value; (2) the latest of a metric is the one of the greatest step, then
     time, then value, in whatever order they arrive, NaN being below every number; (3) every measurement is kept in
     the history, and the same one (name, step, time, value) sent again is one; (4) `hold` keeps where the run is in its
-    life until the transaction ends; (5) deleted runs are found by their id alone.
+    life until the transaction ends; (5) deleted runs are found by their id alone, and so are those of a deleted
+    experiment; (6) a running run is stale once it has not been heard of for some minutes.
     """
 
     def add(self, run: Run) -> None:
@@ -64,8 +50,16 @@ class RunStore(ToldRows, RunRows, Protocol):
         """Where a run is in its life, None where there is none."""
         ...
 
+    def hear(self, run_id: str, *, every: float = HEARD_SECONDS) -> None:
+        """Note that a run gave a sign of life, unless this process noted it less than so many seconds ago."""
+        ...
+
     def delete_tag(self, run_id: str, name: str) -> bool:
         """Delete a tag; whether it was there."""
+        ...
+
+    def delete_artifacts(self, run_id: str, name: str) -> int:
+        """Delete an artifact of this name and those in a folder of this name; how many there were."""
         ...
 
     def write(self, run: Run) -> None:
@@ -93,7 +87,7 @@ class Runs(RunReading, RunComparing, RunUploads, RunPurging):
         facts: Facts,
         graph: Graph,
     ) -> None:
-        self._store = store
+        self._store = self._rows = store
         self._searches = searches
         self._uploads = uploads
         self._purger = purger
@@ -205,7 +199,19 @@ class Runs(RunReading, RunComparing, RunUploads, RunPurging):
         """
         self._require_open(run_id, late=late)
         self._writer.write(run_id, Told(params, metrics, tags, self._inputs(inputs), foreign_inputs, artifacts))
+        self._store.hear(run_id)
         return Logged(run_id, len(params), len(metrics), len(tags), len(inputs), len(artifacts))
+
+    @operation("POST /runs/{run_id}/heartbeat", role="contributor", audit="summary")
+    def heartbeat(self, run_id: str) -> Logged:
+        """Say that a run goes on, though it has nothing to tell.
+
+        A run that neither logs nor beats for `stale_run_minutes` while it is running is shown as stale; nothing else
+        happens to it, and it is no longer stale when it is heard of again. Raises `Conflict` when it has ended.
+        """
+        self._require_open(run_id)
+        self._store.hear(run_id, every=0)
+        return Logged(run_id)
 
     @operation("POST /runs/{run_id}/finish", role="contributor", audit="change")
     def finish(
@@ -256,6 +262,15 @@ class Runs(RunReading, RunComparing, RunUploads, RunPurging):
             raise NotFound(f"run {run_id} has no tag {name!r}", name=name)
         return self.get(run_id)
 
+    @operation("POST /runs/{run_id}/artifacts/delete", role="contributor", audit="change")
+    def delete_artifacts(self, run_id: str, *, name: str) -> Run:
+        """Delete an artifact of a run, or a folder of them. Their bytes go once nothing else refers to them."""
+        check_artifact_name(name)
+        self._require_open(run_id, late=True)
+        if not self._store.delete_artifacts(run_id, name):
+            raise NotFound(f"run {run_id} has no artifact {name!r}", name=name)
+        return self.get(run_id)
+
     def _begin(self, run_id: str, begun: Begun, told: Told) -> Run:
         group = self._experiments.ensured(begun.experiment)
         if group.deleted_at is not None:
@@ -275,6 +290,7 @@ class Runs(RunReading, RunComparing, RunUploads, RunPurging):
             environment=begun.environment,
         )
         self._store.add(run)
+        self._store.hear(run.id, every=0)
         self._writer.link(run)
         self._writer.write(run.id, told)
         self._facts.append("tidegate.runs.started", run.id, experiment=run.experiment)

@@ -6,13 +6,14 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from tidegate.kernel.clock import from_micros, to_micros
+from tidegate.kernel.clock import MachineClock, from_micros, to_micros
 from tidegate.runs.experiment_store import experiments
 from tidegate.runs.params import param_number, read_param, spell_param
 from tidegate.runs.records import ENDED, Artifact, Chart, Code, Environment, Foreign, Held, Metric, Run, RunInput, Value
+from tidegate.runs.rules import HEARD_SECONDS
 from tidegate.runs.series_store import Position, SqlSeries, series, value_kept
 from tidegate.storage.catalog import Catalog
-from tidegate.storage.released import Claims
+from tidegate.storage.released import Claims, Released
 from tidegate.storage.schema import HOLDS_NONE, Micros, table
 
 HEAD = 64
@@ -79,6 +80,13 @@ run_inputs = table(
     room="runs",
 )
 
+run_beats = table(
+    "run_beat",
+    sa.Column("run_id", sa.String(32), primary_key=True),
+    sa.Column("heard", sa.Float(53), nullable=False),  # by the catalog's own clock, as leases are
+    room="runs",
+)
+
 run_artifacts = table(
     "run_artifact",
     sa.Column("run_id", sa.String(32), primary_key=True),
@@ -88,8 +96,21 @@ run_artifacts = table(
     room="runs",
 )
 
-_SELECT = sa.select(runs, experiments.c.name.label("experiment")).join(
-    experiments, experiments.c.id == runs.c.experiment_id
+_MOST_NOTED = 10_000
+_IDS_AT_ONCE = 1000
+
+deleted_at = sa.func.coalesce(runs.c.deleted_at, experiments.c.deleted_at)
+"""When a run was deleted: it, or its experiment."""
+
+_SELECT = sa.select(
+    *(column for column in runs.c if column is not runs.c.deleted_at),
+    deleted_at.label("deleted_at"),
+    experiments.c.name.label("experiment"),
+    run_beats.c.heard,
+).select_from(
+    runs.join(experiments, experiments.c.id == runs.c.experiment_id).outerjoin(
+        run_beats, run_beats.c.run_id == runs.c.id
+    )
 )
 _PARTS = {
     run_params: ("name", "kind", "text"),
@@ -104,12 +125,21 @@ _PARTS = {
 class SqlRuns:
     """Runs in the catalog. See `RunStore` for the laws."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, machine: MachineClock, stale_seconds: float) -> None:
         self._catalog = catalog
+        self._machine = machine
+        self._stale_seconds = stale_seconds
+        self._noted: dict[str, float] = {}
         self._series = SqlSeries(catalog)
         self._claims = Claims(catalog)
-        held = sa.select(runs.c.status, runs.c.deleted_at).where(runs.c.id == sa.bindparam("run_id"))
-        self._held = catalog.query(held.with_for_update())
+        self._released = Released(catalog, machine)
+        held = sa.select(runs.c.status, deleted_at.label("deleted_at")).where(runs.c.id == sa.bindparam("run_id"))
+        held = held.join(experiments, experiments.c.id == runs.c.experiment_id)
+        beat = catalog.insert(run_beats)
+        self._beat = catalog.prepared(
+            beat.on_conflict_do_update(index_elements=[run_beats.c.run_id], set_={"heard": beat.excluded.heard})
+        )
+        self._held = catalog.query(held.with_for_update(of=runs))
 
     def add(self, run: Run) -> None:
         """Insert a run, and hold the objects of its code and its environment."""
@@ -137,6 +167,16 @@ class SqlRuns:
         """Where a run is in its life, which stays so until the transaction ends."""
         found = self._held(run_id=run_id)
         return Held(found[0].status, found[0].deleted_at is not None) if found else None
+
+    def hear(self, run_id: str, *, every: float = HEARD_SECONDS) -> None:
+        """Note that a run gave a sign of life; seldom, for runs are told of things all the time."""
+        now = self._machine.monotonic()
+        if now - self._noted.get(run_id, -every) < every:
+            return
+        if len(self._noted) >= _MOST_NOTED:
+            self._noted.clear()
+        self._noted[run_id] = now
+        self._beat(run_id=run_id, heard=self._catalog.seconds())
 
     def add_params(self, run_id: str, params: Mapping[str, Value]) -> dict[str, Value]:
         """Keep those that are new; returns the values kept of all that were given."""
@@ -175,8 +215,16 @@ class SqlRuns:
                 connection.execute(self._catalog.insert(run_inputs).on_conflict_do_nothing(), rows)
 
     def set_artifacts(self, run_id: str, artifacts: Sequence[Artifact]) -> None:
-        """Set artifacts by name, and hold their objects."""
-        self._hold_objects(one.digest for one in artifacts)
+        """Set artifacts by name, and hold their objects; those that they take the place of are released."""
+        digests = {one.name: one.digest for one in artifacts}
+        before = sa.select(run_artifacts.c.name, run_artifacts.c.digest).where(
+            run_artifacts.c.run_id == run_id, run_artifacts.c.name.in_(list(digests))
+        )
+        if digests:
+            with self._catalog.connect() as connection:
+                replaced = [row.digest for row in connection.execute(before) if row.digest != digests[row.name]]
+            self._released.add(replaced)
+        self._hold_objects(digests.values())
         rows = [{"run_id": run_id, **msgspec.structs.asdict(one)} for one in artifacts]
         self._upsert(run_artifacts, ("digest", "bytes"), rows)
 
@@ -185,6 +233,17 @@ class SqlRuns:
         own = sa.and_(run_tags.c.run_id == run_id, run_tags.c.name == name)
         with self._catalog.connect() as connection:
             return connection.execute(run_tags.delete().where(own)).rowcount > 0
+
+    def delete_artifacts(self, run_id: str, name: str) -> int:
+        """Delete an artifact of this name and those in a folder of this name; how many there were."""
+        inside = sa.func.substr(run_artifacts.c.name, 1, len(name) + 1) == f"{name}/"
+        own = sa.and_(run_artifacts.c.run_id == run_id, sa.or_(run_artifacts.c.name == name, inside))
+        with self._catalog.connect() as connection:
+            gone = (
+                connection.execute(run_artifacts.delete().where(own).returning(run_artifacts.c.digest)).scalars().all()
+            )
+        self._released.add(gone)
+        return len(gone)
 
     def write(self, run: Run) -> None:
         """Write name, status, error and moments of a run that is held."""
@@ -203,7 +262,7 @@ class SqlRuns:
 
     def select(self, experiment: str, status: str, before: str, limit: int, *, parent: str = "") -> list[Run]:
         """Runs that are not deleted, with ids below one, greatest first."""
-        query = _SELECT.where(runs.c.deleted_at.is_(None)).order_by(runs.c.id.desc()).limit(limit)
+        query = _SELECT.where(deleted_at.is_(None)).order_by(runs.c.id.desc()).limit(limit)
         if experiment:
             query = query.where(runs.c.experiment_id == experiment)
         if parent:
@@ -215,6 +274,14 @@ class SqlRuns:
     def history(self, run_id: str, name: str, after: Position | None, limit: int) -> list[Metric]:
         """Measurements in the order of name, step, time, value."""
         return self._series.history(run_id, name, after, limit)
+
+    def history_by_time(self, run_id: str, name: str, after: Position | None, limit: int) -> list[Metric]:
+        """Measurements in the order of name, time, step, value."""
+        return self._series.history_by_time(run_id, name, after, limit)
+
+    def sample(self, run_id: str, name: str, points: int, start: int | None, end: int | None) -> list[Metric]:
+        """The first of each of so many stretches of as many measurements, and the last, in the order of steps."""
+        return self._series.sample(run_id, name, points, start, end)
 
     def chart(
         self, run_id: str, names: Sequence[str], points: int, start: int | None, end: int | None
@@ -242,7 +309,21 @@ class SqlRuns:
             rows = connection.execute(query).all()
             ids = [row.id for row in rows]
             parts = {part: read_part(connection, part, ids) for part in _PARTS}
-        return [read_run(row, {part: found.get(row.id, ()) for part, found in parts.items()}) for row in rows]
+        found = [read_run(row, {part: found.get(row.id, ()) for part, found in parts.items()}) for row in rows]
+        return self.with_stale(found, rows)
+
+    def with_stale(self, found: list[Run], rows: Sequence[sa.Row[Any]]) -> list[Run]:
+        """Runs of rows that tell when they were heard of, those that are stale marked as such."""
+        if not any(run.status == "running" for run in found):
+            return found
+        now = self._catalog.seconds()
+        # A beat in the future is one from before the machine was started anew: whoever gave it is gone.
+        return [
+            msgspec.structs.replace(run, stale=True)
+            if run.status == "running" and row.heard is not None and not 0 <= now - row.heard < self._stale_seconds
+            else run
+            for run, row in zip(found, rows, strict=True)
+        ]
 
 
 def read_part(
@@ -251,12 +332,17 @@ def read_part(
     """The rows of one part by the runs that they are of, those of a run in order."""
     columns = [part.c[name] for name in _PARTS[part]]
     keys = [column for column in columns if column.primary_key] or columns[:1]
-    query = sa.select(part.c.run_id, *columns).where(part.c.run_id.in_(ids), *conditions)
+    query = sa.select(part.c.run_id, *columns).where(*conditions).order_by(part.c.run_id, *keys)
     found: dict[str, list[sa.Row[Any]]] = {}
-    if ids:
-        for row in connection.execute(query.order_by(part.c.run_id, *keys)).all():
+    for some in batched(ids):
+        for row in connection.execute(query.where(part.c.run_id.in_(some))).all():
             found.setdefault(row[0], []).append(row)
     return found
+
+
+def batched(ids: Sequence[str]) -> Iterable[Sequence[str]]:
+    """Ids in pieces that a statement can name."""
+    return (ids[start : start + _IDS_AT_ONCE] for start in range(0, len(ids), _IDS_AT_ONCE))
 
 
 _NOT_READ = Code(absent="not asked for")

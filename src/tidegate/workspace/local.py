@@ -40,8 +40,12 @@ from tidegate.loop.service import Loop
 from tidegate.loop.situation import Witness
 from tidegate.loop.store import SqlRetraining, SqlTicks
 from tidegate.loop.ticking import DelegatedTick, TickDesk, Ticker
+from tidegate.models.draft_store import SqlDrafts
+from tidegate.models.drafts import Drafts
+from tidegate.models.registry_store import SqlRegistry
+from tidegate.models.search_store import SqlModelSearch
 from tidegate.models.service import Models
-from tidegate.models.store import SqlModels
+from tidegate.models.store import SqlVersions
 from tidegate.monitors.service import Monitors
 from tidegate.monitors.store import SqlDrift, SqlMonitors
 from tidegate.pipelines.journal import Journal
@@ -112,9 +116,7 @@ class LocalWorkspace(Workspace):
             machine=storage.machine,
         )
         self.controller_loop = ControllerLoop(self._build_controllers, storage.leases, storage.machine, random_id())
-        models = Models(
-            store=SqlModels(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph
-        )
+        models = self._models(graph)
         features = self._features()
         pipelines = self._pipelines()
         endpoints, monitors, rollouts = self._answering(models, graph)
@@ -134,12 +136,13 @@ class LocalWorkspace(Workspace):
             graph=graph,
             days=self.settings.retention_days,
         )
+        runs = SqlRuns(catalog, storage.machine, self.settings.stale_run_minutes * 60.0)
         services: list[Service] = [
             Data(store=SqlData(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
             Experiments(store=SqlExperiments(catalog), clock=clock, ids=ids, facts=facts),
             Runs(
-                store=SqlRuns(catalog),
-                searches=SqlRunSearch(catalog),
+                store=runs,
+                searches=SqlRunSearch(catalog, runs),
                 uploads=SqlUploads(catalog),
                 purger=self._purger,
                 objects=storage.objects,
@@ -150,6 +153,7 @@ class LocalWorkspace(Workspace):
             ),
             features,
             models,
+            Drafts(store=SqlDrafts(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts),
             Gates(store=SqlGates(catalog), clock=clock, ids=ids, facts=facts, graph=graph),
             pipelines,
             Predictions(reader=PredictionReader(storage.journal_folder, storage.journal_index, storage.objects)),
@@ -165,6 +169,19 @@ class LocalWorkspace(Workspace):
         ]
         super().__init__({service.room: service for service in services}, storage.objects)
         equip(self.services, LocalInvoker(self.dispatcher, self.settings.actor), self.objects)
+
+    def _models(self, graph: LineageGraph) -> Models:
+        storage, catalog = self.storage, self.storage.catalog
+        return Models(
+            store=SqlVersions(catalog),
+            registry=SqlRegistry(catalog),
+            searches=SqlModelSearch(catalog),
+            objects=storage.objects,
+            clock=storage.clock,
+            ids=storage.ids,
+            facts=self._facts,
+            graph=graph,
+        )
 
     def _features(self) -> Features:
         storage = self.storage

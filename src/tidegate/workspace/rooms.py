@@ -15,6 +15,7 @@ from tidegate.kernel.objects import ObjectPlane
 from tidegate.kernel.operation import Invoker, Service
 from tidegate.loop.retraining import Retraining
 from tidegate.loop.service import Loop
+from tidegate.models.drafts import Drafts
 from tidegate.models.service import Models
 from tidegate.monitors.service import Monitors
 from tidegate.pipelines.service import Pipelines
@@ -28,7 +29,7 @@ S = TypeVar("S", bound=Service)
 SERVICES: dict[str, type[Service]] = {
     service.room: service
     for service in (
-        Data, Experiments, Runs, Features, Models, Gates, Pipelines, Predictions, Endpoints, Monitors, Rollouts,
+        Data, Experiments, Runs, Features, Models, Drafts, Gates, Pipelines, Predictions, Endpoints, Monitors, Rollouts,
         Incidents, People, Approvals, AuditLog, Retraining, Loop,
     )
 }  # fmt: skip
@@ -69,6 +70,11 @@ class Workspace:
     def models(self) -> Models:
         """Versions of models."""
         return self._room(Models)
+
+    @property
+    def drafts(self) -> Drafts:
+        """Files of models that runs left."""
+        return self._room(Drafts)
 
     @property
     def gates(self) -> Gates:

@@ -1,68 +1,17 @@
 """MLflow's REST protocol byte by byte: shapes, error codes, leniency, hostile requests; on both databases."""
 
 import json
-from collections.abc import Iterator
-from contextlib import closing
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.postgres import Databases
+from tests.contract.compat.mlflow_client import Client
 from tidegate.http.thread import serving
 from tidegate.kernel.settings import Settings
+from tidegate.runs import store
 from tidegate.workspace import open_local
-
-Answer = tuple[int, Any]
-
-
-class Client:
-    """Speaks the protocol."""
-
-    def __init__(self, url: str) -> None:
-        self._host = urlsplit(url).netloc
-
-    def raw(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, dict[str, str], bytes]:
-        """A request as it is."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        with closing(HTTPConnection(self._host, timeout=30)) as connection:
-            connection.request(method, path, body or None, named)
-            response = connection.getresponse()
-            return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
-
-    def post(self, path: str, body: object, root: str = "/api/2.0/mlflow/") -> Answer:
-        """A call with a body."""
-        status, _, raw = self.raw("POST", root + path, json.dumps(body).encode(), content_type="application/json")
-        return status, json.loads(raw)
-
-    def get(self, path: str, root: str = "/api/2.0/mlflow/") -> Answer:
-        """A call with a query."""
-        status, _, raw = self.raw("GET", root + path)
-        return status, json.loads(raw)
-
-    def run(self, **given: object) -> str:
-        """A new run of the default experiment."""
-        status, answer = self.post("runs/create", {"experiment_id": "0", **given})
-        assert status == 200, answer
-        return str(answer["run"]["info"]["run_id"])
-
-
-@pytest.fixture(scope="module")
-def databases() -> Iterator[Databases]:
-    """A PostgreSQL server of these tests."""
-    with Databases() as server:
-        yield server
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A client of a server of its own."""
-    catalog = "" if request.param == "sqlite" else request.getfixturevalue("databases").with_catalog()
-    folder = tmp_path_factory.mktemp("home")
-    with open_local(Settings(home=str(folder / "home"), catalog=catalog)) as workspace, serving(workspace) as url:
-        yield Client(url)
 
 
 def test_both_prefixes_and_versions_answer(client: Client) -> None:
@@ -82,7 +31,7 @@ def test_both_prefixes_and_versions_answer(client: Client) -> None:
         ("GET", "mlflow/runs/create"),
         ("GET", "mlflow/runs/get/"),
         ("GET", "mlflow//runs/get"),
-        ("DELETE", "mlflow-artifacts/artifacts/0/x/artifacts/a"),
+        ("PATCH", "mlflow-artifacts/artifacts/0/x/artifacts/a"),
         ("HEAD", "mlflow/runs/get"),
         ("OPTIONS", "mlflow/runs/create"),
         ("GET", ""),
@@ -134,6 +83,16 @@ def test_a_batch_is_kept_whole_or_not_at_all(client: Client) -> None:
     assert (data["metrics"], data["params"]) == ([], [{"key": "p", "value": "1"}])
 
 
+def test_a_long_text_is_cut_where_mlflow_cuts_it(client: Client) -> None:
+    run_id = client.run()
+    batch = {"params": [{"key": "p", "value": "x" * 6001}], "tags": [{"key": "t", "value": "y" * 8001}]}
+    for _ in range(2):  # the same again is the same parameter
+        assert client.post("runs/log-batch", {"run_id": run_id, **batch}) == (200, {})
+    data = client.get(f"runs/get?run_id={run_id}")[1]["run"]["data"]
+    assert data["params"] == [{"key": "p", "value": "x" * 6000}]
+    assert {"key": "t", "value": "y" * 8000} in data["tags"]
+
+
 METRIC = {"key": "m", "value": 1.0, "timestamp": 1}
 
 
@@ -154,7 +113,11 @@ METRIC = {"key": "m", "value": 1.0, "timestamp": 1}
             {"run_id": "RUN", "params": [{"key": str(one)} for one in range(101)]},
             "at most 100 params",
         ),
-        ("runs/log-batch", {"run_id": "RUN", "params": [{"key": "p", "value": "x" * 6001}]}, "6,000"),
+        ("runs/log-batch", {"run_id": "RUN", "params": [{"key": "p"}, {"key": "p"}]}, "Duplicate"),
+        ("runs/log-batch", {"run_id": "RUN", "params": [{"key": "a|b"}]}, "params[0].key"),
+        ("runs/log-batch", {"run_id": "RUN", "tags": [{"key": "../a"}]}, "tags[0].key"),
+        ("runs/log-metric", {"run_id": "RUN", **METRIC, "timestamp": -1}, "timestamp"),
+        ("runs/create", {"run_name": "a", "tags": [{"key": "mlflow.runName", "value": "b"}]}, "run_name"),
         ("runs/log-batch", {"run_id": "RUN", "params": "p"}, "params"),
         ("runs/set-tag", {"run_id": ["RUN"], "key": "a"}, "run_id"),
         ("runs/update", {"run_id": "RUN", "status": "DONE"}, "RUNNING, SCHEDULED"),
@@ -265,3 +228,77 @@ def test_whoever_may_not_is_refused(tmp_path: Path) -> None:
                 method, f"/api/2.0/{path}", body, authorization=bearer, content_type="application/json"
             )
             assert (status, json.loads(raw)["error_code"]) == (403, "PERMISSION_DENIED")
+
+
+def test_artifacts_are_put_in_parts_and_deleted(client: Client) -> None:
+    run_id = client.run()
+    folder = f"0/{run_id}/artifacts/model"
+
+    def call(verb: str, body: object, **headers: str) -> tuple[int, Any]:
+        at = f"/api/2.0/mlflow-artifacts/mpu/{verb}/{folder}"
+        status, _, raw = client.raw("POST", at, json.dumps(body).encode(), content_type="application/json", **headers)
+        return status, json.loads(raw)
+
+    status, made = call("create", {"path": "/home/me/weights.bin", "num_parts": 3})
+    assert status == 200
+    parts = []
+    for credential in made["credentials"]:
+        number = credential["part_number"]
+        url = urlsplit(credential["url"])
+        status, headers, _ = client.raw("PUT", f"{url.path}?{url.query}", bytes([number]) * 1000 * number)
+        parts.append({"part_number": number, "etag": headers["etag"], "url": credential["url"]})
+        assert status == 200
+    upload = {"path": "/home/me/weights.bin", "upload_id": made["upload_id"]}
+    wrong: list[dict[str, Any]] = [
+        {"parts": parts[1:]},
+        {"parts": [*parts, parts[0]]},
+        {"parts": []},
+        {"parts": [parts[0] | {"etag": "nothing"}]},
+        {"parts": [parts[0] | {"etag": "0" * 64}]},
+        {"parts": parts, "upload_id": "another"},
+        {"parts": parts, "path": ".."},
+    ]
+    for body in wrong:
+        assert call("complete", upload | body)[0] in (400, 404), body
+    assert client.get(f"artifacts/list?run_id={run_id}")[1]["files"] == []
+    assert call("complete", upload | {"parts": parts[::-1]}) == (200, {})
+    at = f"/api/2.0/mlflow-artifacts/artifacts/{folder}"
+    whole = b"".join(bytes([number]) * 1000 * number for number in (1, 2, 3))
+    assert client.raw("GET", f"{at}/weights.bin")[2] == whole
+    assert call("abort", upload) == (200, {})
+    assert client.raw("PUT", f"{at}er/other", b"x")[0] == 200
+    assert client.raw("DELETE", at)[0] == 200
+    assert client.raw("DELETE", at)[0] == 404
+    assert [one["path"] for one in client.get(f"artifacts/list?run_id={run_id}")[1]["files"]] == ["modeler"]
+    for number in (0, 10_001):
+        assert call("create", {"path": "a", "num_parts": number})[0] == 400
+
+
+def test_a_part_is_put_with_the_credentials_of_whoever_asked(tmp_path: Path) -> None:
+    with open_local(Settings(home=str(tmp_path / "home"), auth="token")) as workspace, serving(workspace) as url:
+        client = Client(url)
+        bearer = f"Bearer {workspace.people.add('writer', role='contributor').token}"
+        run = workspace.runs.create("a")
+        at = f"/api/2.0/mlflow-artifacts/mpu/create/{run.experiment_id}/{run.id}/artifacts"
+        body = b'{"path": "a b.bin", "num_parts": 1}'
+        status, _, raw = client.raw("POST", at, body, content_type="application/json", authorization=bearer)
+        (credential,) = json.loads(raw)["credentials"]
+        assert (status, credential["headers"]) == (200, {"Authorization": bearer})
+        part = urlsplit(credential["url"])
+        assert client.raw("PUT", f"{part.path}?{part.query}", b"x")[0] == 401
+        assert client.raw("PUT", f"{part.path}?{part.query}", b"x", authorization=bearer)[0] == 200
+
+
+def test_pages_hold_as_many_runs_as_mlflows(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_IDS_AT_ONCE", 3)
+    home = client.post("experiments/create", {"name": "many"})[1]["experiment_id"]
+    tags = [{"key": "a", "value": "b"}]
+    for number in range(11):
+        client.run(experiment_id=home, start_time=number + 1, tags=tags)
+    page = client.post("runs/search", {"experiment_ids": [home], "max_results": 10})[1]
+    assert [run["info"]["start_time"] for run in page["runs"]] == list(range(11, 1, -1))
+    assert all(tags[0] in run["data"]["tags"] for run in page["runs"])
+    token = page["next_page_token"]
+    rest = client.post("runs/search", {"experiment_ids": [home], "max_results": 50_000, "page_token": token})[1]
+    assert [run["info"]["start_time"] for run in rest["runs"]] == [1]
+    assert "next_page_token" not in rest

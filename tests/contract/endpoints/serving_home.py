@@ -10,16 +10,18 @@ from tidegate.endpoints.records import Deployment
 from tidegate.endpoints.service import Endpoints
 from tidegate.endpoints.store import SqlEndpoints
 from tidegate.events.store import EventLog
-from tidegate.kernel.clock import BusinessClock, SystemClock
+from tidegate.kernel.clock import SystemClock
 from tidegate.kernel.context import Role
 from tidegate.kernel.dispatch import Dispatcher, LocalInvoker
 from tidegate.kernel.errors import Forbidden
 from tidegate.kernel.ids import IdFactory
 from tidegate.lineage.store import LineageGraph
 from tidegate.models.records import StagePolicy
+from tidegate.models.registry_store import SqlRegistry
+from tidegate.models.search_store import SqlModelSearch
 from tidegate.models.service import Models
 from tidegate.models.signature import Policy
-from tidegate.models.store import SqlModels
+from tidegate.models.store import SqlVersions
 from tidegate.predictions.log import PredictionLog
 from tidegate.predictions.reading import PredictionReader
 from tidegate.storage.audit import AuditChain
@@ -57,11 +59,12 @@ class Uncounted:
 class ServingHome:
     """Everything under one folder; opened a second time it is what another process sees."""
 
-    def __init__(self, folder: Path, clock: BusinessClock | None = None) -> None:
-        self.machine = SystemClock()
-        self.clock = clock or self.machine
-        place_catalog(folder)
-        self.catalog = open_catalog("", folder)
+    def __init__(self, folder: Path, catalog: str = "") -> None:
+        self.place = folder, catalog
+        self.clock = self.machine = SystemClock()
+        if not catalog:
+            place_catalog(folder)
+        self.catalog = open_catalog(catalog, folder)
         self.objects = FolderObjects(folder / "objects")
         self.index = CatalogSegmentIndex(self.catalog, self.clock)
         self.writer = JournalWriter(
@@ -81,7 +84,9 @@ class ServingHome:
         ids = IdFactory(self.clock)
         facts, self.graph = EventLog(self.catalog, self.clock, ids), LineageGraph(self.catalog)
         self.models = Models(
-            store=SqlModels(self.catalog),
+            store=SqlVersions(self.catalog),
+            registry=SqlRegistry(self.catalog),
+            searches=SqlModelSearch(self.catalog),
             objects=self.objects,
             clock=self.clock,
             ids=ids,

@@ -219,7 +219,7 @@ def test_law_2_a_deployment_elsewhere_is_seen_in_time(serving_home: ServingHome)
     second = serving_home.promoted("boosting, text", "late")
     deadline = serving_home.clock.now() + timedelta(seconds=10)
     serving_home.catalog.write(lambda: None)
-    other = ServingHome(serving_home.writer._folder.parent)  # the same folder, as another process would open it
+    other = ServingHome(*serving_home.place)  # as another process would open it
     other.endpoints.deploy("late", second)
     other.close()
     while serving_home.engine.predict("late", [ROW])[0].model != second:

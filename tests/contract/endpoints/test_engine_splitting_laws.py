@@ -16,6 +16,7 @@ import tidegate as tg
 from tests.contract.endpoints.serving_home import ROW, ServingHome
 from tests.contract.models.kept_models import kept
 from tidegate.endpoints.engine import ServingEngine
+from tidegate.endpoints.meter import TrafficMeter
 from tidegate.endpoints.moves import Moves
 from tidegate.endpoints.records import Deployment, PredictionOut
 from tidegate.endpoints.splitting import goes_to_canary
@@ -214,6 +215,14 @@ def test_law_3_a_canary_that_does_not_load_leaves_everything_to_stable(serving_h
     )
     assert {(row.variant, row.weight) for _, row in split.ask([ROW] * 20)} == {("stable", None)}
     assert serving_home.engine.routing.ready
+
+
+@pytest.mark.parametrize("independent", [False, True], ids=["outcomes depend", "outcome independent"])
+def test_what_a_row_holds_of_unknown_and_missing_is_counted_once(serving_home: ServingHome, independent: bool) -> None:
+    split, meter = Split(serving_home, share=50, outcome_independent=independent), TrafficMeter()
+    serving_home.engine.measure(meter)
+    split.ask([ROW, ROW | {"carrier": "??"}, {"wind": 1.0, "low_visibility": True, "carrier": "!!"}] * 10)
+    assert meter.surprises == {("late", "unknown", "carrier"): 20, ("late", "missing", "distance"): 10}
 
 
 def test_what_is_wrong_with_a_row_is_said_by_its_place(serving_home: ServingHome) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,6 +68,38 @@ def linear() -> Any:
     return make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression())
 
 
+def boosted(name: str, **parameters: Any) -> Callable[[], Any]:
+    """An estimator such as ``xgboost.XGBClassifier``, whose library is imported when it is made."""
+    library, _, kind = name.partition(".")
+    quiet = {"verbosity": -1} if library == "lightgbm" else {}
+    return lambda: getattr(import_module(library), kind)(n_estimators=20, n_jobs=1, **quiet, **parameters)
+
+
+def is_late(delay: NDArray[np.float64]) -> NDArray[Any]:
+    return (delay > 2.0).astype(int)
+
+
+def three(delay: NDArray[np.float64]) -> NDArray[Any]:
+    return np.digitize(delay, [1.0, 3.0])
+
+
+def minutes(delay: NDArray[np.float64]) -> NDArray[Any]:
+    return delay * 60
+
+
+def by_carrier(library: str) -> dict[str, Any]:
+    """Parameters by which the library splits the carriers as categories."""
+    if library == "lightgbm":
+        return {"min_data_per_group": 5, "cat_smooth": 1.0}
+    return {"enable_categorical": True, "feature_types": ["q", "q", "i", "c"], "max_cat_to_onehot": 2}
+
+
+def fit(model: Any, matrix: NDArray[np.float32], target: NDArray[Any]) -> Any:
+    """Fit a model; LightGBM is told only now which columns are categories."""
+    told = {"categorical_feature": [3]} if "min_data_per_group" in model.get_params() else {}
+    return model.fit(matrix, target, **told)
+
+
 Recipe = tuple[Callable[[], Any], Callable[[NDArray[np.float64]], NDArray[Any]], bool]
 
 RECIPES: dict[str, Recipe] = {
@@ -88,11 +121,36 @@ RECIPES: dict[str, Recipe] = {
     "searched": (lambda: GridSearchCV(linear(), {"logisticregression__C": [0.1, 1.0]}, cv=2), late, True),
 }
 
+BOOSTED: dict[str, Recipe] = {
+    "xgboost": (boosted("xgboost.XGBClassifier"), is_late, True),
+    "xgboost, categories": (boosted("xgboost.XGBClassifier", **by_carrier("xgboost")), is_late, True),
+    "xgboost, three": (boosted("xgboost.XGBClassifier", **by_carrier("xgboost")), three, True),
+    "xgboost, regression": (boosted("xgboost.XGBRegressor"), minutes, True),
+    "xgboost, counts": (boosted("xgboost.XGBRegressor", objective="count:poisson"), np.abs, True),
+    "xgboost, drop-out": (boosted("xgboost.XGBRegressor", booster="dart", rate_drop=0.3), minutes, True),
+    "xgboost, forest": (boosted("xgboost.XGBRFClassifier", gamma=1.0), is_late, True),
+    "xgboost, linear": (boosted("xgboost.XGBRegressor", booster="gblinear"), minutes, True),
+    "lightgbm, text": (boosted("lightgbm.LGBMClassifier"), late, True),
+    "lightgbm, categories": (boosted("lightgbm.LGBMClassifier", **by_carrier("lightgbm")), late, True),
+    "lightgbm, three": (boosted("lightgbm.LGBMClassifier", **by_carrier("lightgbm")), three, True),
+    "lightgbm, regression": (boosted("lightgbm.LGBMRegressor"), minutes, True),
+    "lightgbm, counts": (boosted("lightgbm.LGBMRegressor", objective="poisson"), np.abs, True),
+    "lightgbm, no nulls": (boosted("lightgbm.LGBMRegressor", use_missing=False), minutes, True),
+    "lightgbm, forest": (
+        boosted("lightgbm.LGBMClassifier", boosting_type="rf", bagging_freq=1, bagging_fraction=0.5), is_late, True
+    ),
+    "lightgbm, zeros": (boosted("lightgbm.LGBMRegressor", zero_as_missing=True), minutes, True),
+    "lightgbm, roots": (boosted("lightgbm.LGBMRegressor", reg_sqrt=True), minutes, True),
+}  # fmt: skip
+"""Of XGBoost and LightGBM."""
+
+RECIPES |= BOOSTED
+
 
 @cache
 def fitted(name: str) -> Fitted:
     """The model of that name."""
     recipe, target, nulls = RECIPES[name]
     matrix, delay = flights(nulls)
-    model = recipe().fit(matrix, target(delay))
+    model = fit(recipe(), matrix, target(delay))
     return Fitted(model, infer_signature(matrix, model, COLUMNS), matrix)

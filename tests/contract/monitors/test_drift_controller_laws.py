@@ -1,6 +1,7 @@
 """Laws of `DriftController`, and what it finds in days that change."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -96,37 +97,33 @@ def test_it_is_behind_until_everything_finished_is_counted_and_judged(watched: L
         (Change(REFERENCE + 3, stranger=0.4), "carrier", "such as ??"),
     ],
 )
-def test_nulls_and_strangers_are_broken_input(tmp_path: Path, change: Change, column: str, reason: str) -> None:
-    home = LoggedHome(tmp_path / "home")
-    watch(home)
-    log_days(home.log, range(REFERENCE + 9), change)
-    pass_days(home, REFERENCE + 12)
-    broken = [each for each in open_episodes(home) if each.diagnosis == "broken_input"]
+def test_nulls_and_strangers_are_broken_input(watched: LoggedHome, change: Change, column: str, reason: str) -> None:
+    watch(watched)
+    log_days(watched.log, range(REFERENCE + 9), change)
+    pass_days(watched, REFERENCE + 12)
+    broken = [each for each in open_episodes(watched) if each.diagnosis == "broken_input"]
     assert [each.column for each in broken] == [column]
     assert reason in broken[0].summary
-    home.close()
 
 
-def test_other_inputs_while_performance_holds_are_information(tmp_path: Path) -> None:
-    home = LoggedHome(tmp_path / "home")
-    watch(home)
-    log_days(home.log, range(REFERENCE + 12), Change(REFERENCE + 3, length=1.0))
-    pass_days(home, REFERENCE + 15)
-    assert [line[:2] + line[5:] for line in shown(home)] == [("feature", "length", "information", "covariate_shift")]
-    state = home.drift.watched("windy")
+def test_other_inputs_while_performance_holds_are_information(watched: LoggedHome) -> None:
+    watch(watched)
+    log_days(watched.log, range(REFERENCE + 12), Change(REFERENCE + 3, length=1.0))
+    pass_days(watched, REFERENCE + 15)
+    assert [line[:2] + line[5:] for line in shown(watched)] == [("feature", "length", "information", "covariate_shift")]
+    state = watched.drift.watched("windy")
     performance = state.progress.performance(state.episodes, state.settings.quiet)
     told = diagnose("windy", state.episodes, performance, "", None)
     assert (told.verdict, told.performance, told.retraining) == ("covariate_shift", "holds", "not needed")
-    home.close()
 
 
-def test_performance_lost_with_inputs_as_they_were_is_a_concept_change(tmp_path: Path) -> None:
-    home = LoggedHome(tmp_path / "home")
-    watch(home)
-    log_days(home.log, range(REFERENCE + 10), Change(REFERENCE + 3, upside_down=True))
-    pass_days(home, REFERENCE + 13)
-    assert [line[:2] + line[5:] for line in shown(home)] == [("quality", "performance", "incident", "concept_change")]
-    home.close()
+def test_performance_lost_with_inputs_as_they_were_is_a_concept_change(watched: LoggedHome) -> None:
+    watch(watched)
+    log_days(watched.log, range(REFERENCE + 10), Change(REFERENCE + 3, upside_down=True))
+    pass_days(watched, REFERENCE + 13)
+    assert [line[:2] + line[5:] for line in shown(watched)] == [
+        ("quality", "performance", "incident", "concept_change")
+    ]
 
 
 def test_a_new_reference_ends_the_episodes_of_the_old(watched: LoggedHome) -> None:
@@ -152,10 +149,10 @@ def test_a_reference_of_too_few_windows_is_told(watched: LoggedHome) -> None:
     assert "has 3 windows, and at least 7 are needed" in watched.drift.watched("windy").progress.problem
 
 
-def test_law_1_episodes_do_not_depend_on_when_steps_were_made(tmp_path: Path) -> None:
+def test_law_1_episodes_do_not_depend_on_when_steps_were_made(new_catalog: Callable[[], str], tmp_path: Path) -> None:
     changes = Change(REFERENCE + 2, REFERENCE + 8, length=2.0), Change(REFERENCE + 8, upside_down=True, stranger=0.5)
     days = REFERENCE + 14
-    at_once, daily = LoggedHome(tmp_path / "once"), LoggedHome(tmp_path / "daily")
+    at_once, daily = (LoggedHome(tmp_path / name, new_catalog()) for name in ("once", "daily"))
     for home in (at_once, daily):
         watch(home, quiet=3)
     log_days(at_once.log, range(days), *changes)

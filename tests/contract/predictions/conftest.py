@@ -1,6 +1,6 @@
-"""Homes with a prediction log."""
+"""Homes with a prediction log, with their catalog on SQLite and on PostgreSQL."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,8 +9,8 @@ from tests.contract.predictions.logged_home import LoggedHome
 
 
 @pytest.fixture
-def logged(tmp_path: Path) -> Iterator[LoggedHome]:
-    """A new home on SQLite."""
-    home = LoggedHome(tmp_path / "home")
+def logged(new_catalog: Callable[[], str], tmp_path: Path) -> Iterator[LoggedHome]:
+    """A new home."""
+    home = LoggedHome(tmp_path / "home", new_catalog())
     yield home
     home.close()

@@ -1,10 +1,11 @@
 """The law of `Follower`: every record exactly once, wherever the steps are cut and whatever is sealed meanwhile."""
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.contract.predictions.logged_home import LoggedHome
@@ -19,11 +20,11 @@ acts = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20)
 @given(acts)
-def test_every_record_is_followed_once(things: list[tuple[str, int]]) -> None:
+def test_every_record_is_followed_once(new_catalog: Callable[[], str], things: list[tuple[str, int]]) -> None:
     with TemporaryDirectory() as folder:
-        home = LoggedHome(Path(folder))
+        home = LoggedHome(Path(folder), new_catalog())
         try:
             _follow(home, things)
         finally:

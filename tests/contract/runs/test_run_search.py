@@ -131,7 +131,8 @@ def statements() -> Iterator[list[str]]:
     seen: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        seen.append(statement)
+        if "clock_timestamp" not in statement:  # PostgreSQL's clock tells which of the runs are stale
+            seen.append(statement)
 
     sa.event.listen(sa.Engine, "before_cursor_execute", note)
     try:

@@ -102,6 +102,31 @@ def test_law_1_and_2_and_3_every_point_once_in_order_and_summed_up(
         assert shown == (told_of or (None, None))
 
 
+@given(batches, st.integers(1, 30))
+@settings(quick, max_examples=15)
+def test_law_2_by_time_every_point_comes_once_too(catalog: Catalog, told: list[list[Metric]], limit: int) -> None:
+    store = kept(catalog, told)
+    found: list[Metric] = []
+    while page := store.history_by_time(RUN, "loss", ("loss", point(found[-1])) if found else None, limit):
+        found += page
+    known = sorted(expected(told), key=lambda one: (one.at, one.step, one.rank))
+    assert [point(metric) for metric in found] == known
+
+
+@given(batches, st.integers(1, 40), st.one_of(st.none(), st.integers(-25, 25)), st.one_of(st.none(), steps))
+@settings(quick, max_examples=40)
+def test_law_6_a_sample_begins_stretches_of_one_length_and_ends_with_the_last(
+    catalog: Catalog, told: list[list[Metric]], most: int, start: int | None, end: int | None
+) -> None:
+    store = kept(catalog, told)
+    known = [one for one in expected(told) if (start is None or one.step >= start) and (end is None or one.step <= end)]
+    count = min(most, len(known))
+    lengths = [len(known) // max(count, 1) + (place < len(known) % max(count, 1)) for place in range(count)]
+    begins = [known[sum(lengths[:place])] for place in range(count)]
+    found = [point(metric) for metric in store.sample(RUN, "loss", most, start, end)]
+    assert found == [*begins[:-1], *known[-1:]]
+
+
 @given(batches)
 @settings(quick, max_examples=20)
 def test_law_1_and_3_chunks_do_not_overlap_and_nodes_sum_up_those_below(

@@ -113,12 +113,13 @@ def test_upgrading_and_creating_make_the_same(empty: Catalog, tmp_path_factory: 
 
 def test_a_home_of_an_unknown_revision_is_refused(catalog_home: CatalogHome) -> None:
     catalog = catalog_home.open()
-    restamp(catalog, "UPDATE alembic_version SET version_num = 'models_9999' WHERE version_num = 'models_0001'")
+    head = HEADS["models"]
+    restamp(catalog, f"UPDATE alembic_version SET version_num = 'models_9999' WHERE version_num = '{head}'")
     with pytest.raises(Conflict, match=r"newer Tidegate.*models_9999"):
         open_catalog(catalog_home.address, catalog_home.folder)
     restamp(
         catalog,
-        "UPDATE alembic_version SET version_num = 'models_0001' WHERE version_num = 'models_9999'",
+        f"UPDATE alembic_version SET version_num = '{head}' WHERE version_num = 'models_9999'",
         "INSERT INTO alembic_version VALUES ('later_room_0001')",
     )
     with pytest.raises(Conflict, match=r"newer Tidegate.*later_room_0001"):
@@ -137,6 +138,34 @@ def test_a_room_that_is_new_to_a_home_gets_its_tables(catalog_home: CatalogHome)
     reopened = catalog_home.open()
     assert differences(reopened) == []
     assert stamps(reopened) == set(HEADS.values())
+
+
+def test_versions_that_are_there_make_their_models(catalog_home: CatalogHome) -> None:
+    catalog = catalog_home.open()
+    row = "INSERT INTO model_version (name, number, digest, stage, created_at, created_by, note, manifest) VALUES "
+    run = '\'{"run_id": "' + "a" * 32 + "\"}'" + "::bytea" * (catalog.dialect == "postgresql")
+    restamp(
+        catalog,
+        "DROP TABLE model",
+        "DROP TABLE model_tag",
+        *(f"DROP TABLE draft{part}" for part in ("", "_text", "_file", "_metric", "_use")),
+        "DROP INDEX ix_model_version_run_id",
+        "DROP INDEX ix_model_version_draft_id",
+        "DROP INDEX ix_model_version_stage",
+        "ALTER TABLE model_version DROP COLUMN run_id",
+        "ALTER TABLE model_version DROP COLUMN draft_id",
+        "ALTER TABLE model_version DROP COLUMN updated_at",
+        f"{row} ('late', 1, 'a', 'development', 10, 'ada', '', {run})",
+        f"{row} ('late', 4, 'b', 'staging', 20, 'bob', '', {run})",
+        "UPDATE alembic_version SET version_num = 'models_0001' WHERE version_num LIKE 'models%%'",
+    )
+    reopened = catalog_home.open()
+    assert differences(reopened) == []
+    with reopened.connect() as connection:
+        made = connection.execute(sa.text("SELECT name, owner, numbered, created_at, updated_at FROM model")).all()
+        filled = connection.execute(sa.text("SELECT run_id, updated_at FROM model_version ORDER BY number")).all()
+    assert [tuple(one) for one in made] == [("late", "ada", 4, 10, 10)]
+    assert [tuple(one) for one in filled] == [("a" * 32, 10), ("a" * 32, 20)]
 
 
 def test_a_failed_upgrade_leaves_the_home_as_it_was(catalog_home: CatalogHome) -> None:
@@ -167,9 +196,9 @@ def test_the_tool_sees_a_table_without_a_migration(
     try:
         monkeypatch.setattr(sys, "argv", ["migrations.py", "--check"])
         assert tool.main() == 1
-        text = tool.render("models", 2, tool.missing_steps()["models"])
+        text = tool.render("models", 3, tool.missing_steps()["models"])
     finally:
         metadata.remove(metadata.tables["unheard_of"])
     assert "unheard_of" in capsys.readouterr().err
-    assert 'down_revision: str | None = "models_0001"' in text
+    assert 'down_revision: str | None = "models_0002"' in text
     compile(text, "0002_models.py", "exec")

@@ -295,7 +295,8 @@ def test_a_server_with_auth_token_refuses_whoever_has_none(tmp_path: Path, conne
             assert closed.ask("GET", path).status == 200, path
         for path in ("/", "/metrics", "/api/v1/models", "/api/v1/objects/" + "0" * 64, "/api/v1/status"):
             reply = closed.ask("GET", path)
-            assert (reply.status, reply.headers["www-authenticate"]) == (401, "Bearer"), path
+            challenge = 'Basic realm="Tidegate", charset="UTF-8"' if path in ("/", "/metrics") else "Bearer"
+            assert (reply.status, reply.headers["www-authenticate"]) == (401, challenge), path
             assert reply.json["code"] == "unauthenticated"
             for wrong in ("Basic bG9jYWw6", "Bearer", "Bearer ", "Bearer tg_no", f"Bearer {token}x", f"Token {token}"):
                 assert closed.ask("GET", path, headers={"authorization": wrong}).status == 401, (path, wrong)

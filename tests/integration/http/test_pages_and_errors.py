@@ -10,10 +10,11 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.contract.endpoints.serving_home import ROW
-from tests.integration.http.served_home import ENDPOINT, JSON, Reply, ServedHome
+from tests.integration.http.served_home import ENDPOINT, JSON, Reply, ServedHome, log_version
 from tidegate.workspace import SERVICES
 
 PREDICT = "/api/v1/endpoints/late/predict"
+LABELS = "/api/v1/endpoints/late/labels"
 PEOPLE = "/api/v1/people"
 LARGE = b'{"name":"' + b"x" * (10 << 20) + b'"}'
 
@@ -84,6 +85,18 @@ def test_metrics_count_operations_and_requests_to_endpoints(served: ServedHome) 
     assert [now - then for now, then in zip(figures(), before, strict=True)] == [3, 1, 2, 4, 1, 1, 1]
 
 
+def test_metrics_count_what_is_unknown_or_missing(served: ServedHome) -> None:
+    served.inside.endpoints.deploy("surprised", log_version(served.inside, "surprised", "linear, text"))
+    absent = {name: value for name, value in ROW.items() if name != "distance"}
+    rows = [ROW | {"carrier": "??"}, absent, ROW, absent | {"carrier": "!!"}]
+    path, unknown = "/api/v1/endpoints/surprised/predict", "tidegate_endpoint_unknown_categories_total"
+    assert served.post(path, {"rows": rows}).status == 200
+    assert served.post(path, {"rows": [ROW | {"carrier": "??", "wind": "strong"}]}).status == 400
+    assert counted(served, unknown, endpoint="surprised") == 2
+    assert counted(served, unknown, endpoint="surprised", feature="carrier") == 2
+    assert counted(served, "tidegate_endpoint_missing_features_total", endpoint="surprised", feature="distance") == 2
+
+
 def test_openapi_is_valid_complete_and_has_clean_names(served: ServedHome) -> None:
     document = served.ask("GET", "/openapi.json").json
     OpenAPIV31SpecValidator(document).validate()
@@ -115,10 +128,13 @@ def test_openapi_is_valid_complete_and_has_clean_names(served: ServedHome) -> No
         (PEOPLE, b"{", None),
         (PEOPLE, b'{"name": "a", }', None),
         (PEOPLE, b"{}x", None),
-        (PEOPLE, b'{"name": NaN, "role": "viewer"}', None),
-        (PEOPLE, b'{"name": Infinity}', None),
-        (PEOPLE, b'{"name": "\xff", "role": "viewer"}', None),
-        (PEOPLE, b'{"name": "\\ud800", "role": "viewer"}', None),
+        (PEOPLE, b'{"name": NaN, "role": "viewer"}', "name"),
+        (PEOPLE, b'{"name": Infinity}', "name"),
+        (PEOPLE, b'{"name": "\xff", "role": "viewer"}', "name"),
+        (PEOPLE, b'{"name": "\\ud800", "role": "viewer"}', "name"),
+        (PEOPLE, b'{"name": "twice", "role": "viewer", "role": "admin"}', "role"),
+        (PEOPLE, b'{"name": "late", "role": "viewer", "lifetime_seconds": 1e999}', "lifetime_seconds"),
+        ("/api/v1/runs", b'{"experiment": "e", "params": {"a": "x:y", "a": "z"}}', "params.a"),
         (PEOPLE, b'"text"', None),
         (PEOPLE, b"[]", None),
         (PEOPLE, b"null", None),
@@ -136,16 +152,24 @@ def test_openapi_is_valid_complete_and_has_clean_names(served: ServedHome) -> No
         ("/api/v1/people/a/roles", b'{"name": "b", "role": "viewer"}', "name"),
         ("/api/v1/models/late/versions/one/stage", b'{"to": "production"}', "number"),
         (PEOPLE + "?name=a", b'{"role": "viewer"}', "name"),
-        (PREDICT, b'{"rows": [', None),
-        (PREDICT, b'{"rows": NaN}', None),
-        (PREDICT, b'{"rows": [{"distance": NaN}]}', None),
+        (PREDICT, b'{"rows": [', "rows[0]"),
+        (PREDICT, b'{"rows": NaN}', "rows"),
+        (PREDICT, b'{"rows": [{"distance": NaN}]}', "rows[0].distance"),
+        (PREDICT, b'{"rows": [{"distance": 5}, {"distance": 5, "distance": 6}]}', "rows[1].distance"),
+        (PREDICT, b'{"rows": [], "at": ["2013-01-01T00:00:00Z"], "rows": [{"carrier": "a:b"}]}', "rows"),
+        (PREDICT, b'{"rows": [{"carrier": "\\ud800"}]}', "rows[0].carrier"),
         (PREDICT, b'{"rows": {}}', "rows"),
         (PREDICT, b'{"rows": [5]}', None),
         (PREDICT, b'{"rows": [{"distance": "far", "low_visibility": false, "carrier": "c01"}]}', "distance"),
         (PREDICT, b'{"rows": [{"distance": 1e999, "low_visibility": false, "carrier": "c01"}]}', None),
         (PREDICT, b'{"rows": [{"distance": 5, "low_visibility": false, "carrier": "c01", "x": 1}]}', "x"),
         (PREDICT, b'{"rows": [], "more": 1}', "more"),
-        ("/api/v1/endpoints/late/labels", b'{"labels": [{"prediction_id": "x"}]}', "labels[0].value"),
+        (LABELS, b'{"labels": [{"prediction_id": "x"}]}', "labels[0].value"),
+        (
+            LABELS,
+            b'{"labels": [{"prediction_id": "x", "value": 1, "observed_at": "2013-01-01T00:00:00Z", "value": 0}]}',
+            "labels[0].value",
+        ),
     ],
 )
 def test_a_wrong_body_is_refused_naming_the_field(
@@ -350,15 +374,45 @@ def test_a_body_may_follow_headers_that_arrive_in_pieces(served: ServedHome) -> 
         assert raw.recv(15) == b"HTTP/1.1 200 OK"
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "key"),
+    [
+        (
+            "/v2/models/late/infer",
+            b'{"inputs": [], "inputs": [{"name": "a:b", "shape": [1], "datatype": "x"}]}',
+            "inputs",
+        ),
+        ("/v2/models/late/infer", b'{"inputs": [{"name": "a", "name": "b", "shape": [], "datatype": "x"}]}', "name"),
+        ("/api/2.0/mlflow/experiments/create", b'{"name": "one", "name": "two"}', "name"),
+    ],
+)
+def test_foreign_protocols_refuse_a_key_that_is_named_twice(
+    untouched: ServedHome, path: str, body: bytes, key: str
+) -> None:
+    reply = untouched.ask("POST", path, body)
+    assert reply.status == 400
+    told = reply.json.get("error") or reply.json["message"]
+    assert re.search(rf"an object names this key twice, at line 1, column \d+, in .*{key}$", told)
+
+
+def test_a_deadline_that_passed_and_a_foreign_host_are_named(untouched: ServedHome) -> None:
+    late = untouched.ask("GET", "/api/v1/models", None, {"tidegate-deadline": "0"})
+    check_error(late, 503, "unavailable", field="tidegate-deadline")
+    assert late.json["details"]["operation"] == "models.list"
+    foreign = untouched.ask("GET", "/api/v1/models", None, {"host": "evil.example"})
+    check_error(foreign, 403, "forbidden", field="host")
+    assert foreign.json["details"]["value"] == "evil.example"
+
+
 def test_headers_are_checked(untouched: ServedHome) -> None:
     for headers, field in [
         ({"idempotency-key": "two words"}, "idempotency-key"),
         ({"idempotency-key": "x" * 200}, "idempotency-key"),
         ({"idempotency-key": ""}, "idempotency-key"),
         ({"x-request-id": "\xff"}, "x-request-id"),
-        ({"tidegate-deadline": "soon"}, None),
-        ({"tidegate-deadline": "nan"}, None),
-        ({"tidegate-time": "2013-01-01T00:00:00Z"}, None),
+        ({"tidegate-deadline": "soon"}, "tidegate-deadline"),
+        ({"tidegate-deadline": "nan"}, "tidegate-deadline"),
+        ({"tidegate-time": "2013-01-01T00:00:00Z"}, "tidegate-time"),
     ]:
         body = b'{"name": "headed", "role": "viewer"}'
         check_error(untouched.ask("POST", PEOPLE, body, JSON | headers), 400, field=field)

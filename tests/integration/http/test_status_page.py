@@ -1,5 +1,6 @@
 """The status page in a real browser: what it says in each state, both schemes, any width, from the server alone."""
 
+import base64
 import os
 import re
 import shutil
@@ -356,3 +357,24 @@ def test_the_server_shows_an_empty_home(browser: Browser, tmp_path: Path) -> Non
             opened.page.goto(url + "/")
             assert opened.page.locator(".summary").inner_text() == "Nothing is deployed yet."
             assert opened.page.locator("li").count() == 0
+
+
+def test_a_browser_asks_for_a_token_where_everybody_needs_one(browser: Browser, tmp_path: Path) -> None:
+    settings = Settings(home=str(tmp_path / "home"), auth="token")
+    with open_local(settings) as workspace, serving(workspace) as url:
+        served, token = ServedHome(workspace, url), workspace.people.add("reader", role="viewer").token
+        wrong = {"authorization": "Basic " + base64.b64encode(b"me:tg_wrong").decode()}
+        for path, headers in (("/", {}), ("/", wrong), ("/metrics", wrong)):
+            refused = served.ask("GET", path, None, headers)
+            assert (refused.status, refused.json["code"]) == (401, "unauthenticated")
+            assert refused.headers["www-authenticate"] == 'Basic realm="Tidegate", charset="UTF-8"'
+            assert "a token as the password" in refused.json["message"]
+        context = browser.new_context(http_credentials={"username": "me", "password": token})
+        opened = context.new_page()
+        opened.goto(url + "/")
+        assert opened.locator(".summary").inner_text() == "Nothing is deployed yet."
+        opened.goto(url + "/metrics")
+        assert "tidegate_operations_total" in opened.content()
+        asked = "fetch('/api/v1/models').then(reply => [reply.status, reply.headers.get('www-authenticate')])"
+        assert opened.evaluate(asked) == [401, "Bearer"], "what a browser sends by itself opens no operation"
+        context.close()

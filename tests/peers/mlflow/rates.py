@@ -1,29 +1,39 @@
-"""How many calls a second the real MLflow client gets out of a server, one thread, one after the other."""
+"""How many calls a second the real MLflow client gets out of a server, one after the other, or from several threads."""
 
 import json
 import os
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
 
 import mlflow
 from mlflow.entities import Metric
+from mlflow.exceptions import MlflowException
 
 POINTS = 1000
+CLIENTS = 8
 
 
-def rate(call: Callable[[int], object], seconds: float) -> float:
-    """Calls a second, after some that do not count."""
-    for number in range(5):
+def rate(call: Callable[[int], object], seconds: float, clients: int = 1) -> float:
+    """Calls a second, after some that do not count; each client makes calls of numbers of its own."""
+    for number in range(3):
         call(number)
-    count, begun = 0, time.perf_counter()
-    while time.perf_counter() < begun + seconds:
-        call(5 + count)
-        count += 1
-    return count / (time.perf_counter() - begun)
+    end = time.perf_counter() + seconds
+
+    def calls(client: int) -> int:
+        count = 0
+        while time.perf_counter() < end:
+            call(3 + client * 1_000_000 + count)
+            count += 1
+        return count
+
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(clients) as threads:
+        return sum(threads.map(calls, range(clients))) / (time.perf_counter() - begun)
 
 
 def main() -> None:
@@ -36,14 +46,26 @@ def main() -> None:
         points = [Metric(f"m{one % 10}", 0.5, 1_700_000_000_000, number * 100 + one // 10) for one in range(POINTS)]
         client.log_batch(run_id, metrics=points)
 
+    def log_metric(number: int) -> None:
+        client.log_metric(run_id, "loss", 0.5, step=number)
+
     seconds = float(given["seconds"])
     rates = {
-        "log_metric": rate(lambda number: client.log_metric(run_id, "loss", 0.5, step=number), seconds),
+        "log_metric": rate(log_metric, seconds),
+        f"log_metric, {CLIENTS} clients": rate(log_metric, seconds, CLIENTS),
         "log_param": rate(lambda number: client.log_param(run_id, f"p{number}", "x"), seconds),
         "create_run": rate(lambda _: client.create_run("0"), seconds),
         "get_run": rate(lambda _: client.get_run(run_id), seconds),
         "log_batch, points": POINTS * rate(batch, seconds),
     }
+    try:
+        client.create_registered_model("rates")
+        source = f"mlflow-artifacts:/0/{run_id}/artifacts/model"
+        rates["model version"] = rate(
+            lambda _: client.create_model_version("rates", source, run_id, await_creation_for=0), seconds
+        )
+    except MlflowException as error:
+        print(f"model versions: {error}", file=sys.stderr)
     print(json.dumps(rates))
 
 

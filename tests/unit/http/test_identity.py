@@ -1,10 +1,11 @@
 """Who is calling: tokens, loopback without accounts, foreign pages, and malformed headers."""
 
+import base64
 from datetime import UTC, datetime
 
 import pytest
 
-from tidegate.http.identity import HeaderAuthenticator
+from tidegate.http.identity import HeaderAuthenticator, of_reader
 from tidegate.kernel.clock import SystemClock
 from tidegate.kernel.errors import Forbidden, Invalid, Unauthenticated
 
@@ -101,6 +102,37 @@ def test_only_a_simulated_home_can_be_told_the_time() -> None:
     assert clock.now() == datetime(2013, 6, 1, tzinfo=UTC)
     with pytest.raises(Invalid, match="time zone"):
         told.identify({"host": "localhost", "tidegate-time": "2013-06-01T00:00:00"})
+
+
+def basic(text: bytes) -> dict[str, str]:
+    return {"authorization": "Basic " + base64.b64encode(text).decode(), "host": "models.example"}
+
+
+@pytest.mark.parametrize("text", [b"anybody:tg_good", b":tg_good", "Zoë:tg_good".encode()])
+def test_a_reader_may_give_the_token_as_a_password(text: bytes) -> None:
+    judged = authenticator(trust=False)
+    assert judged.identify(of_reader(basic(text))).actor == "reviewer"
+    with pytest.raises(Unauthenticated, match="Bearer"):
+        judged.identify(basic(text))
+
+
+@pytest.mark.parametrize(
+    "text", [b"tg_good", b"tg_good:", b":", b"", b"reviewer:tg_bad", b"a:tg_good:", b"\xff:tg_good"]
+)
+def test_another_password_opens_nothing(text: bytes) -> None:
+    with pytest.raises(Unauthenticated):
+        authenticator(trust=True).identify(of_reader(basic(text)))
+
+
+@pytest.mark.parametrize("value", ["Basic", "Basic ", "Basic !!!!", "basic dGdfZ29vZA", "Basic ä"])
+def test_what_is_no_password_opens_nothing(value: str) -> None:
+    with pytest.raises(Unauthenticated):
+        authenticator(trust=True).identify(of_reader({"authorization": value, "host": "localhost"}))
+
+
+@pytest.mark.parametrize("headers", [{"host": "localhost"}, {"authorization": "Bearer tg_good"}])
+def test_a_reader_may_come_as_everybody_else(headers: dict[str, str]) -> None:
+    assert of_reader(headers) is headers
 
 
 def test_time_is_not_moved_by_someone_unknown() -> None:

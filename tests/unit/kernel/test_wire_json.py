@@ -114,7 +114,7 @@ def test_what_is_not_json_is_invalid(raw: bytes) -> None:
         wire.decode(raw, dict[str, object])
 
 
-@pytest.mark.parametrize(("raw", "said"), [(b"", "it is empty"), (b"{'a':1}", "malformed")])
+@pytest.mark.parametrize(("raw", "said"), [(b"", "it is empty"), (b"{'a':1}", "object keys must be strings")])
 def test_what_is_wrong_is_told_of_what_was_read(raw: bytes, said: str) -> None:
     with pytest.raises(Invalid, match=f"^the body is not valid JSON: .*{said}"):
         wire.decode(raw, Curve)
@@ -139,8 +139,9 @@ def test_what_is_nested_too_deeply_is_refused_on_the_way_out() -> None:
 
 
 def test_text_that_is_not_unicode_is_refused() -> None:
-    with pytest.raises(Invalid, match="Unicode"):
-        wire.encode({"a": "\ud800"})
+    with pytest.raises(Invalid, match=r"field a\[1\].note: .*Unicode") as caught:
+        wire.encode({"a": ["b", {"note": "\ud800"}]})
+    assert caught.value.details == {"field": "a[1].note"}
 
 
 def test_numpy_scalars_travel() -> None:

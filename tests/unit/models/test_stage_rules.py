@@ -26,6 +26,7 @@ def version(stage: Stage = "development", by: str = "ada") -> ModelVersion:
         digest=rules.digest_of(manifest),
         stage=stage,
         created_at=AT,
+        updated_at=AT,
         created_by=by,
         note="",
         manifest=manifest,

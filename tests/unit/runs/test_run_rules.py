@@ -44,7 +44,7 @@ def test_parameters_that_cannot_be_kept_are_refused(params: dict[str, Value]) ->
 
 def test_tags_and_metrics_that_cannot_be_kept_are_refused() -> None:
     with pytest.raises(Invalid, match="tag 'x'"):
-        check_tags({"x": "y" * 6001})
+        check_tags({"x": "y" * 8001})
     with pytest.raises(Invalid, match="step"):
         check_metrics([metric(1, step=2**63)])
 

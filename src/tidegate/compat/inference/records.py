@@ -33,6 +33,14 @@ class InferRequest(msgspec.Struct, frozen=True):
     parameters: Parameters = {}
 
 
+def keys_of(asked: InferRequest) -> int:
+    """How many keys such a request is written with, at least."""
+    outputs = asked.outputs or ()
+    more = [one.parameters for one in (asked, *asked.inputs, *outputs)]
+    own = 1 + (asked.id is not None) + (asked.outputs is not None) + len(outputs)
+    return own + sum(3 + (one.data is not None) for one in asked.inputs) + sum(1 + len(one) for one in more if one)
+
+
 class TensorOut(msgspec.Struct, frozen=True):
     """An output tensor, its data flat in row-major order."""
 

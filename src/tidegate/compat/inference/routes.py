@@ -20,6 +20,7 @@ from tidegate.endpoints.service import Endpoints
 from tidegate.kernel import wire
 from tidegate.kernel.errors import Invalid, NotFound, TidegateError
 from tidegate.kernel.identity import Authenticator
+from tidegate.kernel.json_text import check_keys
 
 if TYPE_CHECKING:
     from tidegate.workspace import LocalWorkspace
@@ -114,6 +115,7 @@ class OpenInference:
 
     def _answer(self, name: str, number: str | None, body: bytes) -> bytes:
         asked: records.InferRequest = wire.decode(body, records.InferRequest)
+        check_keys(body, records.keys_of(asked))
         routed = self._routed(name, number)
         signature = routed.stable.signature
         check_outputs(signature, asked.outputs)

@@ -21,7 +21,12 @@ class NoSuchEndpoint(NotFound):
     """A path that is none of those that are answered."""
 
 
+class NotOffered(Refused):
+    """What the protocol has, and this server has not."""
+
+
 _CODES: Final[list[tuple[type[TidegateError], str, int]]] = [
+    (NotOffered, "NOT_IMPLEMENTED", 501),
     (NoSuchEndpoint, "ENDPOINT_NOT_FOUND", 404),
     (NotFound, "RESOURCE_DOES_NOT_EXIST", 404),
     (AlreadyExists, "RESOURCE_ALREADY_EXISTS", 400),

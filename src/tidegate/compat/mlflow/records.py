@@ -2,8 +2,6 @@
 
 import msgspec
 
-from tidegate.kernel.real import Real
-
 MOST_METRICS, MOST_PARAMS, MOST_TAGS, MOST_ENTITIES = 1000, 100, 100, 1000
 """In one batch."""
 
@@ -19,7 +17,7 @@ class MetricIn(msgspec.Struct, frozen=True):
     """A measurement; the timestamp in milliseconds."""
 
     key: str
-    value: Real
+    value: float
     timestamp: int
     step: int = 0
 
@@ -48,7 +46,7 @@ class UpdateExperiment(msgspec.Struct, frozen=True):
     """Of ``experiments/update``."""
 
     experiment_id: str
-    new_name: str = ""
+    new_name: str
 
 
 class ExperimentTag(msgspec.Struct, frozen=True):
@@ -66,7 +64,7 @@ class SearchExperiments(msgspec.Struct, frozen=True):
     page_token: str = ""
     filter: str = ""
     order_by: list[str] = []
-    view_type: str = "ACTIVE_ONLY"
+    view_type: str | int = "ACTIVE_ONLY"
 
 
 class CreateRun(msgspec.Struct, frozen=True):
@@ -96,7 +94,7 @@ class SearchRuns(msgspec.Struct, frozen=True):
 
     experiment_ids: list[str] = []
     filter: str = ""
-    run_view_type: str = "ACTIVE_ONLY"
+    run_view_type: str | int = "ACTIVE_ONLY"
     max_results: int = 1000
     order_by: list[str] = []
     page_token: str = ""
@@ -105,7 +103,7 @@ class SearchRuns(msgspec.Struct, frozen=True):
 class UpdateRun(ByRun, frozen=True):
     """Of ``runs/update``; the end in milliseconds."""
 
-    status: str = ""
+    status: str | int = ""
     end_time: int | None = None
     run_name: str = ""
 
@@ -121,7 +119,7 @@ class RunMetric(ByRun, frozen=True, kw_only=True):
     """Of ``runs/log-metric``."""
 
     key: str
-    value: Real
+    value: float
     timestamp: int
     step: int = 0
 
@@ -166,8 +164,61 @@ class MetricHistory(ByRun, frozen=True, kw_only=True):
     page_token: str = ""
 
 
+class BulkHistory(msgspec.Struct, frozen=True):
+    """Of ``metrics/get-history-bulk``: one metric of several runs."""
+
+    metric_key: str
+    run_id: list[str] = []
+    max_results: int = 25_000
+
+
+class IntervalHistory(msgspec.Struct, frozen=True):
+    """Of ``metrics/get-history-bulk-interval``: some of the measurements between two steps, of several runs."""
+
+    run_ids: list[str]
+    metric_key: str
+    start_step: int | None = None
+    end_step: int | None = None
+    max_results: int = 2500
+
+
 class ListArtifacts(ByRun, frozen=True):
     """Of ``artifacts/list``."""
 
     path: str = ""
     page_token: str = ""
+
+
+class CreateParts(msgspec.Struct, frozen=True):
+    """Of ``mpu/create``; the path is that of the file with the client."""
+
+    path: str
+    num_parts: int = 1
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A part that was put."""
+
+    part_number: int
+    etag: str = ""
+
+
+class CompleteParts(msgspec.Struct, frozen=True):
+    """Of ``mpu/complete``."""
+
+    path: str
+    parts: list[Part]
+    upload_id: str = ""
+
+
+class AbortParts(msgspec.Struct, frozen=True):
+    """Of ``mpu/abort``."""
+
+    path: str
+    upload_id: str = ""
+
+
+class Presigned(ByRun, frozen=True, kw_only=True):
+    """Of ``artifacts/presigned-upload-url`` and ``artifacts/presigned-download-url``."""
+
+    path: str

@@ -11,22 +11,28 @@ from starlette.routing import BaseRoute, Route
 
 from tidegate.compat.mlflow import records
 from tidegate.compat.mlflow.artifacts import ArtifactCalls
-from tidegate.compat.mlflow.errors import NoSuchEndpoint, told
+from tidegate.compat.mlflow.errors import NoSuchEndpoint, NotOffered, told
 from tidegate.compat.mlflow.experiments import ExperimentCalls
+from tidegate.compat.mlflow.model_routes import model_routes, templated
+from tidegate.compat.mlflow.multipart import MULTIPART, PartCalls
+from tidegate.compat.mlflow.rules import said
 from tidegate.compat.mlflow.runs import RunCalls
 from tidegate.endpoints.asgi import named
 from tidegate.endpoints.body import check_json, is_small, read_body
 from tidegate.kernel import wire
 from tidegate.kernel.context import Call, current
-from tidegate.kernel.errors import Invalid, NotFound
+from tidegate.kernel.errors import NotFound
 from tidegate.kernel.identity import Authenticator
 
 if TYPE_CHECKING:
     from tidegate.workspace import LocalWorkspace
 
 T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
 
 PROXY: Final = "mlflow-artifacts/artifacts"
+PRESIGNED: Final = "mlflow-artifacts/presigned"
+JSON: Final = "application/json"
 
 ANY_METHOD: Final = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]
 
@@ -56,8 +62,9 @@ class MlflowRest:
     def __init__(self, workspace: "LocalWorkspace", authenticator: Authenticator) -> None:
         self._authenticator = authenticator
         self._body_bytes = workspace.settings.body_megabytes << 20
-        self._artifacts = ArtifactCalls(workspace.runs, workspace.objects)
-        self._known = _known(ExperimentCalls(workspace.experiments), RunCalls(workspace.runs, workspace.experiments))
+        self._artifacts = ArtifactCalls(workspace.runs, workspace.models, workspace.drafts, workspace.objects)
+        self._parts = PartCalls(workspace.objects)
+        self._known = _known(workspace)
 
     def routes(self) -> list[BaseRoute]:
         """Both prefixes, both versions."""
@@ -70,13 +77,16 @@ class MlflowRest:
             return await self._answer(request)
         except Exception as error:  # noqa: BLE001 - the edge: whatever fails is answered in one form
             status, body = told(named(error, f"{request.method} {request.url.path[:200]}"))
-            return Response(body, status, media_type="application/json")
+            return Response(body, status, media_type=JSON)
 
     async def _answer(self, request: Request) -> Response:
         path = str(request.path_params["path"])
         if path == PROXY or path.startswith(PROXY + "/"):
             call = await to_thread.run_sync(self._authenticator.identify, request.headers)
-            return await self._artifact(request, call, path[len(PROXY) :])
+            return await self._artifact(request, call, path[len(PROXY) + 1 :])
+        if path.startswith(MULTIPART + "/"):
+            call = await to_thread.run_sync(self._authenticator.identify, request.headers)
+            return await self._part(request, call, *path[len(MULTIPART) + 1 :].split("/", 1))
         identify, reads = self._authenticator.identify, request.method in ("GET", "HEAD")
         known_caller: Call | None = None
         if not reads and not is_small(request.headers):  # a large body is read of those alone who are known
@@ -86,34 +96,75 @@ class MlflowRest:
         def work() -> bytes:
             return _run(known_caller or identify(request.headers), lambda: self._told(request, path, raw))
 
-        return Response(await to_thread.run_sync(work), media_type="application/json")
+        return Response(await to_thread.run_sync(work), media_type=JSON)
 
     def _told(self, request: Request, path: str, raw: bytes) -> bytes:
         """The answer of a call."""
+        path, named_in_path = templated(path)
         known = self._known.get((request.method, path))
         if known is None:
-            raise NoSuchEndpoint(f"{request.method} {request.url.path[:200]} is not answered by this server")
+            if path.startswith(PRESIGNED + "/"):
+                raise NotOffered("Multipart download is not supported for the current artifact repository")
+            raise _unanswered(request)
         if raw:
             check_json(request.headers)
-        given = wire.decode(raw, dict[str, Any]) if raw else _query(request, known.request)
-        return msgspec.json.encode(known.answer(_converted(given, known.request)))
+        given = wire.decode_plain(raw, dict[str, Any]) if raw else _query(request, known.request)
+        return msgspec.json.encode(known.answer(_converted(given | named_in_path, known.request)))
 
     async def _artifact(self, request: Request, call: Call, path: str) -> Response:
-        if b"%2f" in request.scope["raw_path"].lower() or b"%5c" in request.scope["raw_path"].lower():
-            raise NotFound("no artifact's name holds an escaped slash")
+        check_slashes(request)
         artifacts = self._artifacts
         if request.method == "PUT":
             place = await to_thread.run_sync(_run, call, lambda: artifacts.place(path))
             await artifacts.keep(place, aiter(request.stream()), lambda work: _run(call, work))
-            return Response(b"{}", media_type="application/json")
+            return Response(b"{}", media_type=JSON)
+        if request.method == "DELETE":
+            await to_thread.run_sync(_run, call, lambda: artifacts.delete(artifacts.place(path)))
+            return Response(b"{}", media_type=JSON)
         if request.method != "GET":
-            raise NoSuchEndpoint(f"{request.method} {request.url.path[:200]} is not answered by this server")
-        if path.strip("/"):
+            raise _unanswered(request)
+        if path:
             headers, pieces = await to_thread.run_sync(_run, call, lambda: artifacts.read(artifacts.place(path)))
             return StreamingResponse(pieces, headers=headers, media_type="application/octet-stream")
         at = request.query_params.get("path", "")
         files = await to_thread.run_sync(_run, call, lambda: artifacts.list(artifacts.place(at)))
-        return Response(msgspec.json.encode({"files": files}), media_type="application/json")
+        return Response(msgspec.json.encode({"files": files}), media_type=JSON)
+
+    async def _part(self, request: Request, call: Call, verb: str, path: str = "") -> Response:
+        check_slashes(request)
+        parts = self._parts
+        if (request.method, verb) == ("PUT", "part"):
+            place = await to_thread.run_sync(_run, call, lambda: self._artifacts.place(path))
+            digest = await parts.keep(place, aiter(request.stream()), lambda work: _run(call, work))
+            return Response(b"{}", headers={"etag": f'"{digest}"'}, media_type=JSON)
+        if request.method != "POST" or verb not in ("create", "complete", "abort"):
+            raise _unanswered(request)
+        raw = await read_body(request.receive, request.headers, self._body_bytes)
+        check_json(request.headers)
+        root = str(request.base_url) + "api/2.0"
+
+        def work() -> dict[str, Any]:
+            place, given = self._artifacts.place(path), wire.decode(raw, dict[str, Any])
+            match verb:
+                case "create":
+                    created = _converted(given, records.CreateParts)
+                    return parts.create(place, created, root, request.headers.get("authorization", ""))
+                case "complete":
+                    return parts.complete(place, _converted(given, records.CompleteParts))
+            return parts.abort(place, _converted(given, records.AbortParts))
+
+        return Response(msgspec.json.encode(await to_thread.run_sync(_run, call, work)), media_type=JSON)
+
+
+def check_slashes(request: Request) -> None:
+    """Raises `NotFound` for a path with an escaped slash or backslash."""
+    raw = request.scope["raw_path"].lower()
+    if b"%2f" in raw or b"%5c" in raw:
+        raise NotFound("no artifact's name holds an escaped slash")
+
+
+def _unanswered(request: Request) -> NoSuchEndpoint:
+    return NoSuchEndpoint(f"{request.method} {request.url.path[:200]} is not answered by this server")
 
 
 def _run(call: Call, work: Callable[[], T]) -> T:
@@ -134,14 +185,11 @@ def _query(request: Request, kind: type[msgspec.Struct]) -> dict[str, Any]:
     return given
 
 
-def _converted(given: dict[str, Any], kind: type[msgspec.Struct]) -> msgspec.Struct:
+def _converted(given: dict[str, Any], kind: type[S]) -> S:
     """Leniently, as MLflow reads: numbers may be texts. Absent required fields are named as MLflow names them."""
-    required = [field.name for field in msgspec.structs.fields(kind) if field.required]
-    absent = next((name for name in required if given.get(name) is None), None)
-    if absent is not None:
-        raise Invalid(f"Missing value for required parameter '{absent}'", field=absent)
+    said(given, (field.name for field in msgspec.structs.fields(kind) if field.required))
     there = {name: value for name, value in given.items() if value is not None}
-    converted: msgspec.Struct = wire.convert(there, kind, "request", strict=False)
+    converted: S = wire.convert(there, kind, "request", strict=False)
     return converted
 
 
@@ -151,18 +199,23 @@ def _server_info(_asked: _Nothing) -> dict[str, Any]:
         "store_type": "SqlStore",
         "workspaces_enabled": False,
         "trace_archival_enabled": False,
-        "multipart_uploads_enabled": False,
+        "multipart_uploads_enabled": True,
         "multipart_downloads_enabled": False,
+        "presigned_upload_run_id_supported": False,
+        "presigned_upload_model_id_supported": False,
         "features_enabled": [],
     }
 
 
-def _no_models(_asked: _Nothing) -> dict[str, Any]:
-    """There are none: they cannot be made over this protocol yet. Whoever lists artifacts asks for them."""
-    return {"models": []}
+def _known(workspace: "LocalWorkspace") -> dict[tuple[str, str], _Known]:
+    """Everything that is answered, by method and path."""
+    runs = RunCalls(workspace.runs, workspace.experiments)
+    found = _tracking(ExperimentCalls(workspace.experiments), runs)
+    found |= {place: _Known(*each) for place, each in model_routes(workspace, runs).items()}
+    return {(method, f"mlflow/{path}"): each for (method, path), each in found.items()}
 
 
-def _known(experiments: ExperimentCalls, runs: RunCalls) -> dict[tuple[str, str], _Known]:
+def _tracking(experiments: ExperimentCalls, runs: RunCalls) -> dict[tuple[str, str], _Known]:
     posts: dict[str, _Known] = {
         "experiments/create": _Known(experiments.create, records.CreateExperiment),
         "experiments/search": _Known(experiments.search, records.SearchExperiments),
@@ -171,7 +224,6 @@ def _known(experiments: ExperimentCalls, runs: RunCalls) -> dict[tuple[str, str]
         "experiments/restore": _Known(experiments.restore, records.ByExperiment),
         "experiments/set-experiment-tag": _Known(experiments.set_tag, records.ExperimentTag),
         "experiments/delete-experiment-tag": _Known(experiments.delete_tag, records.ExperimentTag),
-        "logged-models/search": _Known(_no_models, _Nothing),
         "runs/create": _Known(runs.create, records.CreateRun),
         "runs/search": _Known(runs.search, records.SearchRuns),
         "runs/update": _Known(runs.update, records.UpdateRun),
@@ -183,6 +235,8 @@ def _known(experiments: ExperimentCalls, runs: RunCalls) -> dict[tuple[str, str]
         "runs/log-metric": _Known(runs.log_metric, records.RunMetric),
         "runs/log-inputs": _Known(runs.log_inputs, records.LogInputs),
         "runs/log-batch": _Known(runs.log_batch, records.LogBatch),
+        "artifacts/presigned-upload-url": _Known(runs.presigned, records.Presigned),
+        "artifacts/presigned-download-url": _Known(runs.presigned, records.Presigned),
     }
     gets: dict[str, _Known] = {
         "experiments/get": _Known(experiments.get, records.ByExperiment),
@@ -190,8 +244,10 @@ def _known(experiments: ExperimentCalls, runs: RunCalls) -> dict[tuple[str, str]
         "experiments/search": _Known(experiments.search, records.SearchExperiments),
         "runs/get": _Known(runs.get, records.ByRun),
         "metrics/get-history": _Known(runs.history, records.MetricHistory),
+        "metrics/get-history-bulk": _Known(runs.histories, records.BulkHistory),
+        "metrics/get-history-bulk-interval": _Known(runs.intervals, records.IntervalHistory),
         "artifacts/list": _Known(runs.list_artifacts, records.ListArtifacts),
         "server-info": _Known(_server_info, _Nothing),
     }
-    known = {("POST", f"mlflow/{path}"): each for path, each in posts.items()}
-    return known | {("GET", f"mlflow/{path}"): each for path, each in gets.items()}
+    known = {("POST", path): each for path, each in posts.items()}
+    return known | {("GET", path): each for path, each in gets.items()}

@@ -1,42 +1,22 @@
 """Experiments, runs and measurements as the protocol shows them. Moments are milliseconds; 64-bit integers numbers."""
 
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from tidegate.kernel.clock import from_micros, to_micros
-from tidegate.kernel.errors import Invalid
+from tidegate.compat.mlflow.rules import STATUSES
+from tidegate.kernel.clock import to_micros
 from tidegate.runs.records import Experiment, Foreign, Metric, Run, RunInput, Status
 
 RUN_NAME: Final = "mlflow.runName"
 PARENT: Final = "mlflow.parentRunId"
 
-STATES: Final[dict[str, Literal["active", "deleted", "all"]]] = {
-    "ACTIVE_ONLY": "active",
-    "DELETED_ONLY": "deleted",
-    "ALL": "all",
-}
-"""The lifecycle stages of a view type."""
-
-STATUSES: Final[dict[Status, str]] = {
-    "running": "RUNNING",
-    "scheduled": "SCHEDULED",
-    "finished": "FINISHED",
-    "failed": "FAILED",
-    "killed": "KILLED",
-}
+SPELT: Final[dict[Status, str]] = {status: spelling for spelling, status in STATUSES.items()}
+"""Statuses as the protocol spells them."""
 
 
 def millis(moment: datetime | None) -> int | None:
     """A moment as the protocol has it."""
     return None if moment is None else to_micros(moment) // 1000
-
-
-def moment_of(milliseconds: int | None, field: str) -> datetime | None:
-    """A moment from the protocol. Raises `Invalid` for one that is no date."""
-    try:
-        return None if milliseconds is None else from_micros(milliseconds * 1000)
-    except OverflowError as error:
-        raise Invalid(f"{field} {milliseconds} is no moment in milliseconds since 1970", field=field) from error
 
 
 def experiment_view(experiment: Experiment) -> dict[str, Any]:
@@ -63,7 +43,7 @@ def run_view(run: Run) -> dict[str, Any]:
             "run_name": name,
             "experiment_id": run.experiment_id,
             "user_id": run.actor,
-            "status": STATUSES[run.status],
+            "status": SPELT[run.status],
             "start_time": millis(run.started_at),
             **({"end_time": millis(run.ended_at)} if run.ended_at is not None else {}),
             "artifact_uri": f"mlflow-artifacts:/{run.experiment_id}/{run.id}/artifacts",
@@ -106,16 +86,3 @@ def _input(given: RunInput) -> dict[str, Any]:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else str(value)
-
-
-def state_of(view_type: str, field: str) -> Literal["active", "deleted", "all"]:
-    """The lifecycle stages that a view type stands for. Raises `Invalid`."""
-    if view_type not in STATES:
-        raise Invalid(f"{field} {view_type[:40]!r} is none of {', '.join(STATES)}", field=field)
-    return STATES[view_type]
-
-
-def check_page(max_results: int, most: int) -> None:
-    """Raises `Invalid` for a page that is too small or too large."""
-    if not 1 <= max_results <= most:
-        raise Invalid(f"max_results {max_results} lies not between 1 and {most:,}", field="max_results")

@@ -1,5 +1,6 @@
 """Saves a model in its own format with verified ONNX beside it, and loads the runtime that was chosen then."""
 
+import platform
 from typing import Final
 
 import msgspec
@@ -7,8 +8,9 @@ import numpy as np
 
 from tidegate.kernel.errors import Internal, Invalid, Refused
 from tidegate.kernel.plugins import load_plugin, plugin_names
+from tidegate.models.formats.dependencies import pinned
 from tidegate.models.formats.onnx import FILE as ONNX_FILE
-from tidegate.models.formats.protocol import Convertible, Format, Matrix, Predictor, Saved
+from tidegate.models.formats.protocol import Convertible, Format, Matrix, Numbering, Predictor, Saved
 from tidegate.models.formats.verification import Probes, probe, tightened
 from tidegate.models.signature import Signature
 
@@ -19,7 +21,8 @@ class SavedModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model ready to be kept.
 
     `runtime`: the format that answers in serving. `signature`: the one to serve by, stricter than the one given where
-    the model does not take nulls. `facts`: what was checked and why ONNX was taken or not, for the record.
+    the model does not take nulls. `facts`: what was checked, why ONNX was taken or not, and the exact versions of
+    Python and of the packages that matter, for the record.
     """
 
     format: str
@@ -38,14 +41,15 @@ def save_model(model: object, signature: Signature, examples: Matrix) -> SavedMo
     examples = _checked(examples, signature)
     chosen = _format_of(model)
     saved = chosen.save(model, signature, examples)
-    native = chosen.load(saved.files, signature)
+    runtime = "onnx" if set(saved.files) == {ONNX_FILE} else chosen.name
+    native = load_predictor(saved.files, runtime, signature)
     probes = probe(native, signature, examples)
     if not probes.taken or probes.taken[0].name != "training row":
         native.predict(examples)  # says why, where it raises
         raise Refused(f"{type(model).__name__} answers NaN to its own training rows: log a model that answers them")
     refusing = sorted({one.nulls[0].name for one in probes.refused if len(one.nulls) == 1})
     served = tightened(signature, refusing)
-    facts = {**saved.facts, "format": chosen.name, "runtime": chosen.name, **_facts_of(probes, refusing)}
+    facts = {**saved.facts, "format": chosen.name, "runtime": runtime, **_facts_of(probes, refusing)}
     files = dict(saved.files)
     if isinstance(chosen, Convertible):
         result = chosen.to_onnx(model, served, examples, native)
@@ -53,7 +57,21 @@ def save_model(model: object, signature: Signature, examples: Matrix) -> SavedMo
         if result.content is not None:
             files[ONNX_FILE] = result.content
             facts["runtime"] = "onnx"
+    facts |= {"python": platform.python_version(), "dependencies": pinned("numpy", "onnxruntime", *saved.requires)}
     return SavedModel(format=chosen.name, runtime=facts["runtime"], signature=served, files=files, facts=facts)
+
+
+def target_of(model: object, labels: object) -> object:
+    """What tells a model's task and classes: the fitted model where it knows them, else its training labels."""
+    chosen = _claimant(model)
+    if isinstance(chosen, Numbering):
+        classes = chosen.classes(model, labels)
+        if classes is not None:
+            return np.array(classes, dtype=object) if classes else np.zeros(1)
+    target = model if hasattr(model, "predict") else labels
+    if target is None:
+        raise Invalid(f"a {type(model).__name__} does not say what it answers: give inputs with y, the training labels")
+    return target
 
 
 def load_predictor(files: dict[str, bytes], runtime: str, signature: Signature) -> Predictor:
@@ -69,12 +87,15 @@ def _checked(examples: Matrix, signature: Signature) -> Matrix:
 
 
 def _format_of(model: object) -> Format:
-    names = plugin_names(GROUP)
-    for name in names:
-        candidate = _loaded(name)
-        if candidate.claims(model):
-            return candidate
-    raise Refused(f"no format keeps a {type(model).__name__}; the formats are {', '.join(names) or 'none'}")
+    found = _claimant(model)
+    if found is None:
+        names = ", ".join(plugin_names(GROUP)) or "none"
+        raise Refused(f"no format keeps a {type(model).__name__}; the formats are {names}")
+    return found
+
+
+def _claimant(model: object) -> Format | None:
+    return next((found for found in map(_loaded, plugin_names(GROUP)) if found.claims(model)), None)
 
 
 def _loaded(name: str) -> Format:
@@ -97,4 +118,4 @@ def _facts_of(probes: Probes, refusing: list[str]) -> dict[str, str]:
     return facts
 
 
-__all__ = ["Saved", "SavedModel", "load_predictor", "save_model"]
+__all__ = ["Saved", "SavedModel", "load_predictor", "save_model", "target_of"]

@@ -1,9 +1,9 @@
-"""Converts scikit-learn models to ONNX and believes the result only where it answers like the original."""
+"""Believes a conversion to ONNX only where it answers like the original; converts scikit-learn models."""
 
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from tidegate.models.formats.onnx import OnnxPredictor
@@ -16,7 +16,14 @@ OPSETS: Final = {"": 18, "ai.onnx.ml": 3}
 
 
 def to_onnx(model: object, signature: Signature, examples: Matrix, native: Predictor) -> OnnxResult:
-    """Convert to a graph of one float32 matrix and verify it against `native`; see `verification.probe` for the rows.
+    """A scikit-learn model by skl2onnx, as a graph of one float32 matrix, if it is `verified`."""
+    return verified(lambda: _convert(model, signature), signature, examples, native, extra="sklearn")
+
+
+def verified(
+    convert: Callable[[], bytes], signature: Signature, examples: Matrix, native: Predictor, *, extra: str
+) -> OnnxResult:
+    """Convert and compare the graph with `native`; see `verification.probe` for the rows.
 
     Refused, with the reason, when the conversion fails in any way, when a label differs, or when a row is off by more
     than 1e-5 (probabilities absolute, other outputs relative to max(1, |value|)). Never raises for a model's sake.
@@ -25,17 +32,19 @@ def to_onnx(model: object, signature: Signature, examples: Matrix, native: Predi
     if not probes.taken or probes.taken[0].name != "training row":
         return OnnxResult(content=None, reason="the model does not answer its own training rows")
     try:
-        return _verify(_convert(model, signature), signature, probes)
-    except _NotConvertedError as error:
+        with _stranger(extra):
+            content = convert()
+        return _verify(content, signature, probes, extra)
+    except NotConvertedError as error:
         return OnnxResult(content=None, reason=f"not converted: {error}")
 
 
-class _NotConvertedError(Exception):
+class NotConvertedError(Exception):
     """Why there is no graph, or none that runs."""
 
 
 def _convert(model: Any, signature: Signature) -> bytes:
-    with _stranger(), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from skl2onnx import convert_sklearn
         from skl2onnx.common.data_types import FloatTensorType
@@ -59,8 +68,8 @@ def _convert(model: Any, signature: Signature) -> bytes:
     return content
 
 
-def _verify(content: bytes, signature: Signature, probes: Probes) -> OnnxResult:
-    with _stranger():
+def _verify(content: bytes, signature: Signature, probes: Probes, extra: str) -> OnnxResult:
+    with _stranger(extra):
         converted = OnnxPredictor(content, signature)
         answers = [converted.predict(one.matrix) for one in probes.taken]
     rows, worst = 0, 0.0
@@ -82,14 +91,16 @@ def _verify(content: bytes, signature: Signature, probes: Probes) -> OnnxResult:
 
 
 @contextlib.contextmanager
-def _stranger() -> Iterator[None]:
+def _stranger(extra: str) -> Iterator[None]:
     """Run foreign code without its noise; however it fails, the model is not converted, and we know why."""
     quiet = io.StringIO()
     try:
         with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
             yield
+    except NotConvertedError:
+        raise
     except ImportError as error:
-        raise _NotConvertedError(f"{error.name} is missing: pip install 'tidegate[sklearn]'") from error
+        raise NotConvertedError(f"{error.name} is missing: pip install 'tidegate[{extra}]'") from error
     except Exception as error:
         first = (str(error).strip() or "no message").split("\n")[0]
-        raise _NotConvertedError(f"{type(error).__name__}: {first[:300]}") from error
+        raise NotConvertedError(f"{type(error).__name__}: {first[:300]}") from error

@@ -62,7 +62,7 @@ class OnnxFormat:
         if len(answered.values) != min(32, len(examples)):
             raise Refused(f"the ONNX model answers {len(answered.values)} values to {min(32, len(examples))} rows")
         opsets = ", ".join(f"{opset.domain or 'ai.onnx'} {opset.version}" for opset in graph.opset_import)
-        return Saved({FILE: content}, {"framework": f"ONNX ({opsets})"})
+        return Saved({FILE: content}, {"framework": f"ONNX ({opsets})"}, ("onnx",))
 
     def load(self, files: dict[str, bytes], signature: Signature) -> Predictor:
         """A session over the bytes; nothing outside them is read."""

@@ -33,10 +33,14 @@ class Predictor(Protocol):
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """A model as named files, and facts for its record: versions, checks, reasons."""
+    """A model as named files, and facts for its record: versions, checks, reasons.
+
+    `requires`: the packages whose versions may change what these files answer.
+    """
 
     files: dict[str, bytes]
     facts: dict[str, str]
+    requires: tuple[str, ...] = ()
 
 
 class OnnxResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,3 +96,14 @@ class Convertible(Format, Protocol):
 
     def to_onnx(self, model: object, signature: Signature, examples: Matrix, native: Predictor) -> OnnxResult:
         """The model as ONNX, verified against `native`. Never raises for a model that does not convert."""
+
+
+@runtime_checkable
+class Numbering(Format, Protocol):
+    """A format some of whose models know their classes by number alone, such as a bare booster."""
+
+    def classes(self, model: object, labels: object) -> tuple[Label, ...] | None:
+        """The classes of such a model, of which `labels` (or None) were its training labels; none in a regression.
+
+        None where the model itself says what it answers.
+        """

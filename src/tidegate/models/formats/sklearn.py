@@ -80,6 +80,9 @@ REMEDIES: Final = {
     "joblib.memory.Memory": "build the pipeline with memory=None",
 }
 
+KEPT_APART: Final = frozenset({"lightgbm", "xgboost"})
+"""Libraries whose models behave as estimators, and are kept in the library's own format."""
+
 
 class SklearnPredictor:
     """A fitted estimator behind the interface of every runtime."""
@@ -121,9 +124,10 @@ class SklearnFormat:
     extra: Final = "sklearn"
 
     def claims(self, model: object) -> bool:
-        """Whether this is an estimator of scikit-learn."""
+        """Whether this is an estimator of scikit-learn, and of no library that has a format of its own."""
         base = sys.modules.get("sklearn.base")
-        return base is not None and isinstance(model, base.BaseEstimator)
+        own = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
+        return base is not None and isinstance(model, base.BaseEstimator) and not own & KEPT_APART
 
     def save(self, model: object, signature: Signature, examples: Matrix) -> Saved:
         """The estimator as one skops file, after it came back and answered the examples as before."""
@@ -141,7 +145,7 @@ class SklearnFormat:
             "framework": f"scikit-learn {sklearn.__version__}",
             "skops": skops.__version__,
         }
-        return Saved({FILE: content}, facts)
+        return Saved({FILE: content}, facts, ("scikit-learn", "scipy", "skl2onnx", "skops"))
 
     def load(self, files: dict[str, bytes], signature: Signature) -> Predictor:
         """The estimator, of trusted types only, its trees checked, on one thread."""
@@ -219,6 +223,8 @@ def _loads(content: bytes, trusted: list[str]) -> object:
 
 def _untrusted_message(what: str, types: list[str]) -> str:
     remedies = [f"{REMEDIES[name]} instead of {name.rsplit('.', 1)[-1]}" for name in types if name in REMEDIES]
+    if any(name.partition(".")[0] in KEPT_APART for name in types):
+        remedies.append("log the boosted model by itself, which takes nulls and needs no scaling")
     remedy = "; ".join(remedies) or "use parts of scikit-learn only, or log the model as ONNX"
     return f"{what} holds types that are not trusted: {', '.join(types)}; {remedy}"
 

@@ -60,6 +60,11 @@ class OfflineBook:
             self._run = replace(self._run, params=self._run.params | params, tags=self._run.tags | tags)
         return Logged(run_id, len(params), len(metrics), len(tags), len(inputs), len(artifacts))
 
+    def heartbeat(self, run_id: str) -> Logged:
+        """Nothing: nobody listens. Raises `Conflict` when the run has ended."""
+        self._require_open()
+        return Logged(run_id)
+
     def finish(self, run_id: str, *, status: Literal["finished", "failed"] = "finished", error: str = "") -> Run:
         """Note the end, and close the journal."""
         with self._lock:

@@ -7,8 +7,10 @@ import msgspec
 Operator = Literal["=", "!=", "<", "<=", ">", ">="]
 Aggregate = Literal["last", "min", "max"]
 AttributeName = Literal[
-    "id", "name", "experiment", "experiment_id", "parent", "status", "actor", "error", "started_at", "ended_at"
-]
+    "id", "name", "experiment", "experiment_id", "parent", "status", "actor", "error", "started_at", "ended_at",
+    "created_at", "updated_at",
+    "number", "stage", "owner", "note", "run_id", "draft_id", "kind",
+]  # fmt: skip
 DatasetPart = Literal["name", "digest", "label"]
 
 Operand = str | float | int
@@ -16,7 +18,7 @@ Operand = str | float | int
 
 
 class Attribute(msgspec.Struct, frozen=True, tag=True):
-    """A column of the run itself."""
+    """A column of the run, the experiment or the model itself."""
 
     name: AttributeName
 

@@ -49,9 +49,14 @@ MLFLOW_ATTRIBUTES: Final[dict[str, AttributeName]] = {
 }
 """Attributes by MLflow's names; times are milliseconds since 1970."""
 
-NULLABLE: Final[tuple[AttributeName, ...]] = ("parent", "ended_at")
-INSTANTS: Final[tuple[AttributeName, ...]] = ("started_at", "ended_at")
+NULLABLE: Final[tuple[AttributeName, ...]] = ("parent", "ended_at", "run_id", "draft_id")
+INSTANTS: Final[tuple[AttributeName, ...]] = ("started_at", "ended_at", "created_at", "updated_at")
+NUMBERS: Final[tuple[AttributeName, ...]] = ("number",)
 DATASETS: Final[dict[str, DatasetPart]] = {"name": "name", "digest": "digest", "label": "label"}
+
+
+Fields = Callable[[Section, str, str, str], "Named"]
+"""The field of a section, a function or none, and a name; and how it was written."""
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -76,7 +81,7 @@ def named(section: Section, function: str, name: str, spelt: str) -> Named:
 def value_kind(field: Field) -> ValueKind:
     """What a value beside the field is."""
     if isinstance(field, Attribute):
-        return "instant" if field.name in INSTANTS else "text"
+        return "instant" if field.name in INSTANTS else "number" if field.name in NUMBERS else "text"
     if isinstance(field, MetricValue) or (isinstance(field, Param) and field.number):
         return "number"
     return "text"

@@ -17,6 +17,9 @@ from tidegate.runs.search.projection import Projection
 _KINDS: Final[dict[str, type]] = {"number": float, "instant": int, "text": str}
 
 
+MOST_FOUND: Final = 50_000
+"""Of a page: whoever reads thousands of runs reads them in one go."""
+
 State = Literal["active", "deleted", "all"]
 """A run is deleted when it, or its experiment, was."""
 
@@ -62,9 +65,9 @@ class RunSearch(Protocol):
 
 
 def read_page(searches: RunSearch, search: Search, projection: Projection, limit: int, cursor: str) -> Page[Run]:
-    """The page after a cursor. Raises `Invalid` for a cursor of another order, or a limit outside 1 to 1000."""
+    """The page after a cursor. Raises `Invalid` for a cursor of another order, or a limit outside 1 to 50,000."""
     after = decode_position(search.order, cursor)
-    found = searches.page(search, projection, after, page_size(limit) + 1)
+    found = searches.page(search, projection, after, page_size(limit, MOST_FOUND) + 1)
     more = encode_position(search.order, found[limit - 1][1]) if len(found) > limit else None
     return Page([run for run, _ in found[:limit]], more)
 

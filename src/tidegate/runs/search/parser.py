@@ -29,7 +29,7 @@ from tidegate.runs.search.ast import (
     Tag,
     Term,
 )
-from tidegate.runs.search.fields import NULLABLE, SECTIONS, Named, Section, named, value_kind
+from tidegate.runs.search.fields import NULLABLE, SECTIONS, Fields, Named, Section, named, value_kind
 from tidegate.runs.search.tokens import Token, tokens, wrong
 from tidegate.runs.search.values import check_pattern, instant_of_milliseconds, instant_of_text, number, text_for
 
@@ -43,20 +43,21 @@ _OPERATORS: Final = (*_EQUALITY, *_SMALLER, ">", ">=")
 _NAMES: Final = ("word", "name", "either", "number")
 
 
-def parse_filter(text: str, *, strict_mlflow: bool = False) -> Term:
-    """The terms of a filter; the empty one keeps everything.
+def parse_filter(text: str, *, strict_mlflow: bool = False, fields: Fields = named) -> Term:
+    """The terms of a filter of runs, or of whatever else has the fields; the empty one keeps everything.
 
     Raises `Invalid`, which says at which character what was expected. ``strict_mlflow`` refuses what MLflow's own
     grammar does not have.
     """
-    parser = _FilterParser(Reader(text, "filter", strict_mlflow))
+    parser = _FilterParser(Reader(text, "filter", strict_mlflow, fields))
     return parser.filter()
 
 
 class Reader:
     """Goes over the tokens of one text, and reads the fields that filters and orders share."""
 
-    def __init__(self, text: str, what: str, strict_mlflow: bool) -> None:
+    def __init__(self, text: str, what: str, strict_mlflow: bool, fields: Fields = named) -> None:
+        self._fields = fields
         self._what = what
         self._strict = strict_mlflow
         self._tokens = list(tokens(text, what))
@@ -122,7 +123,7 @@ class Reader:
             f"{section}.{function}({name})" if function else name if section == "attributes" else f"{section}.{name}"
         )
         try:
-            found = named(section, function, name, spelt[:80])
+            found = self._fields(section, function, name, spelt[:80])
         except Invalid as error:
             raise self.at(start.place, error) from None
         self.extended(found.extended, start.place)
@@ -271,7 +272,7 @@ class _FilterParser:
         if named.best:
             raise wrong("filter", start.place, f"{named.spelt} takes <, <=, > or >=; write metrics.{_name(field)}")
         if isinstance(field, Attribute) and field.name not in NULLABLE:
-            raise wrong("filter", start.place, f"every run has {named.spelt}: IS NULL cannot be asked of it")
+            raise wrong("filter", start.place, f"{named.spelt} is always there: IS NULL cannot be asked of it")
         if not isinstance(field, Param | Tag):
             self._reader.extended(f"IS NULL for {named.spelt}", start.place)
         return Presence(field, present)

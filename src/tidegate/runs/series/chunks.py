@@ -12,7 +12,7 @@ Laws:
 
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -74,6 +74,52 @@ def joined(parts: Iterable[Columns]) -> Columns:
 def part_of(columns: Columns, start: int, end: int) -> Columns:
     """The points from one place to before another."""
     return Columns(*(column[start:end] for column in columns))
+
+
+def by_time(columns: Columns, after: Point | None) -> Columns:
+    """Sorted points in the order of time, step, value; those after one in that order."""
+    steps, ats, ranks = columns
+    if after is not None:
+        same_at, same_step = ats == after.at, steps == after.step
+        later = (ats > after.at) | (same_at & ((steps > after.step) | (same_step & (ranks > after.rank))))
+        columns = Columns(*(column[later] for column in columns))
+    if bool((columns.ats[1:] >= columns.ats[:-1]).all()):  # as a rule: whoever goes on counts on, too
+        return columns
+    order = np.lexsort((columns.ranks, columns.steps, columns.ats))
+    return Columns(*(column[order] for column in columns))
+
+
+def stretches(size: int, count: int) -> Integers:
+    """Where so many stretches of a row begin, the first ones longer by one; in the place of the last one, its end."""
+    count = min(count, size)
+    short, longer = divmod(size, max(count, 1))
+    places = np.arange(count, dtype=np.int64)
+    begins = places * short + np.minimum(places, longer)
+    begins[-1:] = size - 1
+    return begins
+
+
+def within(columns: Columns, start: int, end: int) -> Columns:
+    """The points whose steps lie between two, both included."""
+    kept = (columns.steps >= start) & (columns.steps <= end)
+    return columns if bool(kept.all()) else Columns(*(column[kept] for column in columns))
+
+
+def picked(columns: Columns, places: Integers) -> Columns:
+    """The points at some places."""
+    return Columns(*(column[places] for column in columns))
+
+
+def places_by_part(places: Integers, ends: Integers) -> Iterator[tuple[int, Integers]]:
+    """Places of a row that lies in parts, which end where ``ends`` says: the parts that have some, and those in it."""
+    parts = np.searchsorted(ends, places, side="right")
+    for part in np.unique(parts).tolist():
+        yield part, places[parts == part] - (ends[part - 1] if part else 0)
+
+
+def point_at(columns: Columns, place: int) -> Point:
+    """One of the points."""
+    return Point(*(int(column[place]) for column in columns))
 
 
 def summary_of_columns(columns: Columns) -> Summary:

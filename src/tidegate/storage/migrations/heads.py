@@ -10,10 +10,10 @@ HEADS: dict[str, str] = {
     "incidents": "incidents_0001",
     "lineage": "lineage_0001",
     "loop": "loop_0001",
-    "models": "models_0001",
+    "models": "models_0002",
     "monitors": "monitors_0001",
     "pipelines": "pipelines_0001",
     "rollouts": "rollouts_0001",
-    "runs": "runs_0002",
+    "runs": "runs_0003",
     "storage": "storage_0002",
 }

@@ -1,0 +1,218 @@
+"""What is wrong with JSON text, and where: its line, its column, and the field. Read only once the decoder refuses it.
+
+The decoder itself tells a byte at best, and of a key that an object names twice it keeps the last in silence.
+"""
+
+import itertools
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
+
+from tidegate.kernel.errors import Invalid
+
+FIELDS_WITHIN: Final = 256 << 10
+"""A field is told of what is wrong within so many bytes; further on line and column have to do."""
+
+DEEPEST: Final = 20
+"""A field's path is told down to here."""
+
+_TOKEN = re.compile(rb'[ \t\n\r]*+([{}\[\],:]|"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^ \t\n\r{}\[\],:"]++)', re.DOTALL)
+_NUMBER = re.compile(rb"-?(0|[1-9][0-9]*+)(\.[0-9]++)?([eE][+-]?[0-9]++)?")
+_WORDS = (b"{", b"}", b"[", b"]", b",", b":", b"true", b"false", b"null")
+_BYTE = re.compile(r" \(byte (\d+)\)\Z")
+
+
+class Fault(NamedTuple):
+    """What is wrong with a text, at which of its bytes, and in which field (empty: none, or nobody knows)."""
+
+    said: str
+    byte: int
+    field: str
+
+    def invalid(self, raw: bytes, what: str, *, part: bool = False) -> Invalid:
+        """The error that tells it. Line and column count from 1, columns in characters; a part of a text has none."""
+        if part:
+            return Invalid(f"{what}: {self.said}")
+        before = raw[: self.byte].decode("utf-8", "replace")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        place = f"at line {line}, column {column}"
+        if not self.field:
+            return Invalid(f"{what}: {self.said}, {place}", line=line, column=column)
+        return Invalid(f"{what}: {self.said}, {place}, in {self.field}", line=line, column=column, field=self.field)
+
+
+def malformed(raw: bytes, complaint: str) -> Fault:
+    """What is wrong with text that the decoder refused with this complaint."""
+    if not raw.strip():
+        return Fault("it is empty", 0, "")
+    told = _BYTE.search(complaint)
+    byte = int(told[1]) if told else len(raw)
+    said = _BYTE.sub("", complaint).removeprefix("JSON is malformed: ") if told else "it ends too soon"
+    try:
+        raw[:byte].decode()
+    except UnicodeDecodeError as error:
+        said, byte = "text that is not UTF-8", error.start
+    wrong = _find(raw, _no_value)
+    if wrong is None or wrong[0] > byte:
+        return Fault(said, byte, _field_at(raw, byte))
+    if raw[wrong[0]] == ord('"'):  # of such text the decoder says that it ends too soon
+        said = "half a surrogate pair, which is no character"
+    return Fault(said, *wrong)  # where it begins; the decoder tells some byte within, or the next one
+
+
+def out_of_range(raw: bytes) -> str:
+    """The field of the first number that is larger than any float; empty where there is none."""
+    found = _find(raw, _overflows)
+    return "" if found is None else found[1]
+
+
+def check_keys(raw: bytes, colons: int, quotes: Callable[[], int] = lambda: 0, what: str = "the body") -> None:
+    """Raise `Invalid` where an object in text that was decoded names a key twice.
+
+    ``colons`` and ``quotes`` are those that what came out of it accounts for: a colon and two quotation marks of
+    each key, two marks of a text or an instant, two colons of an instant; fewer will do. A text that has no more of
+    one of them holds no key beside those that came out; only where it has is it read once again.
+    """
+    if raw.count(b":") <= colons or raw.count(b'"') <= quotes():
+        return
+    try:
+        json.loads(raw.decode(), object_pairs_hook=_differing, parse_int=str, parse_float=str)
+    except _RepeatedError as error:
+        said = "an object names this key twice"
+        for byte, _, place in _tokens(raw):
+            if place.repeats:
+                raise Fault(said, byte, place.field).invalid(raw, what) from error
+        field = _shown(error.args[0])
+        raise Invalid(f"{what}: {said}: {field}", field=field) from error
+    except RecursionError as error:
+        raise Invalid(f"{what} is nested too deeply") from error
+    except ValueError as error:  # in a part that the decoder passed over, since nobody asks for it
+        raise malformed(raw, str(error)).invalid(raw, f"{what} is not valid JSON") from error
+
+
+def keys_of(plain: Any) -> int:
+    """How many keys plain data have, one dict within another."""
+    keys, left = 0, [plain]
+    while left:
+        each = left.pop()
+        if isinstance(each, dict):
+            keys += len(each)
+            left += [value for value in each.values() if value.__class__ in (dict, list)]
+        elif isinstance(each, list):
+            left += [value for value in each if value.__class__ in (dict, list)]
+    return keys
+
+
+class _RepeatedError(Exception):
+    """An object names a key twice."""
+
+
+def _differing(pairs: list[tuple[str, Any]]) -> None:
+    if len({key for key, _ in pairs}) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _RepeatedError(next(key for key in keys if keys.count(key) > 1))
+
+
+class _Place:
+    """Where in nested objects and lists one stands."""
+
+    def __init__(self) -> None:
+        self._inside: list[str | int | None] = []
+        """Of each object the key, None where one is due; of each list the index."""
+        self._seen: list[set[str]] = []
+        self.repeats = False
+
+    @property
+    def field(self) -> str:
+        """The path, such as `rows[0].wind`."""
+        some = itertools.islice(self._inside, DEEPEST)
+        parts = [f"[{each}]" if isinstance(each, int) else f".{_shown(each)}" for each in some if each is not None]
+        return "".join(parts).removeprefix(".")
+
+    def take(self, token: bytes) -> None:
+        """Step over a token that opens nothing."""
+        self.repeats = False
+        if not self._inside:
+            return
+        here = self._inside[-1]
+        if token in (b"}", b"]"):
+            self._inside.pop()
+            self._seen.pop()
+        elif token == b",":
+            self._inside[-1] = here + 1 if isinstance(here, int) else None
+        elif here is None and token[:1] == b'"':
+            self._inside[-1] = key = _text(token)
+            self.repeats = key in self._seen[-1]
+            self._seen[-1].add(key)
+
+    def open(self, token: bytes) -> None:
+        """Go into an object or a list."""
+        self._inside.append(None if token == b"{" else 0)
+        self._seen.append(set())
+
+
+def _tokens(raw: bytes) -> Iterator[tuple[int, bytes, _Place]]:
+    """Each token with its first byte, and the place at which one stands with it, as far as the text makes sense."""
+    place, position = _Place(), 0
+    text = raw[:FIELDS_WITHIN]
+    while (found := _TOKEN.match(text, position)) is not None:
+        token: bytes = found[1]
+        opens = token in (b"{", b"[")
+        if not opens:
+            place.take(token)
+        yield found.start(1), token, place
+        if opens:
+            place.open(token)
+        position = found.end()
+    yield len(text), b"", place
+
+
+def _field_at(raw: bytes, byte: int) -> str:
+    """The field at which one stands before this byte is read."""
+    field = ""
+    if byte <= FIELDS_WITHIN:
+        for start, token, place in _tokens(raw[:byte]):
+            if start + len(token) <= byte:
+                field = place.field
+    return field
+
+
+def _find(raw: bytes, wrong: Callable[[bytes], bool]) -> tuple[int, str] | None:
+    """The first token of which something is so: its byte, its field."""
+    for start, token, place in _tokens(raw):
+        if token and wrong(token):
+            return start, place.field
+    return None
+
+
+def _no_value(token: bytes) -> bool:
+    """Whether it is neither punctuation nor a scalar that can be decoded."""
+    if token[:1] == b'"':
+        return _lone_surrogate(token)
+    return token not in _WORDS and _NUMBER.fullmatch(token) is None
+
+
+def _overflows(token: bytes) -> bool:
+    try:
+        return token[:1] in b"-0123456789" and math.isinf(float(token))
+    except ValueError:
+        return False
+
+
+def _lone_surrogate(token: bytes) -> bool:
+    return b"\\u" in token and any("\ud800" <= each <= "\udfff" for each in _text(token))
+
+
+def _shown(key: str) -> str:
+    """A stranger's key as a message holds it."""
+    return key[:80].encode("utf-8", "replace").decode()
+
+
+def _text(token: bytes) -> str:
+    """What a string says; anything else as it stands there."""
+    try:
+        return str(json.loads(token))
+    except ValueError:
+        return token.decode("utf-8", "replace")
