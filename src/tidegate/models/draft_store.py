@@ -15,6 +15,7 @@ from tidegate.runs.search.ast import Attribute, Field, MetricValue, OrderKey, Pa
 from tidegate.runs.search.fields import value_kind
 from tidegate.runs.search.paging import Place, Position
 from tidegate.storage.catalog import Catalog
+from tidegate.storage.released import Claims, Released
 from tidegate.storage.schema import Micros, table
 from tidegate.storage.text import by_code_point
 
@@ -86,6 +87,7 @@ class SqlDrafts:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._claims, self._released = Claims(catalog), Released(catalog)
 
     def add(self, draft: Draft) -> None:
         """Add a draft without params, tags, metrics and files."""
@@ -110,7 +112,10 @@ class SqlDrafts:
         self._run(drafts.update().where(drafts.c.id == draft.id).values(changes))
 
     def remove(self, draft_id: str) -> None:
-        """Remove a draft and all that belongs to it."""
+        """Remove a draft and all that belongs to it; its files are released."""
+        own = sa.select(files.c.digest).where(files.c.draft_id == draft_id)
+        with self._catalog.connect() as connection:
+            self._released.add(connection.execute(own).scalars().all())
         self._run(drafts.delete().where(drafts.c.id == draft_id))
         for each in (texts, files, metrics, uses):
             self._run(each.delete().where(each.c.draft_id == draft_id))
@@ -127,7 +132,9 @@ class SqlDrafts:
             return connection.execute(texts.delete().where(own)).rowcount > 0
 
     def put_files(self, draft_id: str, given: Iterable[Artifact]) -> None:
-        """Set files by path."""
+        """Set files by path, and hold them."""
+        given = list(given)
+        self._claims.hold([one.digest for one in given])
         rows = [{"draft_id": draft_id, "name": one.name, "digest": one.digest, "bytes": one.bytes} for one in given]
         self._put(files, rows)
 

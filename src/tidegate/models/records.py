@@ -143,6 +143,7 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
         return self.reference
 
     def _repr_html_(self) -> str:
+        signature = self.manifest.signature
         return notebook.card(
             f"version {self.reference}",
             {
@@ -155,8 +156,8 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
                 "runtime": self.runtime,
                 "run": self.run_id,
                 "trained on": tuple(origin.label or origin.digest[:12] for origin in self.manifest.origins),
-                "task": self.signature.task,
-                "columns": tuple(column.name for column in self.signature.columns),
+                "task": signature and signature.task,
+                "columns": signature and tuple(column.name for column in signature.columns),
             },
         )
 

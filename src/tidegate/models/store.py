@@ -17,6 +17,7 @@ from tidegate.models.records import (
     StageRules,
 )
 from tidegate.storage.catalog import Catalog
+from tidegate.storage.released import Claims, Released
 from tidegate.storage.schema import Micros, table
 
 versions = table(
@@ -93,13 +94,15 @@ class SqlVersions:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._claims, self._released = Claims(catalog), Released(catalog)
 
     def claim(self) -> None:
         """Wait for this transaction's turn."""
         self._catalog.serialise()
 
     def add(self, version: ModelVersion) -> None:
-        """Add a version."""
+        """Add a version, and hold its files."""
+        self._claims.hold(version.manifest.files.values())
         self._run(
             versions.insert().values(
                 name=version.name,
@@ -151,7 +154,8 @@ class SqlVersions:
         )
 
     def remove(self, version: ModelVersion) -> None:
-        """Remove a version, with its tags, its aliases and what was attested of it."""
+        """Remove a version, with its tags, its aliases and what was attested of it; its files are released."""
+        self._released.add(version.manifest.files.values())
         for each in (versions, tags, aliases):
             self._run(each.delete().where(each.c.name == version.name, each.c.number == version.number))
         self._run(attestations.delete().where(attestations.c.subject == version.digest))

@@ -66,10 +66,10 @@ class ActiveRun:
         """The experiment that the run belongs to."""
         self._runs = runs
         self._objects = objects
-        self._left = threading.Event()
         self._sampler = sampler
         if sampler is not None:
             sampler.begin(lambda metrics: runs.log(run.id, metrics=metrics))
+        self._left = threading.Event()
 
     def log_params(self, params: Mapping[str, object] | None = None, /, **more: object) -> None:
         """Keep parameters. Raises `Conflict` for one that was kept with another value."""
@@ -115,8 +115,8 @@ class ActiveRun:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._left.set()
         self._stop_sampling()
+        self._left.set()
         if error is None or (isinstance(error, SystemExit) and not error.code):
             if self._runs.get(self.id).status == "running":
                 self._runs.finish(self.id)
@@ -126,6 +126,10 @@ class ActiveRun:
         except TidegateError as second:
             error.add_note(f"run {self.id} could not be marked as failed: {second.message}")
 
+    def _stop_sampling(self) -> None:
+        if self._sampler is not None:
+            self._sampler.stop()
+
     def _beat(self) -> None:
         while not self._left.wait(BEAT_SECONDS):
             try:
@@ -134,10 +138,6 @@ class ActiveRun:
                 continue
             except TidegateError:  # it has ended, or is deleted
                 return
-
-    def _stop_sampling(self) -> None:
-        if self._sampler is not None:
-            self._sampler.stop()
 
 
 def input_references(sources: Iterable[DatasetVersion | Rows | str]) -> tuple[str, ...]:

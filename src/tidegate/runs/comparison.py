@@ -73,7 +73,7 @@ class RunComparing(Service):
     """Looks at several runs at once."""
 
     room: ClassVar[str] = "runs"
-    _store: RunRows
+    _rows: RunRows
 
     @operation("POST /runs/compare", role="viewer", audit="none", transaction=False)
     def compare(self, run_ids: tuple[str, ...], *, different: bool = False) -> Comparison:
@@ -86,7 +86,7 @@ class RunComparing(Service):
         return compared([self._run(run_id) for run_id in run_ids], different=different)
 
     def _run(self, run_id: str) -> Run:
-        found = self._store.get(run_id)
+        found = self._rows.get(run_id)
         if found is None:
             raise NotFound(f"there is no run {run_id!r}; runs.list shows what there is", run_id=run_id)
         return found

@@ -100,10 +100,6 @@ class Purger:
         days = self._days if days is None else days
         return to_micros(now - timedelta(days=min(days, (now - EARLIEST).days)))
 
-    def let_go(self, digests: Collection[str]) -> None:
-        """Note that a run does not refer to these objects any more: they are swept unless something else does."""
-        self._releases.add(digests)
-
     def anything(self) -> bool:
         """Whether the policy has anything to do."""
         before, store = self.before(), self._store

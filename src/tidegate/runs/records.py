@@ -4,6 +4,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from tidegate.kernel import notebook
 from tidegate.kernel.clock import Instant
 from tidegate.kernel.real import Real
 
@@ -129,9 +130,17 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
 
     def _repr_html_(self) -> str:
-        from tidegate.runs.cards import experiment_card
-
-        return experiment_card(self)
+        return notebook.card(
+            f"experiment {self.name}",
+            {
+                "id": self.id,
+                "made": self.created_at,
+                "by": self.by,
+                "changed": self.updated_at,
+                "deleted": self.deleted_at,
+                "tags": self.tags,
+            },
+        )
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,9 +177,26 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         return {metric.name: metric.value for metric in self.latest}
 
     def _repr_html_(self) -> str:
-        from tidegate.runs.cards import run_card
-
-        return run_card(self)
+        took = None if self.ended_at is None else f"{(self.ended_at - self.started_at).total_seconds():,.1f} s"
+        return notebook.card(
+            f"run {self.name or self.id} of {self.experiment}",
+            {
+                "status": f"{self.status} (deleted)" if self.deleted_at is not None else self.status,
+                "error": self.error,
+                "id": self.id,
+                "started": self.started_at,
+                "took": took,
+                "by": self.actor,
+                "parent": self.parent,
+                "code": f"{(self.code.commit or '')[:12]} {self.code.entry}".strip(),
+                "python": self.environment and self.environment.python,
+                "inputs": tuple(one.label for one in self.inputs),
+                **{f"param {name}": value for name, value in self.params.items()},
+                **{f"metric {metric.name}": metric.value for metric in self.latest},
+                "tags": self.tags,
+                "artifacts": tuple(f"{one.name} ({one.bytes:,} bytes)" for one in self.artifacts),
+            },
+        )
 
 
 class Held(msgspec.Struct, frozen=True):

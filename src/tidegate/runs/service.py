@@ -58,8 +58,8 @@ class RunStore(ToldRows, RunRows, Protocol):
         """Delete a tag; whether it was there."""
         ...
 
-    def delete_artifacts(self, run_id: str, name: str) -> tuple[str, ...]:
-        """Delete an artifact of this name and those in a folder of this name; the digests that there were."""
+    def delete_artifacts(self, run_id: str, name: str) -> int:
+        """Delete an artifact of this name and those in a folder of this name; how many there were."""
         ...
 
     def write(self, run: Run) -> None:
@@ -267,10 +267,8 @@ class Runs(RunReading, RunComparing, RunUploads, RunPurging):
         """Delete an artifact of a run, or a folder of them. Their bytes go once nothing else refers to them."""
         check_artifact_name(name)
         self._require_open(run_id, late=True)
-        digests = self._store.delete_artifacts(run_id, name)
-        if not digests:
+        if not self._store.delete_artifacts(run_id, name):
             raise NotFound(f"run {run_id} has no artifact {name!r}", name=name)
-        self._purger.let_go(digests)
         return self.get(run_id)
 
     def _begin(self, run_id: str, begun: Begun, told: Told) -> Run:

@@ -13,7 +13,7 @@ from tidegate.runs.records import ENDED, Artifact, Chart, Code, Environment, For
 from tidegate.runs.rules import HEARD_SECONDS
 from tidegate.runs.series_store import Position, SqlSeries, series, value_kept
 from tidegate.storage.catalog import Catalog
-from tidegate.storage.released import Claims
+from tidegate.storage.released import Claims, Released
 from tidegate.storage.schema import HOLDS_NONE, Micros, table
 
 HEAD = 64
@@ -132,6 +132,7 @@ class SqlRuns:
         self._noted: dict[str, float] = {}
         self._series = SqlSeries(catalog)
         self._claims = Claims(catalog)
+        self._released = Released(catalog, machine)
         held = sa.select(runs.c.status, deleted_at.label("deleted_at")).where(runs.c.id == sa.bindparam("run_id"))
         held = held.join(experiments, experiments.c.id == runs.c.experiment_id)
         beat = catalog.insert(run_beats)
@@ -214,8 +215,16 @@ class SqlRuns:
                 connection.execute(self._catalog.insert(run_inputs).on_conflict_do_nothing(), rows)
 
     def set_artifacts(self, run_id: str, artifacts: Sequence[Artifact]) -> None:
-        """Set artifacts by name, and hold their objects."""
-        self._hold_objects(one.digest for one in artifacts)
+        """Set artifacts by name, and hold their objects; those that they take the place of are released."""
+        digests = {one.name: one.digest for one in artifacts}
+        before = sa.select(run_artifacts.c.name, run_artifacts.c.digest).where(
+            run_artifacts.c.run_id == run_id, run_artifacts.c.name.in_(list(digests))
+        )
+        if digests:
+            with self._catalog.connect() as connection:
+                replaced = [row.digest for row in connection.execute(before) if row.digest != digests[row.name]]
+            self._released.add(replaced)
+        self._hold_objects(digests.values())
         rows = [{"run_id": run_id, **msgspec.structs.asdict(one)} for one in artifacts]
         self._upsert(run_artifacts, ("digest", "bytes"), rows)
 
@@ -225,13 +234,16 @@ class SqlRuns:
         with self._catalog.connect() as connection:
             return connection.execute(run_tags.delete().where(own)).rowcount > 0
 
-    def delete_artifacts(self, run_id: str, name: str) -> tuple[str, ...]:
-        """Delete an artifact of this name and those in a folder of this name; the digests that there were."""
+    def delete_artifacts(self, run_id: str, name: str) -> int:
+        """Delete an artifact of this name and those in a folder of this name; how many there were."""
         inside = sa.func.substr(run_artifacts.c.name, 1, len(name) + 1) == f"{name}/"
         own = sa.and_(run_artifacts.c.run_id == run_id, sa.or_(run_artifacts.c.name == name, inside))
         with self._catalog.connect() as connection:
-            gone = connection.execute(run_artifacts.delete().where(own).returning(run_artifacts.c.digest))
-            return tuple(gone.scalars())
+            gone = (
+                connection.execute(run_artifacts.delete().where(own).returning(run_artifacts.c.digest)).scalars().all()
+            )
+        self._released.add(gone)
+        return len(gone)
 
     def write(self, run: Run) -> None:
         """Write name, status, error and moments of a run that is held."""

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 
 import sqlalchemy as sa
 
-from tidegate.kernel.clock import MachineClock, to_micros
+from tidegate.kernel.clock import MachineClock, SystemClock, to_micros
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.schema import HOLDS_NONE, Micros, metadata, table
 
@@ -48,9 +48,9 @@ class Claims:
 class Released:
     """The released objects of a home."""
 
-    def __init__(self, catalog: Catalog, machine: MachineClock) -> None:
+    def __init__(self, catalog: Catalog, machine: MachineClock | None = None) -> None:
         self._catalog = catalog
-        self._machine = machine
+        self._machine = machine or SystemClock()
 
     def add(self, digests: Collection[str]) -> None:
         """Note that something let go of objects, inside the transaction in which it did."""

@@ -128,29 +128,10 @@ class LocalWorkspace(Workspace):
             canaries=SqlRollouts(catalog),
             clock=clock,
         )
-        runs = SqlRuns(catalog, storage.machine, self.settings.stale_run_minutes * 60.0)
-        self._purger = Purger(
-            store=SqlPurge(catalog),
-            releases=Released(catalog, storage.machine),
-            clock=clock,
-            facts=facts,
-            graph=graph,
-            days=self.settings.retention_days,
-        )
         services: list[Service] = [
             Data(store=SqlData(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
             Experiments(store=SqlExperiments(catalog), clock=clock, ids=ids, facts=facts),
-            Runs(
-                store=runs,
-                searches=SqlRunSearch(catalog, runs),
-                uploads=SqlUploads(catalog),
-                purger=self._purger,
-                objects=storage.objects,
-                clock=clock,
-                ids=ids,
-                facts=facts,
-                graph=graph,
-            ),
+            self._runs(graph),
             features,
             models,
             Drafts(store=SqlDrafts(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts),
@@ -180,6 +161,30 @@ class LocalWorkspace(Workspace):
             clock=storage.clock,
             ids=storage.ids,
             facts=self._facts,
+            graph=graph,
+        )
+
+    def _runs(self, graph: LineageGraph) -> Runs:
+        storage, facts = self.storage, self._facts
+        catalog, clock, ids = storage.catalog, storage.clock, storage.ids
+        self._purger = Purger(
+            store=SqlPurge(catalog),
+            releases=Released(catalog, storage.machine),
+            clock=clock,
+            facts=facts,
+            graph=graph,
+            days=self.settings.retention_days,
+        )
+        runs = SqlRuns(catalog, storage.machine, self.settings.stale_run_minutes * 60.0)
+        return Runs(
+            store=runs,
+            searches=SqlRunSearch(catalog, runs),
+            uploads=SqlUploads(catalog),
+            purger=self._purger,
+            objects=storage.objects,
+            clock=clock,
+            ids=ids,
+            facts=facts,
             graph=graph,
         )
 

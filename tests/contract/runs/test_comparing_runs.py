@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from tests.contract.models.kept_models import kept
 from tests.unit.kernel.test_notebook import HOSTILE, TAGS, Seen
@@ -77,6 +78,8 @@ def test_a_notebook_shows_a_version(workspace: Workspace) -> None:
     seen = Seen(version._repr_html_())
     assert seen.tags <= TAGS
     assert {"version late/1", "development", version.digest} <= set(seen.texts)
+    unsigned = replace(version, manifest=replace(version.manifest, signature=None))
+    assert "version late/1" in Seen(unsigned._repr_html_()).texts
 
 
 def test_a_long_upload_is_told_on_a_terminal(home: "Home", monkeypatch: pytest.MonkeyPatch) -> None:
