@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.contract.compat.test_mlflow_tracking import Client
+from tests.contract.compat.mlflow_client import Client
 from tidegate.http.thread import serving
 from tidegate.kernel.settings import Settings
 from tidegate.workspace import open_local
