@@ -26,6 +26,9 @@ FILES: dict[str, dict[str, tuple[str, str]]] = {
         "commit": ("tidegate.cli.files:commit", "Commit a Parquet or CSV file as a version of a dataset."),
         "export": ("tidegate.cli.files:export", "Write a version of a dataset to a Parquet or CSV file."),
     },
+    "runs": {
+        "upload": ("tidegate.cli.files:upload", "Bring the offline runs of a folder to the home."),
+    },
 }
 """Verbs that move bytes, and so are not operations."""
 

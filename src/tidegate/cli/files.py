@@ -7,6 +7,7 @@ import click
 from tidegate.cli.printing import print_answer
 from tidegate.cli.shared import common_options, opened
 from tidegate.kernel.errors import Invalid
+from tidegate.runs.offline.entries import UploadedRun
 
 
 @click.command()
@@ -46,5 +47,19 @@ def export(reference: str, file: str, json_output: bool, home: str | None) -> No
         click.echo(f"{frame.height:,} rows written to {file}")
 
 
-for _command in (commit, export):
+@click.command()
+@click.argument("folder", type=click.Path(), default="")
+def upload(folder: str, json_output: bool, home: str | None) -> int:
+    """Bring the offline runs of a folder to the home, with their objects.
+
+    The folder is tidegate-offline unless it is named. What is there already is not sent again: call it as often as you
+    like, also after it was cut off.
+    """
+    with opened(home, makes=True) as workspace:
+        runs = workspace.runs.upload(folder)
+    print_answer(runs, list[UploadedRun], json_output)
+    return 1 if any(run.error for run in runs) else 0
+
+
+for _command in (commit, export, upload):
     common_options(_command)

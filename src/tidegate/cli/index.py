@@ -22,7 +22,7 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
             "list": "Experiments, those that were changed last first.",
             "search": "Experiments by their attributes and tags.",
             "rename": "Give an experiment another name; its runs stay with it. ``imported``: as in `create`.",
-            "delete": "Delete an experiment with its runs. It can be restored.",
+            "delete": "Delete an experiment with its runs. It can be restored until it is purged.",
             "restore": "Restore a deleted experiment, by its id or its name, with the runs that it had.",
             "set-tags": "Set tags of an experiment; a tag may be set again.",
             "delete-tag": "Delete a tag of an experiment.",
@@ -31,6 +31,9 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
     "runs": (
         "Runs: executions of training code, with params, metrics, code, environment and inputs.",
         {
+            "purge": "Remove runs and experiments that were deleted so many days ago for good, the setting's unless given.",
+            "append": "Write entries of an offline run's journal, of which ``first`` is the number of the first.",
+            "compare": "Runs beside each other (2 to 100): their parameters, and the latest of their metrics.",
             "get": "One run, with the latest value of each metric.",
             "history": "Every measurement of a run, or of one metric of it, in the order of name, step, time, value.",
             "sample": "At most ``points`` (1 to 5,000) of the measurements of a metric, the last among them, in the order of steps.",
@@ -44,7 +47,7 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
             "finish": "End a run.",
             "resume": "Let a run go on that has ended, or that was scheduled.",
             "rename": "Give a run another name.",
-            "delete": "Delete a run. It can be restored, and is found by its id alone until then.",
+            "delete": "Delete a run. It can be restored until it is purged, and is found by its id alone.",
             "restore": "Restore a deleted run.",
             "delete-tag": "Delete a tag of a run.",
             "delete-artifacts": "Delete an artifact of a run, or a folder of them. Their bytes go once nothing else refers to them.",

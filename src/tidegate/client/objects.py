@@ -12,6 +12,7 @@ from blake3 import blake3
 from tidegate.client.transport import TRIES, HttpTransport, pause
 from tidegate.kernel.errors import Internal, NotFound, TidegateError, Unavailable
 from tidegate.kernel.objects import Digest, ObjectInfo, parse_digest, parse_range
+from tidegate.kernel.progress import watched
 from tidegate.storage.objects.fingerprint import Fingerprint, check_intact, parse_expected, pieces_of
 
 _PIECE = 1 << 20
@@ -34,7 +35,7 @@ class RemoteObjects:
 
             def body() -> Iterator[bytes]:
                 spool.seek(0)
-                return iter(lambda: spool.read(_PIECE), b"")
+                return watched(iter(lambda: spool.read(_PIECE), b""), "uploading", found.size)
 
             found = fingerprint.info()
             headers = {"content-length": str(found.size)}

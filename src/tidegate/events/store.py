@@ -8,7 +8,7 @@ from tidegate.kernel.clock import BusinessClock, from_micros, to_micros
 from tidegate.kernel.context import actor
 from tidegate.kernel.ids import IdFactory
 from tidegate.storage.catalog import Catalog
-from tidegate.storage.schema import AutoKey, Micros, table
+from tidegate.storage.schema import HOLDS_NONE, AutoKey, Micros, table
 
 events = table(
     "event",
@@ -18,7 +18,7 @@ events = table(
     sa.Column("subject", sa.String(512), nullable=False, index=True),
     sa.Column("time", Micros, nullable=False),
     sa.Column("actor", sa.String(128), nullable=False),
-    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False, info=HOLDS_NONE),
     room="events",
 )
 

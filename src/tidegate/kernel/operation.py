@@ -123,6 +123,7 @@ class Invoker(Protocol):
 class Service:
     """The operations of one room. ``room`` is its attribute, its command group and its place in the path.
 
+    A service with many operations is put together of classes, each with those of one subject.
     ``uses`` names the rooms whose services its plain methods call; the workspace sets them as ``_room``.
     """
 

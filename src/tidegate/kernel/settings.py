@@ -47,6 +47,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The MLflow version that `/version` answers: the one that we conform to."""
     stale_run_minutes: Annotated[float, Meta(gt=0)] = 10
     """A running run that has not been heard of for so long is shown as stale."""
+    retention_days: Annotated[int, Meta(ge=0)] = 30
+    """Runs and experiments that were deleted so long ago, in business time, are purged: nothing restores them."""
+    sweep_grace_hours: Annotated[float, Meta(ge=0)] = 24
+    """An object to which nothing refers any more is deleted once it was put so long ago."""
     egress_allow: tuple[str, ...] = ()
     """Private networks (CIDR) that outbound HTTP may reach."""
     segment_megabytes: Annotated[int, Meta(ge=1)] = 64

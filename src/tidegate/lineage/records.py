@@ -37,3 +37,7 @@ class Graph(Protocol):
     def out_of(self, source: Node) -> list[Edge]:
         """What this node went into."""
         ...
+
+    def forget(self, target: Node) -> None:
+        """Delete what is noted of what went into a node that is gone, inside the ambient transaction."""
+        ...

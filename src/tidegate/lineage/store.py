@@ -48,6 +48,12 @@ class LineageGraph:
         """What this node went into: one step forward towards the deployments."""
         return self._select(edges.c.source_kind == source.kind, edges.c.source_key == source.key)
 
+    def forget(self, target: Node) -> None:
+        """Delete what is noted of what went into a node that is gone."""
+        into = sa.and_(edges.c.target_kind == target.kind, edges.c.target_key == target.key)
+        with self._catalog.connect() as connection:
+            connection.execute(edges.delete().where(into))
+
     def _select(self, *conditions: sa.ColumnElement[bool]) -> list[Edge]:
         query = sa.select(edges).where(*conditions).order_by(edges.c.role, edges.c.source_key, edges.c.target_key)
         with self._catalog.connect() as connection:

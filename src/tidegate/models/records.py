@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.data.records import Origin
+from tidegate.kernel import notebook
 from tidegate.kernel.clock import Instant
 from tidegate.kernel.errors import Refused
 from tidegate.kernel.real import Real
@@ -140,6 +141,24 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return self.reference
+
+    def _repr_html_(self) -> str:
+        return notebook.card(
+            f"version {self.reference}",
+            {
+                "stage": self.stage,
+                "digest": self.digest,
+                "made": self.created_at,
+                "by": self.created_by,
+                "note": self.note,
+                "format": self.manifest.format,
+                "runtime": self.runtime,
+                "run": self.run_id,
+                "trained on": tuple(origin.label or origin.digest[:12] for origin in self.manifest.origins),
+                "task": self.signature.task,
+                "columns": tuple(column.name for column in self.signature.columns),
+            },
+        )
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from tidegate.kernel.errors import Invalid, NotFound, TidegateError, Unavailable
 from tidegate.kernel.objects import ObjectPlane
 from tidegate.runs.records import Artifact, Logged, Metric, Run, Value
 from tidegate.runs.rules import check_artifact_name, spelt_params, told
+from tidegate.runs.system import SystemSampler
 
 BEAT_SECONDS = 60.0
 """So often a run that is a context manager says that it goes on."""
@@ -58,7 +59,7 @@ class ActiveRun:
     thinks.
     """
 
-    def __init__(self, run: Run, runs: RunBook, objects: ObjectPlane) -> None:
+    def __init__(self, run: Run, runs: RunBook, objects: ObjectPlane, *, sampler: SystemSampler | None = None) -> None:
         self.id = run.id
         """The run's id."""
         self.experiment = run.experiment
@@ -66,6 +67,9 @@ class ActiveRun:
         self._runs = runs
         self._objects = objects
         self._left = threading.Event()
+        self._sampler = sampler
+        if sampler is not None:
+            sampler.begin(lambda metrics: runs.log(run.id, metrics=metrics))
 
     def log_params(self, params: Mapping[str, object] | None = None, /, **more: object) -> None:
         """Keep parameters. Raises `Conflict` for one that was kept with another value."""
@@ -96,7 +100,11 @@ class ActiveRun:
 
     def finish(self) -> Run:
         """End the run. Raises `Conflict` when it has ended already."""
+        self._stop_sampling()
         return self._runs.finish(self.id)
+
+    def _repr_html_(self) -> str:
+        return self._runs.get(self.id)._repr_html_()
 
     def __enter__(self) -> Self:
         self._left.clear()
@@ -108,6 +116,7 @@ class ActiveRun:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._left.set()
+        self._stop_sampling()
         if error is None or (isinstance(error, SystemExit) and not error.code):
             if self._runs.get(self.id).status == "running":
                 self._runs.finish(self.id)
@@ -125,6 +134,10 @@ class ActiveRun:
                 continue
             except TidegateError:  # it has ended, or is deleted
                 return
+
+    def _stop_sampling(self) -> None:
+        if self._sampler is not None:
+            self._sampler.stop()
 
 
 def input_references(sources: Iterable[DatasetVersion | Rows | str]) -> tuple[str, ...]:

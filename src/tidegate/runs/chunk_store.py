@@ -32,7 +32,7 @@ from tidegate.runs.series.chunks import (
     within,
 )
 from tidegate.runs.series.points import Extreme, Point, Summary, combined
-from tidegate.storage.schema import AutoKey, Micros, table
+from tidegate.storage.schema import HOLDS_NONE, AutoKey, Micros, table
 
 
 class Sizes(msgspec.Struct, frozen=True):
@@ -88,7 +88,7 @@ chunks = table(
 blobs = table(
     "run_metric_blob",
     sa.Column("id", AutoKey, primary_key=True, autoincrement=True),
-    sa.Column("blob", sa.LargeBinary, nullable=False),
+    sa.Column("blob", sa.LargeBinary, nullable=False, info=HOLDS_NONE),
     room="runs",
 )
 

@@ -157,7 +157,7 @@ class Experiments(Service):
 
     @operation("POST /experiments/{experiment}/delete", role="contributor", audit="change")
     def delete(self, experiment: str) -> Experiment:
-        """Delete an experiment with its runs. It can be restored."""
+        """Delete an experiment with its runs. It can be restored until it is purged."""
         found = self.ensured(experiment)
         return found if found.deleted_at is not None else self._write(found, deleted_at=self._clock.now())
 

@@ -128,6 +128,11 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     deleted_at: Instant | None = None
     tags: dict[str, str] = {}
 
+    def _repr_html_(self) -> str:
+        from tidegate.runs.cards import experiment_card
+
+        return experiment_card(self)
+
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One execution."""
@@ -161,6 +166,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def metrics(self) -> dict[str, float]:
         """The latest value of each metric."""
         return {metric.name: metric.value for metric in self.latest}
+
+    def _repr_html_(self) -> str:
+        from tidegate.runs.cards import run_card
+
+        return run_card(self)
 
 
 class Held(msgspec.Struct, frozen=True):

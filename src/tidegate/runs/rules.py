@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from tidegate.kernel.errors import Invalid
+from tidegate.kernel.errors import Conflict, Invalid
 from tidegate.runs.records import Metric, Run, RunInput, Value
 
 NAME_LENGTH: Final = 250
@@ -55,6 +55,17 @@ def check_params(params: Mapping[str, Value]) -> None:
             raise Invalid(f"parameter {name!r} needs more than 64 bits: give it as text", field=f"params.{name}")
         if isinstance(value, str):
             _check_text(value, PARAM_LENGTH, f"parameter {name!r}", f"params.{name}")
+
+
+def check_kept(run_id: str, given: Mapping[str, Value], kept: Mapping[str, Value]) -> None:
+    """Raises `Conflict` for a parameter that is kept with another value, or another type."""
+    for name, value in given.items():
+        if name in kept and (kept[name] != value or type(kept[name]) is not type(value)):
+            raise Conflict(
+                f"parameter {name!r} of run {run_id} is {kept[name]!r} and was not set to {value!r}: "
+                "a parameter keeps its first value",
+                field=f"params.{name}",
+            )
 
 
 def check_tags(tags: Mapping[str, str], most: int = TAG_LENGTH) -> None:

@@ -13,13 +13,19 @@ from tidegate.kernel.ids import IdFactory
 from tidegate.kernel.objects import ObjectPlane
 from tidegate.kernel.operation import operation
 from tidegate.lineage.records import Graph
+from tidegate.runs.comparison import RunComparing
+from tidegate.runs.offline.entries import Begun, Entry
+from tidegate.runs.purging import Purger, RunPurging
 from tidegate.runs.reading import RunReading, RunRows
 from tidegate.runs.records import ENDED, Artifact, Code, Environment, Held, Logged, Metric, Run, RunInput, Value
 from tidegate.runs.rules import HEARD_SECONDS, NOTED_ERROR, check_artifact_name, check_run_name, spelt_params
 from tidegate.runs.search.paging import RunSearch
+from tidegate.runs.uploads import RunUploads, UploadStore
 from tidegate.runs.writing import RunWriter, Told, ToldRows
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tidegate.data.records import DatasetVersion
     from tidegate.data.rows import Rows
     from tidegate.data.service import Data
@@ -52,8 +58,8 @@ class RunStore(ToldRows, RunRows, Protocol):
         """Delete a tag; whether it was there."""
         ...
 
-    def delete_artifacts(self, run_id: str, name: str) -> int:
-        """Delete an artifact of this name and those in a folder of this name; how many there were."""
+    def delete_artifacts(self, run_id: str, name: str) -> tuple[str, ...]:
+        """Delete an artifact of this name and those in a folder of this name; the digests that there were."""
         ...
 
     def write(self, run: Run) -> None:
@@ -61,17 +67,20 @@ class RunStore(ToldRows, RunRows, Protocol):
         ...
 
 
-class Runs(RunReading):
+class Runs(RunReading, RunComparing, RunUploads, RunPurging):
     """Runs: executions of training code, with params, metrics, code, environment and inputs."""
 
     uses: ClassVar[tuple[str, ...]] = ("data", "experiments")
     _data: "Data"
+    _store: RunStore
 
     def __init__(
         self,
         *,
         store: RunStore,
         searches: RunSearch,
+        uploads: UploadStore,
+        purger: Purger,
         objects: ObjectPlane,
         clock: BusinessClock,
         ids: IdFactory,
@@ -80,6 +89,8 @@ class Runs(RunReading):
     ) -> None:
         self._store = self._rows = store
         self._searches = searches
+        self._uploads = uploads
+        self._purger = purger
         self._objects = objects
         self._clock = clock
         self._ids = ids
@@ -95,15 +106,37 @@ class Runs(RunReading):
         params: Mapping[str, object] | None = None,
         tags: Mapping[str, str] | None = None,
         inputs: "Iterable[DatasetVersion | Rows | str]" = (),
+        system_metrics: bool | float = False,
+        offline: "bool | str | Path" = False,
     ) -> "ActiveRun":
         """Begin a run of the code of this process; use it as a context manager, which also ends it.
 
         The git commit, the difference of tracked files to it (up to 10 MiB) and the installed packages are kept.
         ``parent`` is the run that it is a part of. ``inputs`` are dataset versions, rows of them, or references.
+
+        ``system_metrics``: CPU, memory, disk, network and GPUs are sampled every 10 seconds, or as many as are given
+        (needs the extra ``system``). ``offline``: nothing is asked of the home; all goes into a folder
+        (``tidegate-offline`` unless it is named), which `upload` brings here later. Inputs must then name their
+        versions, such as ``flights/3``.
         """
         from tidegate.runs.active import ActiveRun, input_references
         from tidegate.runs.capture import capture_code, capture_environment
+        from tidegate.runs.system import sampler_for
 
+        sampler = sampler_for(system_metrics)
+        if offline is not False:
+            from tidegate.runs.offline.book import begin
+
+            return begin(
+                offline,
+                experiment,
+                name=name,
+                parent=parent if isinstance(parent, str) else parent.id,
+                params=spelt_params(params or {}),
+                tags=dict(tags or {}),
+                inputs=input_references(inputs),
+                sampler=sampler,
+            )
         run = self.create(
             experiment,
             name=name,
@@ -114,7 +147,7 @@ class Runs(RunReading):
             code=capture_code(self._objects),
             environment=capture_environment(self._objects),
         )
-        return ActiveRun(run, self, self._objects)
+        return ActiveRun(run, self, self._objects, sampler=sampler)
 
     @operation("POST /runs", role="contributor", audit="change")
     def create(
@@ -136,29 +169,15 @@ class Runs(RunReading):
         ``inputs`` are references of dataset versions.
         """
         now = self._clock.now()
-        group = self._experiments.ensured(experiment)
-        if group.deleted_at is not None:
-            raise Conflict(f"experiment {group.name!r} is deleted: restore it first", experiment=group.id)
-        if parent:
-            self.get(parent)
-        run = Run(
-            id=self._ids.new(now),
-            name=check_run_name(name),
-            experiment=group.name,
-            experiment_id=group.id,
-            parent=parent or None,
-            status="running",
-            started_at=now if started_at is None else business_time(started_at, "started_at"),
-            actor=actor(),
+        begun = Begun(
+            experiment=experiment,
+            name=name,
+            parent=parent,
+            started_at=now if started_at is None else started_at,
             code=code,
             environment=environment,
         )
-        self._store.add(run)
-        self._store.hear(run.id, every=0)
-        self._writer.link(run)
-        self._writer.write(run.id, Told(params=params, tags=tags, inputs=self._inputs(inputs)))
-        self._facts.append("tidegate.runs.started", run.id, experiment=run.experiment)
-        return self.get(run.id)
+        return self._begin(self._ids.new(now), begun, Told(params=params, tags=tags, inputs=self._inputs(inputs)))
 
     @operation("POST /runs/{run_id}/log", role="contributor", audit="summary")
     def log(
@@ -227,7 +246,7 @@ class Runs(RunReading):
 
     @operation("POST /runs/{run_id}/delete", role="contributor", audit="change")
     def delete(self, run_id: str) -> Run:
-        """Delete a run. It can be restored, and is found by its id alone until then."""
+        """Delete a run. It can be restored until it is purged, and is found by its id alone."""
         return self._change(run_id, "deleted", deleted_at=self._clock.now())
 
     @operation("POST /runs/{run_id}/restore", role="contributor", audit="change")
@@ -248,9 +267,58 @@ class Runs(RunReading):
         """Delete an artifact of a run, or a folder of them. Their bytes go once nothing else refers to them."""
         check_artifact_name(name)
         self._require_open(run_id, late=True)
-        if not self._store.delete_artifacts(run_id, name):
+        digests = self._store.delete_artifacts(run_id, name)
+        if not digests:
             raise NotFound(f"run {run_id} has no artifact {name!r}", name=name)
+        self._purger.let_go(digests)
         return self.get(run_id)
+
+    def _begin(self, run_id: str, begun: Begun, told: Told) -> Run:
+        group = self._experiments.ensured(begun.experiment)
+        if group.deleted_at is not None:
+            raise Conflict(f"experiment {group.name!r} is deleted: restore it first", experiment=group.id)
+        if begun.parent:
+            self.get(begun.parent)
+        run = Run(
+            id=run_id,
+            name=check_run_name(begun.name),
+            experiment=group.name,
+            experiment_id=group.id,
+            parent=begun.parent or None,
+            status="running",
+            started_at=business_time(begun.started_at, "started_at"),
+            actor=actor(),
+            code=begun.code,
+            environment=begun.environment,
+        )
+        self._store.add(run)
+        self._store.hear(run.id, every=0)
+        self._writer.link(run)
+        self._writer.write(run.id, told)
+        self._facts.append("tidegate.runs.started", run.id, experiment=run.experiment)
+        return self.get(run.id)
+
+    def _take_in(self, run_id: str, entries: Iterable[Entry], *, begun: bool) -> None:
+        held = self._store.hold(run_id)
+        if begun and held is None:
+            raise NotFound(f"run {run_id} was uploaded, and has been purged since: it does not come back")
+        if not begun and held is not None:
+            raise Conflict(f"run {run_id} was not made by an upload, and takes no journal", run_id=run_id)
+        for entry in entries:
+            self._take(run_id, entry)
+
+    def _take(self, run_id: str, entry: Entry) -> None:
+        told = Told(entry.params, entry.metrics, entry.tags, self._inputs(entry.inputs), (), entry.artifacts)
+        if entry.begun is None:
+            self._require_open(run_id, late=True)
+            self._writer.write(run_id, told)
+        else:
+            self._begin(run_id, entry.begun, told)
+            absent = [digest for digest in entry.digests() if not self._objects.exists(digest)]
+            if absent:
+                raise Invalid(f"run {run_id}: object {absent[0]} is not stored: put it first", digest=absent[0])
+        if entry.ended is not None and self.get(run_id).status not in ENDED:
+            self.finish(run_id, status=entry.ended.status, error=entry.ended.error, ended_at=entry.ended.at)
 
     def _require_open(self, run_id: str, *, late: bool = False) -> None:
         held = self._store.hold(run_id)

@@ -13,7 +13,8 @@ from tidegate.runs.records import ENDED, Artifact, Chart, Code, Environment, For
 from tidegate.runs.rules import HEARD_SECONDS
 from tidegate.runs.series_store import Position, SqlSeries, series, value_kept
 from tidegate.storage.catalog import Catalog
-from tidegate.storage.schema import Micros, table
+from tidegate.storage.released import Claims
+from tidegate.storage.schema import HOLDS_NONE, Micros, table
 
 HEAD = 64
 """Characters of a text that are indexed."""
@@ -37,6 +38,14 @@ runs = table(
     sa.Index("ix_run_started_at", "started_at"),
     sa.Index("ix_run_experiment_started_at", "experiment_id", "started_at"),
     room="runs",
+)
+
+# Few are deleted, and they are looked for over and over.
+sa.Index(
+    "ix_run_deleted_at",
+    runs.c.deleted_at,
+    sqlite_where=runs.c.deleted_at.is_not(None),
+    postgresql_where=runs.c.deleted_at.is_not(None),
 )
 
 run_params = table(
@@ -67,7 +76,7 @@ run_inputs = table(
     sa.Column("run_id", sa.String(32), primary_key=True),
     sa.Column("digest", sa.String(64), primary_key=True),
     sa.Column("label", sa.String(256), primary_key=True),
-    sa.Column("foreign", sa.LargeBinary, nullable=True),
+    sa.Column("foreign", sa.LargeBinary, nullable=True, info=HOLDS_NONE),
     room="runs",
 )
 
@@ -122,6 +131,7 @@ class SqlRuns:
         self._stale_seconds = stale_seconds
         self._noted: dict[str, float] = {}
         self._series = SqlSeries(catalog)
+        self._claims = Claims(catalog)
         held = sa.select(runs.c.status, deleted_at.label("deleted_at")).where(runs.c.id == sa.bindparam("run_id"))
         held = held.join(experiments, experiments.c.id == runs.c.experiment_id)
         beat = catalog.insert(run_beats)
@@ -131,7 +141,9 @@ class SqlRuns:
         self._held = catalog.query(held.with_for_update(of=runs))
 
     def add(self, run: Run) -> None:
-        """Insert a run."""
+        """Insert a run, and hold the objects of its code and its environment."""
+        packages = run.environment.packages_digest if run.environment else None
+        self._hold_objects(digest for digest in (run.code.diff_digest, packages) if digest)
         with self._catalog.connect() as connection:
             connection.execute(
                 runs.insert().values(
@@ -201,8 +213,9 @@ class SqlRuns:
             with self._catalog.connect() as connection:
                 connection.execute(self._catalog.insert(run_inputs).on_conflict_do_nothing(), rows)
 
-    def set_artifacts(self, run_id: str, artifacts: Iterable[Artifact]) -> None:
-        """Set artifacts by name."""
+    def set_artifacts(self, run_id: str, artifacts: Sequence[Artifact]) -> None:
+        """Set artifacts by name, and hold their objects."""
+        self._hold_objects(one.digest for one in artifacts)
         rows = [{"run_id": run_id, **msgspec.structs.asdict(one)} for one in artifacts]
         self._upsert(run_artifacts, ("digest", "bytes"), rows)
 
@@ -212,12 +225,13 @@ class SqlRuns:
         with self._catalog.connect() as connection:
             return connection.execute(run_tags.delete().where(own)).rowcount > 0
 
-    def delete_artifacts(self, run_id: str, name: str) -> int:
-        """Delete an artifact of this name and those in a folder of this name; how many there were."""
+    def delete_artifacts(self, run_id: str, name: str) -> tuple[str, ...]:
+        """Delete an artifact of this name and those in a folder of this name; the digests that there were."""
         inside = sa.func.substr(run_artifacts.c.name, 1, len(name) + 1) == f"{name}/"
         own = sa.and_(run_artifacts.c.run_id == run_id, sa.or_(run_artifacts.c.name == name, inside))
         with self._catalog.connect() as connection:
-            return connection.execute(run_artifacts.delete().where(own)).rowcount
+            gone = connection.execute(run_artifacts.delete().where(own).returning(run_artifacts.c.digest))
+            return tuple(gone.scalars())
 
     def write(self, run: Run) -> None:
         """Write name, status, error and moments of a run that is held."""
@@ -262,6 +276,10 @@ class SqlRuns:
     ) -> tuple[Chart, ...]:
         """A chart of each name."""
         return self._series.chart(run_id, names, points, start, end)
+
+    def _hold_objects(self, digests: Iterable[str]) -> None:
+        """Nobody sweeps them from here on, however old they are. Whether they are there is asked after this."""
+        self._claims.hold(list(digests))
 
     def _upsert(self, into: sa.Table, columns: Sequence[str], rows: list[dict[str, Any]]) -> None:
         if not rows:

@@ -1,19 +1,20 @@
 """What a run is told, checked and written: all of it or nothing, inside one transaction."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 import msgspec
 
 from tidegate.kernel.clock import BusinessClock, utc
-from tidegate.kernel.errors import Conflict, Invalid
+from tidegate.kernel.errors import Invalid
 from tidegate.kernel.objects import ObjectPlane, parse_digest
 from tidegate.lineage.records import Edge, Graph, Node
 from tidegate.runs.records import Artifact, Metric, Run, RunInput, Value
 from tidegate.runs.rules import (
     check_artifact_name,
     check_foreign,
+    check_kept,
     check_metrics,
     check_params,
     check_tags,
@@ -52,8 +53,8 @@ class ToldRows(Protocol):
         """Add inputs; adding one twice is harmless."""
         ...
 
-    def set_artifacts(self, run_id: str, artifacts: Iterable[Artifact]) -> None:
-        """Set artifacts by name."""
+    def set_artifacts(self, run_id: str, artifacts: Sequence[Artifact]) -> None:
+        """Set artifacts by name, and hold their objects."""
         ...
 
 
@@ -73,8 +74,9 @@ class RunWriter:
         check_tags(told.tags)
         check_foreign(told.foreign)
         for artifact in told.artifacts:
-            self._require_object(artifact)
-        self._keep_params(run_id, told.params)
+            check_artifact_name(artifact.name)
+            parse_digest(artifact.digest, f"artifact {artifact.name!r}")
+        check_kept(run_id, told.params, self._store.add_params(run_id, told.params))
         if told.metrics:
             now = self._clock.now()
             self._store.add_metrics(run_id, [_dated(metric, now) for metric in told.metrics])
@@ -83,6 +85,8 @@ class RunWriter:
         for one in told.inputs:
             self._graph.add(Edge(Node("dataset", one.digest, one.label), Node("run", run_id), "input"))
         self._store.set_artifacts(run_id, told.artifacts)
+        for artifact in told.artifacts:  # now that they are held, nobody takes them away after this look
+            self._require_object(artifact)
 
     def link(self, run: Run) -> None:
         """Note which code and which environment made a run."""
@@ -93,18 +97,7 @@ class RunWriter:
             source = Node("environment", run.environment.packages_digest, environment_label(run))
             self._graph.add(Edge(source, node, "environment"))
 
-    def _keep_params(self, run_id: str, params: Mapping[str, Value]) -> None:
-        for name, kept in self._store.add_params(run_id, params).items():
-            if kept != params[name] or type(kept) is not type(params[name]):
-                raise Conflict(
-                    f"parameter {name!r} of run {run_id} is {kept!r} and was not set to {params[name]!r}: "
-                    "a parameter keeps its first value",
-                    field=f"params.{name}",
-                )
-
     def _require_object(self, artifact: Artifact) -> None:
-        check_artifact_name(artifact.name)
-        parse_digest(artifact.digest, f"artifact {artifact.name!r}")
         if artifact.bytes < 0 or not self._objects.exists(artifact.digest):
             raise Invalid(f"artifact {artifact.name!r}: its object is not stored: put it first", digest=artifact.digest)
 

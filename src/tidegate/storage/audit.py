@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from tidegate.kernel.clock import BusinessClock, Instant, from_micros, to_micros
 from tidegate.kernel.dispatch import Journalled
 from tidegate.storage.catalog import Catalog
-from tidegate.storage.schema import AutoKey, Micros, table
+from tidegate.storage.schema import HOLDS_NONE, AutoKey, Micros, table
 
 audit = table(
     "audit",
@@ -25,10 +25,10 @@ audit = table(
     sa.Column("subject", sa.String(512), nullable=False, index=True),
     sa.Column("outcome", sa.String(32), nullable=False),
     sa.Column("detail", sa.Text, nullable=False),
-    sa.Column("request_id", sa.String(64), nullable=False),
-    sa.Column("request_digest", sa.String(64), nullable=False),
-    sa.Column("previous", sa.String(64), nullable=False),
-    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("request_id", sa.String(64), nullable=False, info=HOLDS_NONE),
+    sa.Column("request_digest", sa.String(64), nullable=False, info=HOLDS_NONE),
+    sa.Column("previous", sa.String(64), nullable=False, info=HOLDS_NONE),
+    sa.Column("hash", sa.String(64), nullable=False, info=HOLDS_NONE),
     room="storage",
 )
 
@@ -36,7 +36,7 @@ heads = table(
     "audit_head",
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("rows", sa.BigInteger, nullable=False),
-    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False, info=HOLDS_NONE),
     room="storage",
 )
 """How long the chain is and how it ends: without it, nobody would miss rows removed from the end."""

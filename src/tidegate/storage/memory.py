@@ -6,15 +6,15 @@ import sqlalchemy as sa
 from tidegate.kernel.clock import MachineClock, to_micros
 from tidegate.kernel.dispatch import Remembered
 from tidegate.storage.catalog import Catalog
-from tidegate.storage.schema import Micros, table
+from tidegate.storage.schema import HOLDS_NONE, Micros, table
 
 answers = table(
     "idempotency",
     sa.Column("actor", sa.String(128), primary_key=True),
     sa.Column("key", sa.String(128), primary_key=True),
     sa.Column("operation", sa.String(128), nullable=False),
-    sa.Column("request_digest", sa.String(64), nullable=False),
-    sa.Column("answer", sa.LargeBinary, nullable=False),
+    sa.Column("request_digest", sa.String(64), nullable=False, info=HOLDS_NONE),
+    sa.Column("answer", sa.LargeBinary, nullable=False, info=HOLDS_NONE),
     sa.Column("written_at", Micros, nullable=False, index=True),
     room="storage",
 )

@@ -19,6 +19,9 @@ Micros = sa.BigInteger
 AutoKey = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 """An integer key that the database counts up; SQLite does so only for INTEGER."""
 
+HOLDS_NONE: dict[str, Any] = {"holds_objects": False}
+"""The ``info`` of a column that looks as if it named objects, and does not: see `storage.released`."""
+
 
 def table(name: str, *parts: Any, room: str, by_key: bool = False) -> sa.Table:
     """A table that belongs to a room. ``by_key``: SQLite keeps its rows in the primary key itself; for small rows."""

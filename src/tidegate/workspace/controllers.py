@@ -28,7 +28,10 @@ from tidegate.predictions.records import LABELS, PREDICTIONS
 from tidegate.rollouts.acts import Acts, writing
 from tidegate.rollouts.controller import RolloutController
 from tidegate.rollouts.store import SqlRollouts
+from tidegate.runs.controller import PurgeController
+from tidegate.runs.purging import Purger
 from tidegate.storage.opening import Storage
+from tidegate.storage.sweeping import Sweeper
 
 
 class Shared(NamedTuple):
@@ -45,6 +48,8 @@ class Shared(NamedTuple):
     retraining: Retraining
     order: Callable[[PipelineRun, int], bytes]
     """What the process of a pipeline's steps is told."""
+    purger: Purger
+    grace_seconds: float
 
 
 def build(shared: Shared) -> list[Controller]:
@@ -91,6 +96,8 @@ def build(shared: Shared) -> list[Controller]:
         journal=shared.journal, command=(sys.executable, "-m", "tidegate.workspace.stepping"), message=shared.order
     )
     incidents = IncidentController(store=SqlIncidents(catalog), book=shared.book, events=shared.facts)
+    purging = PurgeController(shared.purger, catalog, storage.audit)
+    sweeper = Sweeper(catalog, objects, storage.audit, machine, shared.grace_seconds)
     return [
         Controller("sealing", sealing.step, apart=True),
         Controller("quality", quality.step, apart=True),
@@ -99,4 +106,6 @@ def build(shared: Shared) -> list[Controller]:
         Controller("retraining", retrainer.step),
         Controller("pipelines", pipelines.step, pipelines.close),
         Controller("incidents", incidents.step),
+        Controller("purging", purging.step),
+        Controller("sweeping", sweeper.step),
     ]

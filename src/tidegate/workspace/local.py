@@ -60,10 +60,14 @@ from tidegate.rollouts.service import Rollouts
 from tidegate.rollouts.store import SqlRollouts
 from tidegate.runs.experiment_store import SqlExperiments
 from tidegate.runs.experiments import Experiments
+from tidegate.runs.purge_store import SqlPurge
+from tidegate.runs.purging import Purger
 from tidegate.runs.search_store import SqlRunSearch
 from tidegate.runs.service import Runs
 from tidegate.runs.store import SqlRuns
+from tidegate.runs.upload_store import SqlUploads
 from tidegate.storage.opening import open_storage
+from tidegate.storage.released import Released
 from tidegate.workspace.remote import RemoteWorkspace
 from tidegate.workspace.rooms import Workspace, equip
 
@@ -125,12 +129,22 @@ class LocalWorkspace(Workspace):
             clock=clock,
         )
         runs = SqlRuns(catalog, storage.machine, self.settings.stale_run_minutes * 60.0)
+        self._purger = Purger(
+            store=SqlPurge(catalog),
+            releases=Released(catalog, storage.machine),
+            clock=clock,
+            facts=facts,
+            graph=graph,
+            days=self.settings.retention_days,
+        )
         services: list[Service] = [
             Data(store=SqlData(catalog), objects=storage.objects, clock=clock, ids=ids, facts=facts, graph=graph),
             Experiments(store=SqlExperiments(catalog), clock=clock, ids=ids, facts=facts),
             Runs(
                 store=runs,
                 searches=SqlRunSearch(catalog, runs),
+                uploads=SqlUploads(catalog),
+                purger=self._purger,
                 objects=storage.objects,
                 clock=clock,
                 ids=ids,
@@ -250,6 +264,8 @@ class LocalWorkspace(Workspace):
                 witness=self._witness,
                 retraining=self.retraining,
                 order=self._order,
+                purger=self._purger,
+                grace_seconds=self.settings.sweep_grace_hours * 3600.0,
             )
         )
 

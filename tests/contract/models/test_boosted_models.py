@@ -167,6 +167,7 @@ def test_a_bare_booster_numbers_its_classes(library: str) -> None:
             policies=("null", "null"),
             put=lambda content: "digest",
         )
+        assert manifest.signature is not None
         assert (manifest.signature.task, manifest.signature.classes, manifest.runtime) == (task, classes, "onnx")
         assert [type(one) for one in manifest.signature.classes] == [type(one) for one in classes]
     with pytest.raises(Refused, match="a booster numbers its classes 0 to 1, and the labels of its rows are others"):

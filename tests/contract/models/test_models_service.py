@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import msgspec
 import numpy as np
-import pandas as pd
 import polars as pl
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -251,7 +250,8 @@ def test_a_model_answers_rows_that_were_coded_by_others(workspace: Workspace) ->
     frame = whole[few]
     by_itself = encode_frame(frame, infer_columns(frame))
     assert (by_itself != held_out.X[few]).any(), "where there is one carrier alone, it has another code"
-    for rows in (frame, pd.DataFrame(frame.to_dict(as_series=False)), SimpleNamespace(labelled=frame)):
+    pandas = pytest.importorskip("pandas")
+    for rows in (frame, pandas.DataFrame(frame.to_dict(as_series=False)), SimpleNamespace(labelled=frame)):
         told = loaded.predict(rows)
         assert told.probabilities is not None
         assert answers.probabilities is not None

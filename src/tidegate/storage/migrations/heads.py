@@ -15,5 +15,5 @@ HEADS: dict[str, str] = {
     "pipelines": "pipelines_0001",
     "rollouts": "rollouts_0001",
     "runs": "runs_0002",
-    "storage": "storage_0001",
+    "storage": "storage_0002",
 }

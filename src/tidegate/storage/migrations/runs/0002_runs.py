@@ -11,7 +11,21 @@ depends_on: tuple[str, ...] | None = None
 
 def upgrade() -> None:
     """Take the step."""
+    _run()
     _run_beat()
+    _run_purged()
+    _run_upload()
+
+
+def _run() -> None:
+    op.create_index(
+        "ix_run_deleted_at",
+        "run",
+        ["deleted_at"],
+        unique=False,
+        sqlite_where=sa.text("deleted_at IS NOT NULL"),
+        postgresql_where=sa.text("deleted_at IS NOT NULL"),
+    )
 
 
 def _run_beat() -> None:
@@ -20,6 +34,28 @@ def _run_beat() -> None:
         sa.Column("run_id", sa.String(length=32), nullable=False),
         sa.Column("heard", sa.Float(precision=53), nullable=False),
         sa.PrimaryKeyConstraint("run_id", name=op.f("pk_run_beat")),
+        info={"room": "runs"},
+        sqlite_autoincrement=True,
+    )
+
+
+def _run_purged() -> None:
+    op.create_table(
+        "run_purged",
+        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.Column("purged_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_run_purged")),
+        info={"room": "runs"},
+        sqlite_autoincrement=True,
+    )
+
+
+def _run_upload() -> None:
+    op.create_table(
+        "run_upload",
+        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.Column("entries", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_run_upload")),
         info={"room": "runs"},
         sqlite_autoincrement=True,
     )
