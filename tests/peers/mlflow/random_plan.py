@@ -102,7 +102,7 @@ class Planner:
 
     def _moment(self) -> int:
         self._tick += 1
-        return BEGIN + self._tick * 1000
+        return int(BEGIN + self._tick * 1000)
 
     def _one(self, of: list[Any]) -> Any:
         return self._random.choice(of)
@@ -344,7 +344,7 @@ class Planner:
         }
 
     def _own_run(self) -> Call:
-        return own_run(self._one)
+        return dict(own_run(self._one))
 
     def _raw(self) -> Call:
         method, path, body = request(self._one)

@@ -101,7 +101,8 @@ def request(one: Draw) -> Request:
 
     ``~`` and ``!`` are those of a run and of an experiment that no other call asks for.
     """
-    return one(_logged(one) if one([True, False]) else _others(one))
+    method, path, body = one(_logged(one) if one([True, False]) else _others(one))
+    return method, path, body
 
 
 def _logged(one: Draw) -> list[Request]:
