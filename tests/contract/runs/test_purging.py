@@ -167,6 +167,19 @@ def test_law_4_what_others_refer_to_is_released_and_kept(space: LocalWorkspace) 
     assert not space.objects.exists(environment.packages_digest)
 
 
+def test_law_4_an_artifact_that_is_replaced_or_deleted_is_released(space: LocalWorkspace) -> None:
+    run = space.runs.start("flights")
+    first, second = (run.log_artifact("notes", content).digest for content in (b"first", b"second"))
+    plot = run.log_artifact("plots/roc.png", b"plot").digest
+    later(space, 0)
+    assert [space.objects.exists(digest) for digest in (first, second, plot)] == [False, True, True]
+    space.runs.delete_artifacts(run.id, name="plots")
+    later(space, 0)
+    assert [space.objects.exists(digest) for digest in (first, second, plot)] == [False, True, False]
+    with pytest.raises(NotFound, match="no artifact"):
+        space.runs.delete_artifacts(run.id, name="plots")
+
+
 def test_law_5_a_journal_does_not_bring_back_what_was_purged(space: LocalWorkspace, tmp_path: Path) -> None:
     with space.runs.start("flights", offline=tmp_path / "plane") as run:
         run.log_metrics({"loss": 1.0})
