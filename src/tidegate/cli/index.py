@@ -113,7 +113,7 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
             "link": "Note that a run left a draft (`output`) or took it (`input`).",
             "of-runs": "Which drafts runs left, and which they took.",
             "search": "Drafts of some experiments, by ids or names, of which a filter is true; the newest first.",
-            "adopt": "Make a version of a draft, of the artifacts of a run below a path, or of a version of another model.",
+            "adopt": "Make a version of a draft, of a run's artifacts below a path, or of another version.",
         },
     ),
     "gates": (

@@ -179,7 +179,7 @@ class Drafts(Service):
         note: str = "",
         tags: dict[str, str] = {},  # noqa: B006 - never changed
     ) -> ModelVersion:
-        """Make a version of a draft, of the artifacts of a run below a path, or of a version of another model.
+        """Make a version of a draft, of a run's artifacts below a path, or of another version.
 
         The files stay as they are, named by their digests: no process opens them, and no server loads what is not in
         one of our formats. ``facts`` are kept beside what is found, such as where a client says that it came from.
