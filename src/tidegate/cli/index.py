@@ -106,10 +106,10 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
         {
             "create": "Begin a draft in an experiment, by its id or name; it is pending until it is finished.",
             "get": "One draft, with its params, tags, metrics and files.",
-            "log": "Tell a draft more, all of it or nothing. A tag or a file may be set again, a parameter keeps its value.",
+            "log": "Tell a draft more, all of it or nothing.",
             "finish": "Say that all of a draft is there, or that it failed.",
             "delete-tag": "Delete a tag of a draft.",
-            "delete": "Delete a draft for good; returns it as it was. Versions that were made of it keep their files.",
+            "delete": "Delete a draft for good; returns it as it was.",
             "link": "Note that a run left a draft (`output`) or took it (`input`).",
             "of-runs": "Which drafts runs left, and which they took.",
             "search": "Drafts of some experiments, by ids or names, of which a filter is true; the newest first.",

@@ -93,7 +93,10 @@ class Drafts(Service):
         metrics: tuple[DraftMetric, ...] = (),
         files: tuple[Artifact, ...] = (),
     ) -> Draft:
-        """Tell a draft more, all of it or nothing. A tag or a file may be set again, a parameter keeps its value."""
+        """Tell a draft more, all of it or nothing.
+
+        A tag or a file may be set again, a parameter keeps its value.
+        """
         draft = self._held(draft_id)
         self._write(draft, params, tags)
         draft_rules.check_metrics(metrics)
@@ -124,7 +127,10 @@ class Drafts(Service):
 
     @operation("POST /drafts/{draft_id}/delete", role="contributor", audit="change")
     def delete(self, draft_id: str) -> Draft:
-        """Delete a draft for good; returns it as it was. Versions that were made of it keep their files."""
+        """Delete a draft for good; returns it as it was.
+
+        Versions that were made of it keep their files.
+        """
         draft = self._held(draft_id)
         self._store.remove(draft.id)
         self._facts.append("tidegate.drafts.deleted", draft.id, name=draft.name)
