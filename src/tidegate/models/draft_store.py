@@ -14,6 +14,7 @@ from tidegate.runs.records import Artifact
 from tidegate.runs.search.ast import Attribute, Field, MetricValue, OrderKey, Param
 from tidegate.runs.search.fields import value_kind
 from tidegate.runs.search.paging import Place, Position
+from tidegate.runs.search_clauses import after as behind
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.released import Claims, Released
 from tidegate.storage.schema import Micros, table
@@ -173,7 +174,7 @@ class SqlDrafts:
         query = sa.select(drafts, *(column for key in keys for column in key.columns))
         query = query.where(drafts.c.experiment_id.in_(search.experiments), clause_of(search.where, fields))
         if after is not None:
-            query = query.where(_after(keys, after))
+            query = query.where(behind(keys, after))
         query = query.order_by(*(one for key in keys for one in key.order)).limit(limit)
         with self._catalog.connect() as connection:
             rows = connection.execute(query).all()
@@ -259,13 +260,6 @@ class _Key:
         """Whether a draft stands behind it."""
         further = self._value < place.value if self._descending else self._value > place.value
         return sa.or_(self._rank > place.rank, sa.and_(self._rank == place.rank, further))
-
-
-def _after(keys: Sequence[_Key], position: Position) -> Clause:
-    clause: Clause = sa.false()
-    for key, place in reversed(list(zip(keys, position, strict=True))):
-        clause = sa.or_(key.beyond(place), sa.and_(key.same(place), clause))
-    return clause
 
 
 def _on(name: str, digest: str) -> Clause:

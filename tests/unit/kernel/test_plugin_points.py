@@ -15,7 +15,7 @@ def test_the_built_in_formats_are_plugins() -> None:
 
 
 def test_an_unknown_plugin_is_told_the_known() -> None:
-    with pytest.raises(Invalid, match=r"'tensorflow' in tidegate.formats; there are: onnx, sklearn"):
+    with pytest.raises(Invalid, match=r"'tensorflow' in tidegate.formats; there are: lightgbm, onnx, sklearn, torch, xgboost"):
         load_plugin(FORMATS, "tensorflow")
     with pytest.raises(Invalid, match="there are: none"):
         load_plugin("tidegate.no_such_group", "x")
