@@ -30,7 +30,7 @@ outcomes = st.fixed_dictionaries(
     {}, optional={"prediction_id": anything, "value": anything, "observed_at": anything, "more": anything}
 )
 bodies = st.binary(max_size=200) | (anything | requests).map(lambda value: json.dumps(value).encode())
-quickly = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quickly = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")

@@ -278,7 +278,7 @@ def try_mutations(name: str, seed: int, count: int) -> None:
 def test_no_mutated_file_ends_the_process(name: str) -> None:
     code = (
         "from tests.contract.models.test_boosted_files import try_mutations\n"
-        f"try_mutations({name!r}, 20131001, 30)\nprint('alive')"
+        f"try_mutations({name!r}, 20131001, 60)\nprint('alive')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
     assert (done.returncode, done.stdout.split()[-1:]) == (0, ["alive"]), done.stderr[-2000:]

@@ -151,7 +151,7 @@ class History:
 OF_EVERYTHING = ["predict", "label", "early", "predict", "seal", "stray", "step", "again", "length"]
 
 
-@settings(max_examples=15)
+@settings(max_examples=25)
 @given(actions)
 @example([(OF_EVERYTHING[turn % 9], turn % len(SOURCES), turn * 1.7 - 40, turn) for turn in range(60)])
 def test_law_1_windows_are_those_of_a_computation_from_scratch(

@@ -20,7 +20,7 @@ acts = st.lists(
 )
 
 
-@settings(max_examples=20)
+@settings(max_examples=30)
 @given(acts)
 def test_every_record_is_followed_once(new_catalog: Callable[[], str], things: list[tuple[str, int]]) -> None:
     with TemporaryDirectory() as folder:
