@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 from tests.contract.models.kept_models import kept
-from tests.postgres import Databases
+from tests.postgres import catalog_on
 from tidegate.kernel.clock import SystemClock
 from tidegate.kernel.errors import Invalid
 from tidegate.kernel.settings import Settings
@@ -40,10 +40,7 @@ class Later(SystemClock):
 @pytest.fixture(params=["sqlite", "postgres"])
 def space(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalWorkspace]:
     """A home."""
-    catalog = ""
-    if request.param == "postgres":
-        databases: Databases = request.getfixturevalue("databases")
-        catalog = databases.with_catalog()
+    catalog = catalog_on(request.param, request)
     with open_local(Settings(home=str(tmp_path / "home"), catalog=catalog)) as opened:
         yield opened
 
