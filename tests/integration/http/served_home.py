@@ -68,12 +68,16 @@ class ServedHome:
         """Every row of every table, as a text. From a server all tables come with one question."""
         rows: dict[str, list[str]] = {name: [] for name in metadata.tables}
         with self.inside.storage.catalog.connect() as reader:
+            cursor = reader.connection.cursor()
             if reader.dialect.name == "postgresql":
-                for name, row in reader.exec_driver_sql(EVERY_ROW):
+                cursor.execute(EVERY_ROW)
+                for name, row in cursor.fetchall():
                     rows[name].append(row)
             else:
                 for name, found in rows.items():
-                    found += map(repr, reader.exec_driver_sql(f'SELECT * FROM "{name}"'))
+                    cursor.execute(f'SELECT * FROM "{name}"')
+                    found += map(repr, cursor.fetchall())
+            cursor.close()
         return rows
 
     def leftovers(self) -> list[str]:
