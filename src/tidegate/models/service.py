@@ -1,7 +1,7 @@
 """Versions of models and the stage that each has reached: logging, loading, attesting, promoting."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -14,6 +14,8 @@ from tidegate.kernel.operation import operation
 from tidegate.kernel.pages import Page, decode_cursor, encode_cursor, page_size
 from tidegate.lineage.records import Edge, Node
 from tidegate.models import cards, rules
+from tidegate.models.card_markdown import markdown
+from tidegate.models.card_page import page
 from tidegate.models.evidence import ALL, Evidence
 from tidegate.models.loading import LoadedModel, load_model
 from tidegate.models.logging import manifest_of
@@ -164,11 +166,15 @@ class Models(Registry, Evidence):
         return search_versions(self._searches, filter, order_by, limit, cursor)
 
     @operation("GET /models/{name}/versions/{number}/card", role="viewer", audit="none")
-    def card(self, name: str, number: int) -> str:
-        """The card of a version in Markdown, with front matter as Hugging Face reads it."""
+    def card(self, name: str, number: int, *, form: Literal["markdown", "html"] = "markdown") -> str:
+        """The card of a version: Markdown with front matter as Hugging Face reads it, or a page of HTML.
+
+        The page stands on its own; a server has it at ``/api/v1/models/NAME/versions/NUMBER/card.html``, too.
+        """
         version = self._numbered(name, number)
         attested = self._store.attestations(version.digest, "", MOST_SHOWN)
-        return cards.card(version, self._model(name), attested, self._run_of(version))
+        told = cards.card(version, self._model(name), attested, self._run_of(version))
+        return page(told) if form == "html" else markdown(told)
 
     @operation("GET /models/versions/diff", role="viewer", audit="none")
     def diff(self, before: str, after: str) -> VersionDiff:
