@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from tidegate.kernel.schema import Column
-from tidegate.models.records import APPROVAL, OVERRIDE, Attestation, Change, Model, ModelVersion
+from tidegate.models.records import APPROVAL, OVERRIDE, TRUST, Attestation, Change, Model, ModelVersion
 from tidegate.runs.records import Run
 
 _SHOWN_CATEGORIES: Final = 8
@@ -121,7 +121,7 @@ def _in_short(version: ModelVersion, model: Model) -> list[tuple[str, str]]:
 def _found(attested: Sequence[Attestation]) -> list[tuple[str, ...]]:
     return [
         (
-            {APPROVAL: "approval"}.get(one.kind, one.kind.removeprefix(OVERRIDE)),
+            {APPROVAL: "approval", TRUST: "trust in its code"}.get(one.kind, one.kind.removeprefix(OVERRIDE)),
             f"overridden ({one.verdict})" if one.kind.startswith(OVERRIDE) else one.verdict.replace("_", " "),
             one.by,
             _moment(one.at),

@@ -1,5 +1,6 @@
 """Versions of models and the stage that each has reached: logging, loading, attesting, promoting."""
 
+import functools
 from collections.abc import Iterator
 from typing import Any, Final, Literal
 
@@ -16,13 +17,14 @@ from tidegate.lineage.records import Edge, Node
 from tidegate.models import cards, rules
 from tidegate.models.card_markdown import markdown
 from tidegate.models.card_page import page
-from tidegate.models.evidence import ALL, Evidence
-from tidegate.models.loading import LoadedModel, load_model
+from tidegate.models.evidence import ALL
+from tidegate.models.loading import LoadedModel, load_apart, load_model, require_interpreter
 from tidegate.models.logging import manifest_of
-from tidegate.models.records import Inputs, Manifest, ModelVersion, Stage, VersionDiff
+from tidegate.models.records import PYFUNC, Inputs, Manifest, ModelVersion, Stage, VersionDiff
 from tidegate.models.registry import Registry
 from tidegate.models.search import search_versions
 from tidegate.models.signature import Policy
+from tidegate.models.trust import Trust
 from tidegate.runs.records import Run
 from tidegate.runs.rules import check_tags
 from tidegate.runs.service import Runs
@@ -31,7 +33,7 @@ MOST_SHOWN: Final = 50
 """Attestations on a card."""
 
 
-class Models(Registry, Evidence):
+class Models(Registry, Trust):
     """Models, their versions, and the stage that each has reached."""
 
     room = "models"
@@ -66,10 +68,24 @@ class Models(Registry, Evidence):
         )
         return self.register(name, manifest, note=note)
 
-    def load(self, reference: str | ModelVersion) -> LoadedModel:
-        """A version in memory, ready to predict. Raises `NotFound`, and `Unavailable` when its runtime is missing."""
+    def load(self, reference: str | ModelVersion, *, python: str = "") -> LoadedModel:
+        """A version ready to predict: in memory, or, a directory that is trusted, in a process of its own.
+
+        ``python`` is the interpreter for such a process, else that of the setting ``pyfunc_python``. Raises `NotFound`,
+        `Refused` for what nobody trusts, and `Unavailable` when its runtime is missing.
+        """
         version = reference if isinstance(reference, ModelVersion) else self.resolve(reference)
-        return load_model(version, self._objects.get)
+        if version.runtime != PYFUNC:
+            return load_model(version, self._objects.get)
+        self.require_trust(version)
+        chosen = msgspec.structs.replace(self._interpreter, python=python or self._interpreter.python)
+        return load_apart(version, self._objects.stream, chosen, functools.partial(self.require_trust, version))
+
+    def require_loadable(self, version: ModelVersion) -> None:
+        """Raise `Refused` where this process would not run the version's code: nobody trusts it, or nothing runs it."""
+        if version.runtime == PYFUNC:
+            self.require_trust(version)
+            require_interpreter(version, self._interpreter)
 
     @operation("POST /models/{name}/versions", role="contributor", audit="change")
     def register(
