@@ -50,6 +50,8 @@ class _Running(NamedTuple):
     process: "subprocess.Popen[bytes]"
     questions: IO[bytes]
     answers: IO[bytes]
+    end: IO[bytes] | None
+    """Readable once the process has ended, where the system has such a thing."""
 
 
 class Child:
@@ -161,7 +163,9 @@ class Child:
                 f"the interpreter {python!r} cannot be started ({error.strerror}): name one in whose environment "
                 "MLflow and the model's requirements are installed"
             ) from error
-        running = _Running(process, cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout))
+        running = _Running(
+            process, cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout), _end_of(process)
+        )
         os.set_blocking(running.questions.fileno(), False)
         os.set_blocking(running.answers.fileno(), False)
         return running
@@ -171,20 +175,24 @@ class Child:
         give_up, left, answer = time.monotonic() + seconds, memoryview(frame), bytearray()
         with selectors.DefaultSelector() as pipes:
             pipes.register(running.answers, selectors.EVENT_READ)
+            if running.end is not None:
+                pipes.register(running.end, selectors.EVENT_READ)
             if left:
                 pipes.register(running.questions, selectors.EVENT_WRITE)
             while (length := _length(answer)) is None or len(answer) < _HEADER.size + length:
                 ready = pipes.select(max(0.0, give_up - time.monotonic()))
                 if not ready:
                     self._fail(f"did not answer within {seconds:g} s and was ended")
-                for key, _ in ready:
-                    if key.fileobj is running.questions:
-                        left = self._written(running, left)
-                        if not left:
-                            pipes.unregister(running.questions)
-                    else:
-                        answer += self._read(running)
-                        self._check(answer, number)
+                able = {key.fileobj for key, _ in ready}
+                if running.answers in able:
+                    answer += self._read(running)
+                    self._check(answer, number)
+                elif running.end in able:  # and a process that it left behind keeps the pipe open
+                    self._fail("ended")
+                if running.questions in able:
+                    left = self._written(running, left)
+                    if not left:
+                        pipes.unregister(running.questions)
         if left or len(answer) > _HEADER.size + length:
             self._fail("said more than it was asked, and was ended")
         return bytes(answer[_HEADER.size :])
@@ -235,6 +243,12 @@ def _length(answer: bytearray) -> int | None:
     return _HEADER.unpack_from(answer)[2] if len(answer) >= _HEADER.size else None
 
 
+def _end_of(process: "subprocess.Popen[bytes]") -> IO[bytes] | None:
+    if not hasattr(os, "pidfd_open"):
+        return None
+    return os.fdopen(os.pidfd_open(process.pid), "rb", buffering=0)
+
+
 def _listen(pipe: IO[bytes], words: Words) -> None:
     """Keep the last of what is written to a pipe, until nobody holds its other end."""
     with pipe:
@@ -253,6 +267,8 @@ def _reaped(running: _Running, patience: float) -> int:
     code = process.wait()
     running.questions.close()
     running.answers.close()
+    if running.end is not None:
+        running.end.close()
     return code
 
 
