@@ -23,6 +23,7 @@ from tidegate.workspace import LocalWorkspace, open_local
 
 pytestmark = pytest.mark.slow
 
+NAME = "_Late.Arrival (prod), lr=0.1"
 WIND = Column("wind", "number", False)
 ONE = Signature(columns=(WIND,), task="regression")
 DELAY = Signature(
@@ -61,7 +62,7 @@ def logged(peer: Callable[[str], Peer], tmp_path_factory: pytest.TempPathFactory
     settings = Settings(home=str(folder / "home"), pyfunc_python=python, pyfunc_seconds=20)
     with open_local(settings) as workspace, serving(workspace) as url:
         marker = folder / "marker"
-        answers = client.run("pyfuncs.py", address=url, marker=str(marker), timeout=110)
+        answers = client.run("pyfuncs.py", address=url, marker=str(marker), name=NAME, timeout=110)
         yield Logged(workspace, url, answers, marker, python)
 
 
@@ -140,7 +141,7 @@ def test_a_function_of_python_answers_as_it_did_where_it_was_logged(logged: Logg
 
 
 def test_a_pickled_estimator_answers_its_classes(logged: Logged) -> None:
-    model = logged.workspace.models.load(logged.trusted("late", LATE))
+    model = logged.workspace.models.load(logged.trusted(NAME, LATE))
     rows = [{"wind": row["wind"], "passengers": row["passengers"]} for row in ROWS]
     answered = model.predict(rows).values
     assert answered == logged.answers["late"]

@@ -10,7 +10,7 @@ from tidegate.kernel.clock import Instant
 from tidegate.kernel.context import actor
 from tidegate.kernel.errors import Invalid, NotFound
 from tidegate.kernel.ids import parse_id
-from tidegate.kernel.names import check_name, parse_reference
+from tidegate.kernel.names import check_model_name, parse_reference
 from tidegate.kernel.operation import operation
 from tidegate.kernel.pages import Page, decode_cursor, encode_cursor, page_size
 from tidegate.lineage.records import Edge, Node
@@ -57,7 +57,7 @@ class Models(Registry, Trust):
         and the lineage. ``run`` is the run that made it, or its id. The same files from the same rows and run give the
         version that exists. Raises `Refused` for a model that no format keeps safely.
         """
-        check_name(name, "model")
+        check_model_name(name)
         manifest = manifest_of(
             name,
             model,
@@ -100,7 +100,7 @@ class Models(Registry, Trust):
 
         The same manifest again answers the version that it made the first time.
         """
-        check_name(name, "model")
+        check_model_name(name)
         rules.check_manifest(name, manifest)
         rules.check_note(note)
         check_tags(tags)

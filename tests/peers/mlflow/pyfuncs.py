@@ -98,7 +98,7 @@ def logged(model: PythonModel, name: str, **given: Any) -> None:
 
 
 def main() -> None:
-    """Input: `{"address": …, "marker": …}`. Output: what the good ones answer here."""
+    """Input: `{"address": …, "marker": …, "name": …}`, of a model. Output: what the good ones answer here."""
     warnings.simplefilter("ignore")
     given = json.load(sys.stdin)
     mlflow.set_tracking_uri(given["address"])
@@ -111,12 +111,14 @@ def main() -> None:
         mlflow.sklearn.log_model(
             fitted,
             name="model",
-            registered_model_name="late",
+            registered_model_name=given["name"],
             serialization_format="cloudpickle",
             input_example=ROWS[["wind", "passengers"]].to_numpy(),
             pip_requirements=["scikit-learn"],
         )
     answers = Delay().predict(None, ROWS).tolist()
+    loaded = mlflow.sklearn.load_model(f"models:/{given['name']}/1")
+    assert loaded.coef_.tolist() == fitted.coef_.tolist()
     classes = fitted.predict(ROWS[["wind", "passengers"]].to_numpy()).tolist()
     print(json.dumps({"delay": answers, "late": classes}))
 
