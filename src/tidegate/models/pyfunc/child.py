@@ -24,6 +24,9 @@ LOADING_SECONDS: Final = 120.0
 MOST_ANSWER: Final = 64 << 20
 """Bytes of an answer."""
 
+MOST_IN_LINE: Final = 5
+"""Threads that are asking, the first of them being answered: a process that hangs must not hold up all there are."""
+
 _KEPT_WORDS: Final = 1500
 """Bytes of standard error that are kept, the last ones."""
 _PIECE: Final = 1 << 16
@@ -75,6 +78,7 @@ class Child:
         self._fill = fill
         self._interpreter = interpreter
         self._script = script
+        self._line = threading.BoundedSemaphore(MOST_IN_LINE)
         self._turn = threading.Lock()
         self._running: _Running | None = None
         self._folder = ""
@@ -113,12 +117,18 @@ class Child:
 
     @contextlib.contextmanager
     def _my_turn(self) -> Iterator[None]:
-        if not self._turn.acquire(timeout=self._interpreter.seconds):
-            raise Unavailable(f"the process of {self._what} is busy with other questions: ask again")
+        busy = f"the process of {self._what} is busy with other questions: ask again"
+        if not self._line.acquire(blocking=False):
+            raise Unavailable(busy, model=self._what)
         try:
-            yield
+            if not self._turn.acquire(timeout=self._interpreter.seconds):
+                raise Unavailable(busy, model=self._what)
+            try:
+                yield
+            finally:
+                self._turn.release()
         finally:
-            self._turn.release()
+            self._line.release()
 
     def _started(self) -> bytes:
         if self._running is not None:

@@ -1,8 +1,10 @@
 """The laws of a child process, with real processes that behave in every bad way."""
 
 import os
+import queue
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ import msgspec
 import pytest
 
 from tidegate.kernel.errors import Unavailable
-from tidegate.models.pyfunc.child import MOST_ANSWER, Child, Interpreter
+from tidegate.models.pyfunc.child import MOST_ANSWER, MOST_IN_LINE, Child, Interpreter
 
 HEAD = """
 import os, struct, sys, time
@@ -155,6 +157,38 @@ def test_law_3_the_next_question_starts_it_again(begin: Begin) -> None:
     second = child.ask(b"three"), child.process_id
     assert (first[0], second[0]) == (b"one", b"three")
     assert first[1] != second[1]
+
+
+def test_few_wait_in_line_and_others_are_told_at_once(begin: Begin, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    child = begin(
+        f"""
+send(0, b"{{}}")
+while True:
+    number, text = asked()
+    while not os.path.exists({str(gate)!r}):
+        time.sleep(0.01)
+    send(number, text)
+""",
+        seconds=60,
+    )
+    answers: queue.Queue[bytes | Unavailable] = queue.Queue()
+
+    def ask() -> None:
+        try:
+            answers.put(child.ask(b"one"))
+        except Unavailable as error:
+            answers.put(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(MOST_IN_LINE + 4)]
+    for thread in threads:
+        thread.start()
+    refused = [answers.get(timeout=30) for _ in range(4)]
+    assert all("is busy" in str(one) for one in refused)
+    gate.touch()
+    assert [answers.get(timeout=30) for _ in range(MOST_IN_LINE)] == [b"one"] * MOST_IN_LINE
+    for thread in threads:
+        thread.join()
 
 
 def test_questions_and_answers_of_any_size_go_through(begin: Begin) -> None:
