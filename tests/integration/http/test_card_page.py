@@ -10,6 +10,7 @@ from tests.contract.models.late_models import manifest
 from tests.integration.http.browsing import WIDTHS, Opened, Scheme
 from tests.integration.http.served_home import ServedHome
 from tidegate.kernel.schema import Column
+from tidegate.models.records import Verdict
 from tidegate.models.signature import Signature
 from tidegate.runs.records import Metric
 
@@ -30,8 +31,10 @@ def told(served: ServedHome) -> str:
     )
     space.models.register("late arrival", made, note=f"{HOSTILE}\n{LONG}", tags={"team": LONG})
     space.models.update("late arrival", note="Says whether a flight arrives late.\n\nOf no use for freight.")
-    for gate, verdict in (("gate:quality", "pass"), ("gate:skew", "not_enough_data")):
-        space.models.attest("late arrival", 1, kind=gate, verdict=verdict, reason=f"AUC 0.71 (0.68 to 0.74); {LONG}")
+    verdicts: tuple[Verdict, ...] = ("pass", "not_enough_data")
+    for verdict in verdicts:
+        reason = f"AUC 0.71 (0.68 to 0.74); {LONG}"
+        space.models.attest("late arrival", 1, kind="gate:quality", verdict=verdict, reason=reason)
     return "/api/v1/models/late%20arrival/versions/1/card.html"
 
 

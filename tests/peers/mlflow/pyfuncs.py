@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 ROWS = pd.DataFrame({"wind": [1.0, 2.5, 40.0, 0.1], "passengers": [1, 2, 3, 4], "carrier": ["AA", "UA", "AA", "UA"]})
 
 
-class Delay(PythonModel):
+class Delay(PythonModel):  # type: ignore[misc]  # MLflow is no dependency of ours
     """Answers a number a row, from all columns."""
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
@@ -28,7 +28,7 @@ class Delay(PythonModel):
         return model_input["wind"] * 2 + model_input["passengers"] + 100 * (model_input["carrier"] == "UA")
 
 
-class Wild(PythonModel):
+class Wild(PythonModel):  # type: ignore[misc]  # MLflow is no dependency of ours
     """Does what the wind says."""
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
@@ -79,7 +79,7 @@ class Payload:
         return eval, (script,)  # noqa: S307 - the point of it
 
 
-class Carrier(PythonModel):
+class Carrier(PythonModel):  # type: ignore[misc]  # MLflow is no dependency of ours
     """Carries something that acts when it is unpickled."""
 
     def __init__(self, payload: Any) -> None:
