@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.peers.peer import Peer
+from tidegate.endpoints.records import Strategy
 from tidegate.http.thread import serving
 from tidegate.kernel.errors import Invalid, Refused, Unavailable
 from tidegate.kernel.schema import Column
@@ -177,6 +178,8 @@ def test_it_serves_behind_an_endpoint_until_the_trust_is_taken_back(logged: Logg
     version = logged.trusted("delay", DELAY, (ROWS[0],))
     space.models.set_policy("delay", "production", policy=StagePolicy())
     space.models.promote("delay", version.number, to="production")
+    with pytest.raises(Refused, match="may hold up the answers that a shadow stands beside"):
+        space.endpoints.deploy("delay", version, strategy=Strategy(kind="shadow"))
     space.endpoints.deploy("delay", version)
     answered = space.endpoints.predict("delay", ROWS).predictions
     assert [one.value for one in answered] == pytest.approx(logged.answers["delay"])
