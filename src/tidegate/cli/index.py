@@ -96,7 +96,7 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
             "get": "One version.",
             "versions": "The versions of a model, newest first.",
             "search-versions": "Versions of which a filter is true, such as ``stage = 'staging' AND tags.team = 'ops'``; last changed first.",
-            "card": "The card of a version: Markdown with front matter as Hugging Face reads it, or a page of HTML.",
+            "card": "The card of a version, as Markdown or as a page.",
             "diff": "What differs between two versions, by references: signature, files, data, code, params, metrics, tags.",
             "update-version": "Say something else of a version.",
             "set-version-tags": "Set tags of a version; a tag may be set again.",

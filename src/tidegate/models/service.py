@@ -183,9 +183,10 @@ class Models(Registry, Trust):
 
     @operation("GET /models/{name}/versions/{number}/card", role="viewer", audit="none")
     def card(self, name: str, number: int, *, form: Literal["markdown", "html"] = "markdown") -> str:
-        """The card of a version: Markdown with front matter as Hugging Face reads it, or a page of HTML.
+        """The card of a version, as Markdown or as a page.
 
-        The page stands on its own; a server has it at ``/api/v1/models/NAME/versions/NUMBER/card.html``, too.
+        The Markdown has front matter as Hugging Face reads it. The page is HTML and stands on its own; a server
+        has it at ``/api/v1/models/NAME/versions/NUMBER/card.html``, too.
         """
         version = self._numbered(name, number)
         attested = self._store.attestations(version.digest, "", MOST_SHOWN)
