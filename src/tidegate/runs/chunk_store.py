@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from tidegate.runs.series.chunks import (
     Columns,
+    by_time,
     columns_of,
     decoded,
     encoded,
@@ -53,6 +54,7 @@ class Sizes(msgspec.Struct, frozen=True):
 
 
 _BLOBS_AT_ONCE: Final = 256
+_MOST_MICROS: Final = 2**63 - 1
 
 tail = table(
     "run_metric_tail",
@@ -81,6 +83,8 @@ chunks = table(
     sa.Column("greatest_rank", sa.BigInteger, nullable=True),
     sa.Column("greatest_step", sa.BigInteger, nullable=True),
     sa.Column("blob_id", sa.BigInteger, nullable=True),
+    sa.Column("least_at", Micros, nullable=True),  # of points; null where they were sealed before this was noted
+    sa.Column("greatest_at", Micros, nullable=True),
     room="runs",
     by_key=True,
 )
@@ -94,6 +98,8 @@ blobs = table(
 
 _point_key = sa.tuple_(tail.c.step, tail.c.at, tail.c.rank)
 _ORDER = (tail.c.step, tail.c.at, tail.c.rank)
+_point_by_time = sa.tuple_(tail.c.at, tail.c.step, tail.c.rank)
+_BY_TIME = (tail.c.at, tail.c.step, tail.c.rank)
 _first_key = sa.tuple_(chunks.c.first_step, chunks.c.first_at, chunks.c.first_rank)
 _ASCENDING = (chunks.c.first_step, chunks.c.first_at, chunks.c.first_rank)
 _DESCENDING = tuple(column.desc() for column in _ASCENDING)
@@ -140,13 +146,6 @@ class SeriesPoints:
         query = query if after is None else query.where(_point_key > after)
         return [Point(*row) for row in self._connection.execute(query)]
 
-    def _tail(self) -> list[Point]:
-        query = sa.select(*_ORDER).where(tail.c.series_id == self._series_id).order_by(*_ORDER)
-        return [Point(*row) for row in self._connection.execute(query)]
-
-    def _in_order(self) -> Any:
-        return self._nodes(0).order_by(*_ASCENDING)
-
     def tail_between(self, start: int, end: int) -> list[Point]:
         """The points of the tail whose steps lie between two, both included, in order."""
         within = (tail.c.series_id == self._series_id, tail.c.step.between(start, end))
@@ -181,17 +180,35 @@ class SeriesPoints:
             ]
         return whole, self._decoded([node for nodes in opened for node in nodes])
 
-    def every(self) -> Columns:
-        """All points, in order."""
-        return joined([self._decoded(self._connection.execute(self._in_order()).all()), columns_of(self._tail())])
+    def by_time(self, after: Point | None, limit: int) -> Columns:
+        """The points after one in the order of time, step, value, so many at most, in that order.
+
+        Chunks are read in the order of their least times, until none that is left can hold anything earlier: as many
+        as a page is long, and those whose times overlap with it.
+        """
+        query = sa.select(*_ORDER).where(tail.c.series_id == self._series_id).order_by(*_BY_TIME).limit(limit)
+        begin = sa.func.coalesce(chunks.c.least_at, -_MOST_MICROS)
+        of = sa.select(chunks.c.blob_id, begin.label("begin")).where(*self._level(0)).order_by(begin)
+        if after is not None:
+            query = query.where(_point_by_time > (after.at, after.step, after.rank))
+            of = of.where(sa.func.coalesce(chunks.c.greatest_at, _MOST_MICROS) >= after.at)
+        found = columns_of(self._connection.execute(query).all())
+        left = self._connection.execute(of).all()
+        wanted = limit // self._sizes.chunk + 2
+        while left:
+            found = by_time([found, self._decoded(left[:wanted])], after)
+            left = left[wanted:]
+            if left and np.searchsorted(found.ats, left[0].begin) >= limit:
+                break
+        return part_of(found, 0, limit)
 
     def sample(self, count: int, start: int, end: int) -> Columns:
         """The first point of each of so many stretches between two steps, both included, and the last point.
 
         Only chunks that one of them lies in are read, as long as no point of the tail belongs between the sealed ones.
         """
-        between = self._in_order().where(chunks.c.last_step >= start, chunks.c.first_step <= end)
-        nodes = self._connection.execute(between).all()
+        between = self._nodes(0).where(chunks.c.last_step >= start, chunks.c.first_step <= end)
+        nodes = self._connection.execute(between.order_by(*_ASCENDING)).all()
         recent = columns_of(self.tail_between(start, end))
         if nodes and len(recent.steps) and point_at(recent, 0) < _last(nodes[-1]):
             whole = joined([within(self._decoded(nodes), start, end), recent])
@@ -244,7 +261,9 @@ class SeriesPoints:
         for part in parts:
             insert = blobs.insert().values(blob=encoded(part)).returning(blobs.c.id)
             blob_id = self._connection.execute(insert).scalar_one()
-            rows.append({**_row(self._series_id, 0, summary_of_columns(part)), "blob_id": blob_id})
+            told = _row(self._series_id, 0, summary_of_columns(part))
+            times = {"least_at": int(part.ats.min()), "greatest_at": int(part.ats.max())}
+            rows.append({**told, **times, "blob_id": blob_id})
         self._connection.execute(chunks.insert(), rows)
         firsts = [Point(row["first_step"], row["first_at"], row["first_rank"]) for row in rows]
         changed: tuple[Point, Point] | None = (firsts[0] if old is None else min(firsts[0], _first(old)), firsts[-1])

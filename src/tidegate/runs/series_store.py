@@ -1,17 +1,17 @@
 """The tables of metrics: a series a metric of a run, and its points."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from tidegate.kernel.clock import from_micros, to_micros
 from tidegate.runs.chunk_store import SeriesPoints, Sizes, forget, tail
-from tidegate.runs.records import Bucket, Chart, Metric
+from tidegate.runs.records import Bucket, Chart, Measurements, Metric
 from tidegate.runs.rules import MOST_STEPS
 from tidegate.runs.series.charts import buckets
-from tidegate.runs.series.chunks import Columns, by_time, columns_of, joined, part_of, values_of
+from tidegate.runs.series.chunks import Columns, columns_of, joined, part_of, values_of
 from tidegate.runs.series.grids import Grid, grid_of
 from tidegate.runs.series.points import NAN_RANK, Extreme, Point, Summary, combined, rank_of, summary_of, value_of
 from tidegate.storage.catalog import Catalog
@@ -123,35 +123,14 @@ class SqlSeries:
                     break
         return found
 
-    def history_by_time(self, run_id: str, name: str, after: Position | None, limit: int) -> list[Metric]:
-        """Points after a position, in the order of name, time, step, value.
+    def measurements(self, run_id: str, name: str, after: Point | None, limit: int) -> Measurements:
+        """Points of a metric after one, in the order of time, step, value."""
+        return self._measured(run_id, name, lambda points: points.by_time(after, limit))
 
-        Points lie in the order of steps: a page reads the whole series, as far as none of it was sorted out before.
-        """
-        query = sa.select(series.c.id, series.c.name, series.c.sealed_step).where(series.c.run_id == run_id)
-        if name:
-            query = query.where(series.c.name == name)
-        if after is not None:
-            query = query.where(series.c.name >= after[0])
-        found: list[Metric] = []
-        with self._catalog.connect() as connection:
-            for row in connection.execute(query.order_by(series.c.name)).all():
-                begun = after[1] if after is not None and after[0] == row.name else None
-                columns = by_time(self._points(connection, row).every(), begun)
-                found += _metrics(row.name, part_of(columns, 0, limit - len(found)))
-                if len(found) >= limit:
-                    break
-        return found
-
-    def sample(self, run_id: str, name: str, points: int, start: int | None, end: int | None) -> list[Metric]:
+    def sample(self, run_id: str, name: str, points: int, start: int | None, end: int | None) -> Measurements:
         """The first point of each of so many stretches, and the last point, in the order of steps."""
-        query = sa.select(series.c.id, series.c.name).where(series.c.run_id == run_id, series.c.name == name)
-        with self._catalog.connect() as connection:
-            row = connection.execute(query).first()
-            if row is None:
-                return []
-            low, high = -MOST_STEPS if start is None else start, MOST_STEPS if end is None else end
-            return _metrics(name, self._points(connection, row).sample(points, low, high))
+        low, high = -MOST_STEPS if start is None else start, MOST_STEPS if end is None else end
+        return self._measured(run_id, name, lambda of: of.sample(points, low, high))
 
     def chart(
         self, run_id: str, names: Sequence[str], points: int, start: int | None, end: int | None
@@ -232,6 +211,17 @@ class SqlSeries:
         if row.sealed_step is None:
             return [_metric(row.name, *point) for point in recent]
         return _metrics(row.name, part_of(joined([*points.sealed_after(after, limit), columns_of(recent)]), 0, limit))
+
+    def _measured(self, run_id: str, name: str, read: Callable[[SeriesPoints], Columns]) -> Measurements:
+        query = sa.select(series.c.id).where(series.c.run_id == run_id, series.c.name == name)
+        with self._catalog.connect() as connection:
+            row = connection.execute(query).first()
+            if row is None:
+                return Measurements(name=name)
+            steps, ats, ranks = read(self._points(connection, row))
+        return Measurements(
+            name=name, steps=tuple(steps.tolist()), micros=tuple(ats.tolist()), values=tuple(values_of(ranks))
+        )
 
     def _buckets(self, connection: sa.Connection, row: Any, grid: Grid) -> tuple[Bucket, ...]:
         points = self._points(connection, row)

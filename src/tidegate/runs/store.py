@@ -9,8 +9,22 @@ import sqlalchemy as sa
 from tidegate.kernel.clock import MachineClock, from_micros, to_micros
 from tidegate.runs.experiment_store import experiments
 from tidegate.runs.params import param_number, read_param, spell_param
-from tidegate.runs.records import ENDED, Artifact, Chart, Code, Environment, Foreign, Held, Metric, Run, RunInput, Value
+from tidegate.runs.records import (
+    ENDED,
+    Artifact,
+    Chart,
+    Code,
+    Environment,
+    Foreign,
+    Held,
+    Measurements,
+    Metric,
+    Run,
+    RunInput,
+    Value,
+)
 from tidegate.runs.rules import HEARD_SECONDS
+from tidegate.runs.series.points import Point
 from tidegate.runs.series_store import Position, SqlSeries, series, value_kept
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.released import Claims, Released
@@ -275,11 +289,11 @@ class SqlRuns:
         """Measurements in the order of name, step, time, value."""
         return self._series.history(run_id, name, after, limit)
 
-    def history_by_time(self, run_id: str, name: str, after: Position | None, limit: int) -> list[Metric]:
-        """Measurements in the order of name, time, step, value."""
-        return self._series.history_by_time(run_id, name, after, limit)
+    def measurements(self, run_id: str, name: str, after: Point | None, limit: int) -> Measurements:
+        """Measurements of a metric in the order of time, step, value."""
+        return self._series.measurements(run_id, name, after, limit)
 
-    def sample(self, run_id: str, name: str, points: int, start: int | None, end: int | None) -> list[Metric]:
+    def sample(self, run_id: str, name: str, points: int, start: int | None, end: int | None) -> Measurements:
         """The first of each of so many stretches of as many measurements, and the last, in the order of steps."""
         return self._series.sample(run_id, name, points, start, end)
 

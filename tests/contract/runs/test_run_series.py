@@ -19,7 +19,7 @@ from tests.postgres import Databases
 from tidegate.kernel.clock import from_micros
 from tidegate.kernel.errors import Conflict, Invalid, NotFound
 from tidegate.runs.chunk_store import Sizes, blobs, chunks, tail
-from tidegate.runs.records import Bucket, Metric
+from tidegate.runs.records import Bucket, Measurements, Metric
 from tidegate.runs.series.points import Point, rank_of, summary_of, value_of
 from tidegate.runs.series_store import SqlSeries, series
 from tidegate.storage.catalog import Catalog, open_catalog
@@ -73,6 +73,10 @@ def point(metric: Metric) -> Point:
     return Point(metric.step, (metric.at - from_micros(0)) // timedelta(microseconds=1), rank_of(metric.value))
 
 
+def points_of(found: Measurements) -> list[Point]:
+    return [Point(*row, rank_of(value)) for *row, value in zip(found.steps, found.micros, found.values, strict=True)]
+
+
 def expected(told: Sequence[Sequence[Metric]]) -> list[Point]:
     return sorted({point(metric) for batch in told for metric in batch})
 
@@ -106,11 +110,11 @@ def test_law_1_and_2_and_3_every_point_once_in_order_and_summed_up(
 @settings(quick, max_examples=15)
 def test_law_2_by_time_every_point_comes_once_too(catalog: Catalog, told: list[list[Metric]], limit: int) -> None:
     store = kept(catalog, told)
-    found: list[Metric] = []
-    while page := store.history_by_time(RUN, "loss", ("loss", point(found[-1])) if found else None, limit):
+    found: list[Point] = []
+    while page := points_of(store.measurements(RUN, "loss", found[-1] if found else None, limit)):
+        assert len(page) <= limit
         found += page
-    known = sorted(expected(told), key=lambda one: (one.at, one.step, one.rank))
-    assert [point(metric) for metric in found] == known
+    assert found == sorted(expected(told), key=lambda one: (one.at, one.step, one.rank))
 
 
 @given(batches, st.integers(1, 40), st.one_of(st.none(), st.integers(-25, 25)), st.one_of(st.none(), steps))
@@ -123,7 +127,7 @@ def test_law_6_a_sample_begins_stretches_of_one_length_and_ends_with_the_last(
     count = min(most, len(known))
     lengths = [len(known) // max(count, 1) + (place < len(known) % max(count, 1)) for place in range(count)]
     begins = [known[sum(lengths[:place])] for place in range(count)]
-    found = [point(metric) for metric in store.sample(RUN, "loss", most, start, end)]
+    found = points_of(store.sample(RUN, "loss", most, start, end))
     assert found == [*begins[:-1], *known[-1:]]
 
 

@@ -76,17 +76,16 @@ def part_of(columns: Columns, start: int, end: int) -> Columns:
     return Columns(*(column[start:end] for column in columns))
 
 
-def by_time(columns: Columns, after: Point | None) -> Columns:
-    """Sorted points in the order of time, step, value; those after one in that order."""
-    steps, ats, ranks = columns
+def by_time(parts: Iterable[Columns], after: Point | None) -> Columns:
+    """Points in the order of time, step, value; those after one in that order."""
+    steps, ats, ranks = columns = Columns(*map(np.concatenate, zip(*parts, strict=True)))
+    order = np.lexsort((ranks, steps, ats))
     if after is not None:
+        steps, ats, ranks = columns = picked(columns, order)
         same_at, same_step = ats == after.at, steps == after.step
         later = (ats > after.at) | (same_at & ((steps > after.step) | (same_step & (ranks > after.rank))))
-        columns = Columns(*(column[later] for column in columns))
-    if bool((columns.ats[1:] >= columns.ats[:-1]).all()):  # as a rule: whoever goes on counts on, too
-        return columns
-    order = np.lexsort((columns.ranks, columns.steps, columns.ats))
-    return Columns(*(column[order] for column in columns))
+        order = np.flatnonzero(later)
+    return picked(columns, order)
 
 
 def stretches(size: int, count: int) -> Integers:
@@ -157,10 +156,11 @@ def decoded(blobs: Sequence[bytes]) -> Columns:
     counts = np.array([count for count, _, _ in read], dtype=np.int64)
     ends = np.add.accumulate(counts)
     size = int(ends[-1]) if len(read) else 0
-    planes = np.zeros((3 * _WORD, size), dtype=np.uint8)
+    words = np.zeros((3, size, _WORD), dtype=np.uint8)
+    planes = words.transpose(0, 2, 1)
     for (count, places, kept), end in zip(read, ends.tolist(), strict=True):
-        planes[places, end - count : end] = kept
-    steps, ats, ranks = np.ascontiguousarray(planes.reshape(3, _WORD, size).transpose(0, 2, 1)).view("<u8")[:, :, 0]
+        planes[*np.divmod(places, _WORD), end - count : end] = kept
+    steps, ats, ranks = words.view("<u8")[:, :, 0]
     steps = _summed(_summed(_unfolded(steps), ends, counts), ends, counts)
     ats = _summed(_unfolded(ats), ends, counts)
     return Columns(steps.view(np.int64), ats.view(np.int64), ranks.view(np.int64))
