@@ -25,7 +25,6 @@ from tidegate.runs.series.chunks import (
     joined,
     part_of,
     picked,
-    places_by_part,
     point_at,
     points_of,
     stretches,
@@ -101,6 +100,14 @@ _ORDER = (tail.c.step, tail.c.at, tail.c.rank)
 _point_by_time = sa.tuple_(tail.c.at, tail.c.step, tail.c.rank)
 _BY_TIME = (tail.c.at, tail.c.step, tail.c.rank)
 _first_key = sa.tuple_(chunks.c.first_step, chunks.c.first_at, chunks.c.first_rank)
+_EXTENT = (
+    chunks.c.blob_id,
+    chunks.c.count,
+    chunks.c.first_step,
+    chunks.c.last_step,
+    chunks.c.last_at,
+    chunks.c.last_rank,
+)
 _ASCENDING = (chunks.c.first_step, chunks.c.first_at, chunks.c.first_rank)
 _DESCENDING = tuple(column.desc() for column in _ASCENDING)
 
@@ -144,13 +151,12 @@ class SeriesPoints:
         """The points of the tail after one, in order."""
         query = sa.select(*_ORDER).where(tail.c.series_id == self._series_id).order_by(*_ORDER).limit(limit)
         query = query if after is None else query.where(_point_key > after)
-        return [Point(*row) for row in self._connection.execute(query)]
+        return [Point(*row) for row in self._connection.execute(query).all()]
 
-    def tail_between(self, start: int, end: int) -> list[Point]:
+    def tail_between(self, start: int, end: int) -> Columns:
         """The points of the tail whose steps lie between two, both included, in order."""
         within = (tail.c.series_id == self._series_id, tail.c.step.between(start, end))
-        query = sa.select(*_ORDER).where(*within).order_by(*_ORDER)
-        return [Point(*row) for row in self._connection.execute(query)]
+        return columns_of(self._connection.execute(sa.select(*_ORDER).where(*within).order_by(*_ORDER)).all())
 
     def sealed_between(
         self, start: int, end: int, bucket: Callable[[int], int]
@@ -197,7 +203,7 @@ class SeriesPoints:
         wanted = limit // self._sizes.chunk + 2
         while left:
             found = by_time([found, self._decoded(left[:wanted])], after)
-            left = left[wanted:]
+            left, wanted = left[wanted:], 2 * wanted
             if left and np.searchsorted(found.ats, left[0].begin) >= limit:
                 break
         return part_of(found, 0, limit)
@@ -207,28 +213,27 @@ class SeriesPoints:
 
         Only chunks that one of them lies in are read, as long as no point of the tail belongs between the sealed ones.
         """
-        between = self._nodes(0).where(chunks.c.last_step >= start, chunks.c.first_step <= end)
+        between = sa.select(*_EXTENT).where(*self._level(0), chunks.c.last_step >= start, chunks.c.first_step <= end)
         nodes = self._connection.execute(between.order_by(*_ASCENDING)).all()
-        recent = columns_of(self.tail_between(start, end))
+        recent = self.tail_between(start, end)
         if nodes and len(recent.steps) and point_at(recent, 0) < _last(nodes[-1]):
             whole = joined([within(self._decoded(nodes), start, end), recent])
             return picked(whole, stretches(len(whole.steps), count))
-        cut = {
-            node.blob_id: within(self._decoded([node]), start, end)
-            for node in nodes
-            if node.first_step < start or node.last_step > end
-        }
-        sizes = [len(cut[node.blob_id].steps) if node.blob_id in cut else node.count for node in nodes]
-        ends = np.cumsum([*sizes, len(recent.steps)])
+        counts = np.array([*(node.count for node in nodes), len(recent.steps)], dtype=np.int64)
+        skipped, sizes = np.zeros_like(counts), counts.copy()
+        for number, node in enumerate(nodes):
+            if node.first_step < start or node.last_step > end:  # two of them at most
+                steps = self._decoded([node]).steps
+                skipped[number] = np.searchsorted(steps, start)
+                sizes[number] = np.searchsorted(steps, end, side="right") - skipped[number]
+        ends = np.cumsum(sizes)
         places = stretches(int(ends[-1]), count)
-        parts = []
-        for number, of_part in places_by_part(places, ends):
-            if number == len(nodes):
-                parts.append(picked(recent, of_part))
-            else:
-                node = nodes[number]
-                parts.append(picked(cut[node.blob_id] if node.blob_id in cut else self._decoded([node]), of_part))
-        return joined(parts)
+        parts = np.searchsorted(ends, places, side="right")
+        read = np.unique(np.append(parts, len(nodes)))  # the tail stands behind the chunks, whether it is asked or not
+        found = joined([self._decoded([nodes[part] for part in read[:-1].tolist()]), recent])
+        begins = np.zeros_like(counts)
+        begins[read] = np.cumsum(counts[read]) - counts[read]
+        return picked(found, places - (ends - sizes)[parts] + (skipped + begins)[parts])
 
     def seal(self, sealed: Point | None) -> tuple[int, Point]:
         """Move up to `Sizes.chunk` points, the least of the tail, into chunks.
@@ -319,7 +324,7 @@ class SeriesPoints:
         ids = [node.blob_id for node in nodes]
         for start in range(0, len(ids), _BLOBS_AT_ONCE):
             query = sa.select(blobs.c.id, blobs.c.blob).where(blobs.c.id.in_(ids[start : start + _BLOBS_AT_ONCE]))
-            found.update((row.id, row.blob) for row in self._connection.execute(query))
+            found.update(map(tuple, self._connection.execute(query).all()))
         return decoded([found[id_] for id_ in ids])
 
 

@@ -51,6 +51,11 @@ class SqlExperiments:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        # Whatever is told or searched asks for its experiment: that path goes straight to the driver.
+        own = sa.select(experiments, experiment_tags.c.name.label("tag"), experiment_tags.c.text)
+        own = own.outerjoin(experiment_tags, experiment_tags.c.experiment_id == experiments.c.id)
+        own = own.where(experiments.c.id == sa.bindparam("id")).order_by(experiment_tags.c.name)
+        self._with_tags = catalog.query(own)
 
     def add(self, experiment: Experiment) -> Experiment:
         """Insert it, or return the active one of its name."""
@@ -69,7 +74,8 @@ class SqlExperiments:
 
     def get(self, experiment_id: str) -> Experiment | None:
         """The experiment of this id, active or deleted."""
-        return self._one(sa.select(experiments).where(experiments.c.id == experiment_id))
+        rows = self._with_tags(id=experiment_id)
+        return _experiment(rows[0], {row.tag: row.text for row in rows if row.tag is not None}) if rows else None
 
     def named(self, name: str, *, deleted: bool = False) -> Experiment | None:
         """The active experiment of this name; or the one of those deleted that was made last."""

@@ -47,8 +47,8 @@ class SqlRunSearch:
 
     def page(
         self, search: Search, projection: Projection, after: Position | None, limit: int
-    ) -> list[tuple[Run, Position]]:
-        """Runs after a position, each with its own."""
+    ) -> tuple[list[Run], Position | None]:
+        """Runs after a position, and that of the last one where more come after it."""
         wanted: list[Column] = [
             column
             for column in runs.c
@@ -64,13 +64,14 @@ class SqlRunSearch:
         wanted += [experiments.c.name.label("experiment"), run_beats.c.heard]
         wanted += (column for key in keys for column in key.columns)
         query: sa.Select[Any] = sa.select(*wanted).select_from(source)
-        query = in_order(query.where(_chosen(search)), keys, after).limit(limit)
+        query = in_order(query.where(_chosen(search)), keys, after).limit(limit + 1)
         with self._catalog.connect() as connection:
             rows = connection.execute(query).all()
+            last = tuple(key.place(rows[limit - 1]) for key in keys) if len(rows) > limit else None
+            rows = rows[:limit]
             parts = _parts(connection, projection, [row.id for row in rows])
         found = [read_run(row, {part: of.get(row.id, ()) for part, of in parts.items()}) for row in rows]
-        positions = [tuple(key.place(row) for key in keys) for row in rows]
-        return list(zip(self._runs.with_stale(found, rows), positions, strict=True))
+        return self._runs.with_stale(found, rows), last
 
     def count(self, search: Search) -> int:
         """How many there are."""

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import nan
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -66,6 +67,8 @@ class SqlSeries:
     5. A write seals `Sizes.pieces` chunks at most, or as many as keep up with its own points.
     6. A sample holds the first point of each of so many stretches of as many points, and in the last one's place the
        last of all.
+    7. A page in the order of time reads the chunks that its times overlap with, and some more at most, wherever in the
+       series it begins.
 
     Writers of one series take turns: `add` holds the rows of its series until the transaction ends.
     """
@@ -226,7 +229,7 @@ class SqlSeries:
     def _buckets(self, connection: sa.Connection, row: Any, grid: Grid) -> tuple[Bucket, ...]:
         points = self._points(connection, row)
         whole, sealed = points.sealed_between(grid.start, grid.end, grid.place)
-        return buckets(grid, whole, [sealed, columns_of(points.tail_between(grid.start, grid.end))])
+        return buckets(grid, whole, [sealed, points.tail_between(grid.start, grid.end)])
 
     def _points(self, connection: sa.Connection, row: Any) -> SeriesPoints:
         return SeriesPoints(connection, row.id, self._sizes)
@@ -264,7 +267,7 @@ def _greatest_sealed(row: Any) -> Point | None:
 
 def value_kept(stored: float | None) -> float:
     """A value as it was given."""
-    return value_of(_rank(stored))
+    return nan if stored is None else stored
 
 
 def _by_name(metrics: Iterable[Metric]) -> dict[str, set[Point]]:

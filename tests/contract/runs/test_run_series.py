@@ -74,7 +74,8 @@ def point(metric: Metric) -> Point:
 
 
 def points_of(found: Measurements) -> list[Point]:
-    return [Point(*row, rank_of(value)) for *row, value in zip(found.steps, found.micros, found.values, strict=True)]
+    rows = zip(found.steps, found.micros, found.values, strict=True)
+    return [Point(step, at, rank_of(value)) for step, at, value in rows]
 
 
 def expected(told: Sequence[Sequence[Metric]]) -> list[Point]:
@@ -115,6 +116,29 @@ def test_law_2_by_time_every_point_comes_once_too(catalog: Catalog, told: list[l
         assert len(page) <= limit
         found += page
     assert found == sorted(expected(told), key=lambda one: (one.at, one.step, one.rank))
+
+
+def test_law_7_a_page_by_time_reads_the_chunks_that_its_times_lie_in(catalog: Catalog) -> None:
+    told = [Metric(name="loss", value=1.0, step=step, at=from_micros(-step)) for step in range(400)]
+    store = kept(catalog, [told])
+    read: list[int] = []
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: Sequence[object], *_: object) -> None:
+        if "run_metric_blob.blob" in statement:
+            read.append(len(parameters))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        after, pages = None, []
+        while page := points_of(store.measurements(RUN, "loss", after, 8)):
+            after = page[-1]
+            pages.append(page)
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    assert [one.step for page in pages for one in page] == list(range(399, -1, -1))
+    assert len(pages) == 50
+    assert sum(read) <= 50 * 8  # a page of 8 points lies in 3 chunks; all of them are 100
+    assert max(read) < 10
 
 
 @given(batches, st.integers(1, 40), st.one_of(st.none(), st.integers(-25, 25)), st.one_of(st.none(), steps))

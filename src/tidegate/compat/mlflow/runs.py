@@ -25,7 +25,7 @@ from tidegate.compat.mlflow.rules import (
     steps_between,
     texts,
 )
-from tidegate.compat.mlflow.views import PARENT, RUN_NAME, MetricView, measured, run_view
+from tidegate.compat.mlflow.views import PARENT, RUN_NAME, SHOWN, MetricView, measured, run_view
 from tidegate.kernel.errors import Conflict, Invalid, NotFound
 from tidegate.runs.experiments import Experiments
 from tidegate.runs.records import ENDED, Foreign, Metric, Run, RunInput
@@ -80,6 +80,7 @@ class RunCalls:
             experiments=experiments,
             state=state,
             order_by=tuple(asked.order_by),
+            fields=SHOWN,
             limit=asked.max_results,
             cursor=asked.page_token,
         )

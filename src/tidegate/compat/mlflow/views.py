@@ -14,6 +14,9 @@ from tidegate.runs.records import Experiment, Foreign, Measurements, Metric, Run
 RUN_NAME: Final = "mlflow.runName"
 PARENT: Final = "mlflow.parentRunId"
 
+SHOWN: Final = ("params", "metrics", "tags", "inputs")
+"""The parts of a run that are shown."""
+
 SPELT: Final[dict[Status, str]] = {status: spelling for spelling, status in STATUSES.items()}
 """Statuses as the protocol spells them."""
 
