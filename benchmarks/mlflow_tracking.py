@@ -3,10 +3,10 @@
 ``python benchmarks/mlflow_tracking.py [--seconds 1] [--rounds 2] [--runs 10000] [--json]``
 The limit is the same client against a server that answers every call at once: with nothing, or with what ours said.
 Reads are also asked over a bare connection ("on the wire"), without the client, whose own work a large answer mostly
-is; there the servers' CPU time is told, too, which a busy machine disturbs less. MLflow's server runs as it does by default (4 workers), and with ``--workers 1``; ours on SQLite, and on a PostgreSQL that does not fsync.
-Rounds of writes alternate between the servers,
-and the median counts; what is read was put into both databases beforehand, the same runs and points. Needs the peers
-`mlflow` and `mlflow_server` (`make test-peers` makes their environments).
+is; there the servers' CPU time is told, too, which a busy machine disturbs less. MLflow's server runs as it does by
+default (4 workers), and with ``--workers 1``; ours on SQLite, and on a PostgreSQL that does not fsync. Rounds of writes
+alternate between the servers, and the median counts; what is read was put into both databases beforehand, the same runs
+and points. Needs the peers `mlflow` and `mlflow_server` (`make test-peers` makes their environments).
 """
 
 import argparse
