@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -68,6 +69,14 @@ def kept(catalog: Catalog, told: Sequence[Sequence[Metric]], sizes: Sizes = SMAL
     return store
 
 
+def with_write(catalog: Catalog, statement: sa.Executable) -> None:
+    def run() -> None:
+        with catalog.connect() as connection:
+            connection.execute(statement)
+
+    catalog.write(run, durable=False)
+
+
 def point(metric: Metric) -> Point:
     assert metric.at is not None
     return Point(metric.step, (metric.at - from_micros(0)) // timedelta(microseconds=1), rank_of(metric.value))
@@ -107,10 +116,15 @@ def test_law_1_and_2_and_3_every_point_once_in_order_and_summed_up(
         assert shown == (told_of or (None, None))
 
 
-@given(batches, st.integers(1, 30))
+@given(batches, st.integers(1, 30), st.booleans())
 @settings(quick, max_examples=15)
-def test_law_2_by_time_every_point_comes_once_too(catalog: Catalog, told: list[list[Metric]], limit: int) -> None:
+def test_law_2_by_time_every_point_comes_once_too(
+    catalog: Catalog, told: list[list[Metric]], limit: int, before_times_were_noted: bool
+) -> None:
     store = kept(catalog, told)
+    if before_times_were_noted:
+        unknown = chunks.update().values(least_at=None, greatest_at=None)
+        with_write(catalog, unknown)
     found: list[Point] = []
     while page := points_of(store.measurements(RUN, "loss", found[-1] if found else None, limit)):
         assert len(page) <= limit
@@ -241,6 +255,26 @@ def test_law_5_a_write_seals_some_pieces_and_the_next_go_on(catalog: Catalog) ->
     with catalog.connect() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(tail)).scalar_one() == 0
     assert [one.name for one in store.history(RUN, "", None, 100)] == [one.name for one in whole]
+
+
+def test_a_point_takes_30_bytes_at_most_on_disk(tmp_path: Path) -> None:
+    open_catalog("", tmp_path).close()
+    empty = (tmp_path / "catalog.db").stat().st_size
+    chance = random.Random(0)
+    catalog = open_catalog("", tmp_path)
+    store = SqlSeries(catalog)
+    for run in range(4):  # the hard case: values, and moments to the microsecond, are random
+        told = [
+            Metric(
+                name=f"m{place % 5}", value=chance.random(), step=place // 5, at=from_micros(chance.randrange(10**15))
+            )
+            for place in range(5000)
+        ]
+        for start in range(0, len(told), 1000):
+            catalog.write(partial(store.add, f"{run:032}", told[start : start + 1000]), durable=False)
+        catalog.write(partial(store.settle, f"{run:032}"), durable=False)
+    catalog.close()
+    assert (tmp_path / "catalog.db").stat().st_size - empty <= 30 * 20_000
 
 
 def test_what_is_forgotten_leaves_nothing(catalog: Catalog) -> None:
