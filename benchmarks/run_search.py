@@ -1,8 +1,9 @@
 """What a search over runs takes, beside raw sqlite3 with the same filter on the same catalog, in the same run.
 
 ``python benchmarks/run_search.py [--runs 10000] [--names 12000] [--rounds 30] [--folder DIR] [--json]``
-Each run has 5 metrics, and 2 more of so many names, 5 params and 3 tags. Rounds of ours and of the raw limit alternate; the median round counts.
-The limit is SQL by hand that reads the same rows of the same runs into tuples, without records, pages or cursors.
+Each run has 5 metrics, and 2 more of so many names, 5 params and 3 tags. Rounds of ours and of the raw limit alternate;
+the median round counts. The limit is SQL by hand that reads the same rows of the same runs into tuples, without
+records, pages or cursors.
 """
 
 import argparse
