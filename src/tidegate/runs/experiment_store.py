@@ -14,6 +14,7 @@ from tidegate.runs.search.paging import Position, Search
 from tidegate.runs.search_clauses import Clause, Key, clause, in_order
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.schema import Micros, table
+from tidegate.storage.text import among
 
 experiments = table(
     "experiment",
@@ -42,7 +43,6 @@ experiment_tags = table(
     room="runs",
 )
 
-_IDS_AT_ONCE = 1000
 _ACTIVE = experiments.c.deleted_at.is_(None)
 
 
@@ -184,11 +184,9 @@ def _key(number: int, key: OrderKey) -> Key:
 
 def _tags(connection: sa.Connection, ids: Sequence[str]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
-    query = sa.select(experiment_tags).order_by(*experiment_tags.primary_key)
-    for start in range(0, len(ids), _IDS_AT_ONCE):
-        some = ids[start : start + _IDS_AT_ONCE]
-        for row in connection.execute(query.where(experiment_tags.c.experiment_id.in_(some))):
-            found.setdefault(row.experiment_id, {})[row.name] = row.text
+    query = sa.select(experiment_tags).where(among(experiment_tags.c.experiment_id, ids))
+    for row in connection.execute(query.order_by(*experiment_tags.primary_key)):
+        found.setdefault(row.experiment_id, {})[row.name] = row.text
     return found
 
 
