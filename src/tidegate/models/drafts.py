@@ -15,9 +15,10 @@ from tidegate.kernel.objects import ObjectPlane, parse_digest
 from tidegate.kernel.operation import Service, operation
 from tidegate.kernel.pages import Page
 from tidegate.models import draft_rules
-from tidegate.models.records import DRAFT, Draft, DraftMetric, DraftUse, Manifest, ModelVersion
+from tidegate.models.records import DRAFT, Cell, Draft, DraftMetric, DraftUse, Manifest, ModelVersion
 from tidegate.models.search import draft_search, read_drafts
 from tidegate.models.service import Models
+from tidegate.models.signature import Signature
 from tidegate.models.stores import DraftStore
 from tidegate.runs.experiments import Experiments
 from tidegate.runs.records import Artifact, Run
@@ -184,23 +185,30 @@ class Drafts(Service):
         facts: dict[str, str] = {},  # noqa: B006 - never changed
         note: str = "",
         tags: dict[str, str] = {},  # noqa: B006 - never changed
+        signature: Signature | None = None,
+        example: tuple[dict[str, Cell], ...] = (),
     ) -> ModelVersion:
         """Make a version of a draft, of a run's artifacts below a path, or of another version.
 
         The files stay as they are, named by their digests: no process opens them, and no server loads what is not in
         one of our formats. ``facts`` are kept beside what is found, such as where a client says that it came from.
+        With ``signature``, what the model takes and gives, and perhaps an ``example``, a directory of MLflow is
+        answered by a process of its own, once an admin trusts the version: `models.trust`.
         """
         if sum(map(bool, (draft_id, run_id and not draft_id, version))) != 1:
             raise Invalid("say one of draft_id, run_id and version: what is to become a version", field="draft_id")
         if version:
             manifest = msgspec.structs.replace(self._models.resolve(version).manifest, name=name)
-            return self._models.register(name, manifest, note=note, tags=tags)
-        if draft_id:
+        elif draft_id:
             draft = self.get(draft_id)
             manifest = self._manifest(name, draft.files, draft.run_id or run_id, facts | {DRAFT: draft.id})
         else:
             run = self._runs.get(run_id)
             manifest = self._manifest(name, draft_rules.below(run.artifacts, path), run.id, facts | {"path": path})
+        if signature is not None:
+            manifest = draft_rules.answering(manifest, signature, example)
+        elif example:
+            raise Invalid("an example needs the signature by which it is read", field="example")
         return self._models.register(name, manifest, note=note, tags=tags)
 
     def _held(self, draft_id: str) -> Draft:

@@ -2,16 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
 
+from tests.postgres import catalog_on
 from tidegate.storage.catalog import Catalog, open_catalog
 from tidegate.testing.catalogs import place_catalog
-
-if TYPE_CHECKING:
-    from tests.postgres import Databases
 
 metadata = sa.MetaData()
 
@@ -67,11 +64,8 @@ def make_tables(catalog: Catalog) -> None:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def catalog_home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CatalogHome]:
     """A new home on each database, with an empty catalog."""
-    address = ""
-    if request.param == "postgresql":
-        databases: Databases = request.getfixturevalue("databases")
-        address = databases.with_catalog()
-    else:
+    address = catalog_on(request.param, request)
+    if not address:
         place_catalog(tmp_path)
     home = CatalogHome(address, tmp_path)
     yield home
