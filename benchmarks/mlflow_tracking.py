@@ -1,16 +1,18 @@
 """The real `mlflow` client against a served home, against MLflow's own server, and against nothing, in one run.
 
 ``python benchmarks/mlflow_tracking.py [--seconds 1] [--rounds 2] [--runs 10000] [--json]``
-The limit is the same client against a server that answers every call at once, unread. MLflow's server runs as
-it does by default (4 workers), and with ``--workers 1``; ours on SQLite, and on a PostgreSQL that does not fsync.
-Rounds of writes alternate between the servers,
-and the median counts; what is read was put into both databases beforehand, the same runs and points. Needs the peers
-`mlflow` and `mlflow_server` (`make test-peers` makes their environments).
+The limit is the same client against a server that answers every call at once: with nothing, or with what ours said.
+Reads are also asked over a bare connection ("on the wire"), without the client, whose own work a large answer mostly
+is; there the servers' CPU time is told, too, which a busy machine disturbs less. MLflow's server runs as it does by
+default (4 workers), and with ``--workers 1``; ours on SQLite, and on a PostgreSQL that does not fsync. Rounds of writes
+alternate between the servers, and the median counts; what is read was put into both databases beforehand, the same runs
+and points. Needs the peers `mlflow` and `mlflow_server` (`make test-peers` makes their environments).
 """
 
 import argparse
 import contextlib
 import json
+import os
 import random
 import sqlite3
 import statistics
@@ -18,10 +20,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
+from urllib.parse import quote
 from urllib.request import urlopen
 
 ROOT = Path(__file__).parent.parent
@@ -31,12 +35,14 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 POINTS = 100_000
 START = 1_700_000_000_000
 ARTIFACT = 100_000_000
+METRICS = "/ajax-api/2.0/mlflow/metrics"
+FILTER = "metrics.m0 > 0.5 and params.p1 = '2'"
 AIMS = {
     "of the limit, log_metric": 0.6,
     "of the limit, log_batch, points": 0.6,
     "times mlflow, search, filter and order, 100 of them": 10,
-    "times mlflow, history of 100k points": 10,
-    "times mlflow, chart of 320 points of them": 20,
+    "times mlflow, on the wire, history of 100k points": 10,
+    "times mlflow, on the wire, chart of 320 points of them": 20,
     "times mlflow, model version": 3,
 }
 Figures = dict[str, float]
@@ -63,20 +69,99 @@ def free_port() -> int:
         return int(chosen.getsockname()[1])
 
 
-def memory(pid: int) -> float:
-    """Megabytes (RSS) of a process and all below it."""
-    pages, below = 0, {pid}
-    parents = {}
+def below(pid: int) -> set[int]:
+    """A process and all below it."""
+    found, parents = {pid}, {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
             parents[int(folder.name)] = int(fields[1])
-    for _ in parents:
-        below |= {child for child, parent in parents.items() if parent in below}
-    for each in below:
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def memory(pid: int) -> float:
+    """Megabytes (RSS) of a process and all below it."""
+    pages = 0
+    for each in below(pid):
         with contextlib.suppress(OSError):
             pages += int(Path(f"/proc/{each}/statm").read_text().split()[1])
     return pages * 4096 / 1e6
+
+
+def cpu_seconds(pids: set[int]) -> float:
+    """CPU time that processes have spent."""
+    ticks = 0
+    for each in pids:
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+class Wire:
+    """The reads of `reads.py` over one bare connection."""
+
+    def __init__(self, address: str, known: dict[str, str]) -> None:
+        self._connection = HTTPConnection(address.removeprefix("http://"), timeout=120)
+        self._known = known
+
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The answer of a call."""
+        headers = {"content-type": "application/json"} if body else {}
+        self._connection.request(method, path, json.dumps(body) if body else None, headers)
+        answer: dict[str, Any] = json.loads(self._connection.getresponse().read())
+        if "error_code" in answer:
+            raise SystemExit(f"{path}: {answer}")
+        return answer
+
+    def search(self, text: str, order: list[str], most: int) -> dict[str, Any]:
+        """Runs."""
+        asked = {"experiment_ids": [self._known["experiment"]], "filter": text, "order_by": order, "max_results": most}
+        return self.ask("POST", "/api/2.0/mlflow/runs/search", asked)
+
+    def history(self) -> dict[str, Any]:
+        """Every page of the long metric, as one answer."""
+        path = f"{METRICS}/get-history?run_id={self._known['run']}&metric_key=long&max_results=25000"
+        found = self.ask("GET", path)
+        while token := found.pop("next_page_token", ""):
+            page = self.ask("GET", f"{path}&page_token={quote(token)}")
+            found = page | {"metrics": found["metrics"] + page["metrics"]}
+        return found
+
+    def chart(self) -> dict[str, Any]:
+        """Some points of it."""
+        known = self._known["run"]
+        return self.ask("GET", f"{METRICS}/get-history-bulk-interval?run_ids={known}&metric_key=long&max_results=320")
+
+    def calls(self) -> dict[str, Callable[[], dict[str, Any]]]:
+        """The reads, by name."""
+        return {
+            "search, filter and order, 100 of them": lambda: self.search(FILTER, ["metrics.m1 DESC"], 100),
+            "page of 1,000 runs": lambda: self.search("", [], 1000),
+            "history of 100k points": self.history,
+            "chart of 320 points of them": self.chart,
+        }
+
+    def figures(self, pid: int) -> Figures:
+        """Milliseconds that a call takes, and of the server's CPU: 5 calls, or as many as take 5 seconds."""
+        found = {}
+        for name, call in self.calls().items():
+            times, before = [], cpu_seconds(below(pid))
+            while len(times) < 5 and sum(times) < 5:
+                begun = time.perf_counter()
+                call()
+                times.append(time.perf_counter() - begun)
+            found[f"on the wire, {name}"] = 1000 * statistics.median(times)
+            found[f"server's CPU, {name}"] = 1000 * max(cpu_seconds(below(pid)) - before, 0.005) / len(times)
+        return found
+
+    def replies(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """What the limit shall answer to the same reads: parts of path and body, and the answer."""
+        search, page, history, chart = (call() for call in self.calls().values())
+        places = ("runs/search", "m0"), ("runs/search", ""), ("get-history-bulk-interval", ""), ("get-history", "")
+        return [(*place, answer) for place, answer in zip(places, (search, page, chart, history), strict=True)]
 
 
 def points() -> Iterator[tuple[int, int, float]]:
@@ -146,11 +231,12 @@ class Servers:
         self._theirs = find_peer("mlflow_server")
         self._stack = stack
         self.idle: Figures = {}
+        self.pids: dict[str, int] = {}
 
-    def limit(self) -> str:
-        """The server that reads nothing."""
-        port = free_port()
-        process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("_mlflow_limit.py")), str(port)])
+    def limit(self, *replies: Path) -> str:
+        """The server that looks up nothing."""
+        port, script = free_port(), Path(__file__).with_name("_mlflow_limit.py")
+        process = subprocess.Popen([sys.executable, str(script), str(port), *map(str, replies)])
         self._stack.callback(process.wait)
         self._stack.callback(process.terminate)
         until_ready(f"http://127.0.0.1:{port}/", process)
@@ -177,6 +263,7 @@ class Servers:
 
     def _note(self, name: str, seconds: float, pid: int) -> None:
         time.sleep(1)
+        self.pids[name] = pid
         self.idle |= {f"{name}: seconds to ready": seconds, f"{name}: idle, MB (RSS, all processes)": memory(pid)}
 
 
@@ -199,16 +286,17 @@ def measure(seconds: float, rounds: int, runs: int, folder: Path) -> Figures:
         for _ in range(rounds):
             for name, address in addresses.items():
                 written[name].append(servers.client.run("rates.py", address=address, seconds=seconds, timeout=120))
-        read: dict[str, Figures] = {"tidegate": servers.client.run("reads.py", **_asked(addresses["tidegate"], known))}
-        for name in ("mlflow, 1 worker", "mlflow"):
+        read: dict[str, Figures] = {}
+        for name in ("tidegate", "mlflow, 1 worker", "mlflow"):
             database = folder / name.replace(" ", "") / "mlflow.db"
-            asked = _asked(addresses[name], fill_theirs(database, runs))
-            read[name] = servers.client.run("reads.py", timeout=280, **asked)
+            there = known if name == "tidegate" else fill_theirs(database, runs)
+            read[name] = servers.client.run("reads.py", timeout=280, bytes=ARTIFACT, address=addresses[name], **there)
+            read[name] |= Wire(addresses[name], there).figures(servers.pids[name])
+        replies = folder / "replies.json"
+        said = Wire(addresses["tidegate"], known).replies()
+        replies.write_text(json.dumps([(path, body, json.dumps(answer)) for path, body, answer in said]), "utf-8")
+        read["limit"] = servers.client.run("reads.py", timeout=280, bytes=0, address=servers.limit(replies), **known)
         return told(written, read) | servers.idle
-
-
-def _asked(address: str, known: dict[str, str]) -> dict[str, Any]:
-    return {"address": address, "bytes": ARTIFACT, **known}
 
 
 def told(written: dict[str, list[Figures]], read: dict[str, Figures]) -> Figures:

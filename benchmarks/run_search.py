@@ -1,8 +1,9 @@
 """What a search over runs takes, beside raw sqlite3 with the same filter on the same catalog, in the same run.
 
-``python benchmarks/run_search.py [--runs 10000] [--rounds 30] [--folder DIR] [--json]``
-Each run has 5 metrics, 5 params and 3 tags. Rounds of ours and of the raw limit alternate; the median round counts.
-The limit is SQL by hand that reads the same rows of the same runs into tuples, without records, pages or cursors.
+``python benchmarks/run_search.py [--runs 10000] [--names 12000] [--rounds 30] [--folder DIR] [--json]``
+Each run has 5 metrics, and 2 more of so many names, 5 params and 3 tags. Rounds of ours and of the raw limit alternate;
+the median round counts. The limit is SQL by hand that reads the same rows of the same runs into tuples, without
+records, pages or cursors.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import sqlite3
 import statistics
 import tempfile
 from collections.abc import Callable
+from itertools import cycle, islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -41,9 +43,10 @@ PARTS = (
 )
 
 
-def fill(workspace: Any, count: int) -> None:
-    """So many runs of one experiment."""
+def fill(workspace: Any, count: int, names: int = 0) -> None:
+    """So many runs of one experiment, whose metrics have so many names beside five that all of them have."""
     chance = random.Random(7)
+    rare = cycle(f"rare/{number}" for number in range(names))
 
     def add() -> None:
         for _ in range(PIECE):
@@ -53,7 +56,8 @@ def fill(workspace: Any, count: int) -> None:
                 params=params | {"rate": chance.random()},
                 tags={f"t{n}": f"v{chance.randrange(9)}" for n in range(3)},
             )
-            workspace.runs.log(run.id, metrics=tuple(Metric(name=f"m{n}", value=chance.random()) for n in range(5)))
+            measured = [f"m{number}" for number in range(5)] + list(islice(rare, 2))
+            workspace.runs.log(run.id, metrics=tuple(Metric(name=name, value=chance.random()) for name in measured))
 
     for _ in range(count // PIECE):
         workspace.storage.catalog.write(add, durable=False)
@@ -80,10 +84,10 @@ def measure(ours: Callable[[], object], raw: Callable[[], object], rounds: int) 
     return {"ours_ms": round(mine, 2), "raw_ms": round(limit, 2), "ratio": round(mine / limit, 2)}
 
 
-def compare(folder: Path, runs: int, rounds: int) -> dict[str, Any]:
+def compare(folder: Path, runs: int, names: int, rounds: int) -> dict[str, Any]:
     """Every figure."""
     with contextlib.closing(open_local(Settings(home=str(folder / "home")))) as workspace:
-        filling = seconds(lambda: fill(workspace, runs))
+        filling = seconds(lambda: fill(workspace, runs, names))
         search = workspace.runs
         with contextlib.closing(sqlite3.connect(folder / "home" / "catalog.db")) as raw:
             filtered = RAW_PAGE.format(filter=RAW_FILTER)
@@ -91,6 +95,7 @@ def compare(folder: Path, runs: int, rounds: int) -> dict[str, Any]:
             order = ("metrics.m1 DESC",)
             return {
                 "runs": runs,
+                "metric names": names,
                 "filling_s": round(filling, 1),
                 "found": search.count(FILTER),
                 "filtered, ordered page of 100": measure(
@@ -110,12 +115,13 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=10_000)
+    parser.add_argument("--names", type=int, default=12_000, help="of metrics that few runs have")
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--folder", type=Path, default=None)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        found = compare(Path(folder), given.runs, given.rounds)
+        found = compare(Path(folder), given.runs, given.names, given.rounds)
     if given.json:
         print(json.dumps(found))
         return

@@ -36,6 +36,7 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
             "compare": "Runs beside each other (2 to 100): their parameters, and the latest of their metrics.",
             "get": "One run, with the latest value of each metric.",
             "history": "Every measurement of a run, or of one metric of it, in the order of name, step, time, value.",
+            "measurements": "Every measurement of one metric, by columns, in the order of time, step, value.",
             "sample": "At most ``points`` (1 to 5,000) of the measurements of a metric, the last among them, in the order of steps.",
             "chart": "Metrics of a run over their steps, in at most ``points`` buckets (1 to 5,000) of one width; all on one grid.",
             "list": "Runs, the newest first; of one experiment (its id or name), of one parent, in one status, where given.",

@@ -1,7 +1,7 @@
 """The tables of drafts: files of models that runs left, and what is said and measured of them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -9,16 +9,13 @@ from tidegate.kernel.clock import from_micros, to_micros
 from tidegate.kernel.errors import Invalid
 from tidegate.models.records import Draft, DraftMetric, DraftUse
 from tidegate.models.search import DraftSearch
-from tidegate.models.search_store import Clause, Column, clause_of
 from tidegate.runs.records import Artifact
 from tidegate.runs.search.ast import Attribute, Field, MetricValue, OrderKey, Param
-from tidegate.runs.search.fields import value_kind
-from tidegate.runs.search.paging import Place, Position
-from tidegate.runs.search_clauses import after as behind
+from tidegate.runs.search.paging import Position
+from tidegate.runs.search_clauses import LACKING, PRESENT, Clause, Column, Key, clause, in_order
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.released import Claims, Released
 from tidegate.storage.schema import Micros, table
-from tidegate.storage.text import by_code_point
 
 drafts = table(
     "draft",
@@ -79,8 +76,6 @@ uses = table(
 )
 
 Part = Literal["param", "tag"]
-_PRESENT: Final = 0
-_LACKING: Final = 1
 
 
 class SqlDrafts:
@@ -170,14 +165,11 @@ class SqlDrafts:
     def page(self, search: DraftSearch, after: Position | None, limit: int) -> list[tuple[Draft, Position]]:
         """Drafts after a position, each with its own."""
         fields = _DraftFields(search)
-        keys = [_Key(fields, key, number) for number, key in enumerate(search.order)]
+        keys = [fields.key(number, key) for number, key in enumerate(search.order)]
         query = sa.select(drafts, *(column for key in keys for column in key.columns))
-        query = query.where(drafts.c.experiment_id.in_(search.experiments), clause_of(search.where, fields))
-        if after is not None:
-            query = query.where(behind(keys, after))
-        query = query.order_by(*(one for key in keys for one in key.order)).limit(limit)
+        query = query.where(drafts.c.experiment_id.in_(search.experiments), clause(search.where, fields))
         with self._catalog.connect() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(in_order(query, keys, after).limit(limit)).all()
             found = _read(connection, rows)
         return [(draft, tuple(key.place(row) for key in keys)) for draft, row in zip(found, rows, strict=True)]
 
@@ -202,64 +194,44 @@ class _DraftFields:
         self._datasets = search.datasets
 
     def column(self, field: Field) -> Column:
-        """The column of an attribute, or the last value of a metric."""
+        """The column of an attribute, of a text, or of the value of a measurement."""
         if isinstance(field, Attribute):
             return drafts.c[field.name]
-        if isinstance(field, MetricValue):
-            own = sa.select(metrics.c.value).where(*self._own(field))
-            return own.order_by(metrics.c.step.desc(), metrics.c.at.desc()).limit(1).scalar_subquery()
         if isinstance(field, Param) and field.number:
             raise Invalid(f"params of drafts are texts: write params.{field.name} = '…', quoted", field="filter")
-        of = texts.c.part == ("param" if isinstance(field, Param) else "tag")
+        return metrics.c.value if isinstance(field, MetricValue) else texts.c.text
+
+    def holds(self, field: Field, condition: Clause | None) -> Clause:
+        """Whether the draft has the field, and the condition is met there; of a metric, of any measurement."""
+        column, met = self.column(field), [] if condition is None else [condition]
+        if isinstance(field, Attribute):
+            return sa.and_(column.is_not(None), *met)
+        return sa.exists(sa.select(column).where(*self._own(field), *met))
+
+    def equals(self, _field: Field, _value: str) -> Clause | None:
+        """No quicker way."""
+        return None
+
+    def key(self, number: int, key: OrderKey) -> Key:
+        """A key of an order; of a metric, its last value."""
+        value = self.column(key.field)
+        if not isinstance(key.field, Attribute):
+            own = sa.select(value).where(*self._own(key.field))
+            if isinstance(key.field, MetricValue):
+                own = own.order_by(metrics.c.step.desc(), metrics.c.at.desc()).limit(1)
+            value = own.scalar_subquery()
+        return Key(number, key, value, sa.case((value.is_(None), LACKING), else_=PRESENT))
+
+    def _own(self, field: Field) -> list[Clause]:
+        """Which rows of the field's table are of this field, and of a draft."""
         name = getattr(field, "name", "")
-        own_text = sa.select(texts.c.text).where(texts.c.draft_id == drafts.c.id, of, texts.c.name == name)
-        return own_text.scalar_subquery()
-
-    def holds(self, field: Field, condition: Callable[[Column], Any]) -> Clause:
-        """Whether the draft has the field, and the condition is met of it; of a metric, of any measurement."""
-        if isinstance(field, MetricValue):
-            return sa.exists(sa.select(metrics.c.name).where(*self._own(field), condition(metrics.c.value)))
-        column = self.column(field)
-        return sa.and_(column.is_not(None), sa.func.coalesce(condition(column), sa.false()))
-
-    def _own(self, field: MetricValue) -> list[Clause]:
-        clauses: list[Clause] = [metrics.c.draft_id == drafts.c.id, metrics.c.name == field.name]
+        if not isinstance(field, MetricValue):
+            part = "param" if isinstance(field, Param) else "tag"
+            return [texts.c.draft_id == drafts.c.id, texts.c.part == part, texts.c.name == name]
+        clauses: list[Clause] = [metrics.c.draft_id == drafts.c.id, metrics.c.name == name]
         if self._datasets:
-            clauses.append(sa.or_(*(_on(name, digest) for name, digest in self._datasets)))
+            clauses.append(sa.or_(*(_on(*dataset) for dataset in self._datasets)))
         return clauses
-
-
-class _Key:
-    """One key of an order: whether the draft has the field at all, and the field."""
-
-    def __init__(self, fields: _DraftFields, key: OrderKey, number: int) -> None:
-        column = fields.column(key.field)
-        self._descending = key.descending
-        self._empty: Any = "" if value_kind(key.field) == "text" else 0
-        self._rank = sa.case((column.is_(None), _LACKING), else_=_PRESENT)
-        value = sa.func.coalesce(column, self._empty)
-        self._value = by_code_point(value) if self._empty == "" else value
-        self._names = (f"rank_{number}", f"value_{number}")
-        self.columns = (self._rank.label(self._names[0]), value.label(self._names[1]))
-
-    @property
-    def order(self) -> list[Column]:
-        """What to sort by."""
-        return [self._rank, self._value.desc() if self._descending else self._value.asc()]
-
-    def place(self, row: sa.Row[Any]) -> Place:
-        """Where a row stands."""
-        rank, value = (row._mapping[name] for name in self._names)
-        return Place(rank, value)
-
-    def same(self, place: Place) -> Clause:
-        """Whether a draft stands there."""
-        return sa.and_(self._rank == place.rank, self._value == place.value)
-
-    def beyond(self, place: Place) -> Clause:
-        """Whether a draft stands behind it."""
-        further = self._value < place.value if self._descending else self._value > place.value
-        return sa.or_(self._rank > place.rank, sa.and_(self._rank == place.rank, further))
 
 
 def _on(name: str, digest: str) -> Clause:

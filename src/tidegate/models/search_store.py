@@ -1,9 +1,8 @@
 """Searches over models and versions, each compiled to one SELECT."""
 
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -13,71 +12,43 @@ from tidegate.models.records import Model, ModelVersion
 from tidegate.models.registry_store import COUNT, SqlRegistry, models
 from tidegate.models.search import Found
 from tidegate.models.store import OF_MODEL, read_versions, tags, versions
-from tidegate.runs.search.ast import (
-    And,
-    Attribute,
-    Comparison,
-    Field,
-    Match,
-    Membership,
-    Not,
-    Or,
-    OrderKey,
-    Presence,
-    Tag,
-    Term,
-)
+from tidegate.runs.search.ast import Attribute, Field, OrderKey, Term
 from tidegate.runs.search.fields import value_kind
 from tidegate.runs.search.paging import Place, Position
+from tidegate.runs.search_clauses import Clause, Column, Key, clause, in_order
 from tidegate.storage.catalog import Catalog
-from tidegate.storage.text import by_code_point, like, like_any_case
-
-Clause = sa.ColumnElement[bool]
-Column = sa.ColumnElement[Any]
-
-_COMPARE: Final[dict[str, Callable[[Any, Any], Any]]] = {
-    "=": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-
-
-class Searched(Protocol):
-    """What the fields of a search are in the catalog."""
-
-    def column(self, field: Field) -> Column:
-        """The column of an attribute. Raises `Invalid` for a field that nothing is ordered by."""
-        ...
-
-    def holds(self, field: Field, condition: Callable[[Column], Any]) -> Clause:
-        """Whether the field is there, and the condition is met of it. Never null, so that NOT is its contrary."""
-        ...
 
 
 class _Named:
-    """The fields of models, or of versions: columns by attribute, and tags under a number."""
+    """The fields of models, or of versions: columns by attribute, and tags under a number. See `Fields`."""
 
     def __init__(self, columns: sa.ColumnCollection[str, Any], number: Column) -> None:
         self._columns = columns
         self._number = number
 
     def column(self, field: Field) -> Column:
-        """The column of an attribute."""
-        if isinstance(field, Attribute):
-            column: Column = self._columns[field.name]
-            return column
-        raise Invalid("models and versions are ordered by attributes, such as name or created_at", field="order_by")
+        """The column of an attribute, or of a tag's text."""
+        column: Column = self._columns[field.name] if isinstance(field, Attribute) else tags.c.text
+        return column
 
-    def holds(self, field: Field, condition: Callable[[Column], Any]) -> Clause:
-        """Whether the field is there, and the condition is met of it."""
-        if isinstance(field, Tag):
-            own = (tags.c.name == self._columns["name"], tags.c.number == self._number, tags.c.tag == field.name)
-            return sa.exists(sa.select(tags.c.tag).where(*own, condition(tags.c.text)))
-        column = self.column(field)
-        return sa.and_(column.is_not(None), condition(column))
+    def holds(self, field: Field, condition: Clause | None) -> Clause:
+        """Whether the field is there, and the condition is met there."""
+        met = [] if condition is None else [condition]
+        if isinstance(field, Attribute):
+            return sa.and_(self.column(field).is_not(None), *met)
+        own = (tags.c.name == self._columns["name"], tags.c.number == self._number)
+        return sa.exists(sa.select(tags.c.tag).where(*own, tags.c.tag == getattr(field, "name", ""), *met))
+
+    def equals(self, _field: Field, _value: str) -> Clause | None:
+        """No quicker way."""
+        return None
+
+    def key(self, number: int, key: OrderKey) -> Key:
+        """A key of an order. Raises `Invalid` for a tag."""
+        if not isinstance(key.field, Attribute):
+            raise Invalid("models and versions are ordered by attributes, such as name or created_at", field="order_by")
+        column = self.column(key.field)
+        return Key(number, key, sa.func.coalesce(column, "") if value_kind(key.field) == "text" else column)
 
 
 _MODELS: Final = _Named(models.c, sa.literal(OF_MODEL))
@@ -107,49 +78,10 @@ class SqlModelSearch:
 
 
 def _query(
-    query: sa.Select[Any], searched: Searched, where: Term, order: Sequence[OrderKey], after: Position | None
+    query: sa.Select[Any], fields: _Named, where: Term, order: Sequence[OrderKey], after: Position | None
 ) -> sa.Select[Any]:
-    keys = [(_sorted(searched, key), key.descending) for key in order]
-    query = query.where(clause_of(where, searched))
-    if after is not None:
-        query = query.where(_after(keys, [place.value for place in after]))
-    return query.order_by(*(column.desc() if descending else column.asc() for column, descending in keys))
-
-
-def clause_of(term: Term, searched: Searched) -> Clause:
-    """Whether a filter is true."""
-    match term:
-        case And(terms):
-            return sa.and_(sa.true(), *(clause_of(one, searched) for one in terms))
-        case Or(terms):
-            return sa.or_(sa.false(), *(clause_of(one, searched) for one in terms))
-        case Not(one):
-            return sa.not_(clause_of(one, searched))
-        case Presence(field, present):
-            found = searched.holds(field, lambda column: column.is_not(None))
-            return found if present else sa.not_(found)
-        case Comparison(field, sign, value):
-            return searched.holds(field, lambda column: _COMPARE[sign](column, value))
-        case Match(field, pattern, ignore_case):
-            kind = like_any_case if ignore_case else like
-            return searched.holds(field, lambda column: kind(column, pattern))
-        case Membership(field, values, negated):
-            return searched.holds(field, lambda column: column.not_in(values) if negated else column.in_(values))
-
-
-def _sorted(searched: Searched, key: OrderKey) -> Column:
-    column = searched.column(key.field)
-    if value_kind(key.field) != "text":
-        return column
-    return by_code_point(sa.func.coalesce(column, ""))
-
-
-def _after(keys: Sequence[tuple[Column, bool]], values: Sequence[Any]) -> Clause:
-    """Whether a row comes after a position: behind it in one key, and at it in all before that one."""
-    clause: Clause = sa.false()
-    for (column, descending), value in reversed(list(zip(keys, values, strict=True))):
-        clause = sa.or_(column < value if descending else column > value, sa.and_(column == value, clause))
-    return clause
+    keys = [fields.key(number, key) for number, key in enumerate(order)]
+    return in_order(query.where(clause(where, fields)), keys, after)
 
 
 def _position(found: Model | ModelVersion, order: Sequence[OrderKey]) -> Position:

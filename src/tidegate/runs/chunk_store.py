@@ -18,13 +18,13 @@ import sqlalchemy as sa
 
 from tidegate.runs.series.chunks import (
     Columns,
+    by_time,
     columns_of,
     decoded,
     encoded,
     joined,
     part_of,
     picked,
-    places_by_part,
     point_at,
     points_of,
     stretches,
@@ -53,6 +53,7 @@ class Sizes(msgspec.Struct, frozen=True):
 
 
 _BLOBS_AT_ONCE: Final = 256
+_MOST_MICROS: Final = 2**63 - 1
 
 tail = table(
     "run_metric_tail",
@@ -81,6 +82,8 @@ chunks = table(
     sa.Column("greatest_rank", sa.BigInteger, nullable=True),
     sa.Column("greatest_step", sa.BigInteger, nullable=True),
     sa.Column("blob_id", sa.BigInteger, nullable=True),
+    sa.Column("least_at", Micros, nullable=True),  # of points; null where they were sealed before this was noted
+    sa.Column("greatest_at", Micros, nullable=True),
     room="runs",
     by_key=True,
 )
@@ -94,7 +97,17 @@ blobs = table(
 
 _point_key = sa.tuple_(tail.c.step, tail.c.at, tail.c.rank)
 _ORDER = (tail.c.step, tail.c.at, tail.c.rank)
+_point_by_time = sa.tuple_(tail.c.at, tail.c.step, tail.c.rank)
+_BY_TIME = (tail.c.at, tail.c.step, tail.c.rank)
 _first_key = sa.tuple_(chunks.c.first_step, chunks.c.first_at, chunks.c.first_rank)
+_EXTENT = (
+    chunks.c.blob_id,
+    chunks.c.count,
+    chunks.c.first_step,
+    chunks.c.last_step,
+    chunks.c.last_at,
+    chunks.c.last_rank,
+)
 _ASCENDING = (chunks.c.first_step, chunks.c.first_at, chunks.c.first_rank)
 _DESCENDING = tuple(column.desc() for column in _ASCENDING)
 
@@ -138,20 +151,12 @@ class SeriesPoints:
         """The points of the tail after one, in order."""
         query = sa.select(*_ORDER).where(tail.c.series_id == self._series_id).order_by(*_ORDER).limit(limit)
         query = query if after is None else query.where(_point_key > after)
-        return [Point(*row) for row in self._connection.execute(query)]
+        return [Point(*row) for row in self._connection.execute(query).all()]
 
-    def _tail(self) -> list[Point]:
-        query = sa.select(*_ORDER).where(tail.c.series_id == self._series_id).order_by(*_ORDER)
-        return [Point(*row) for row in self._connection.execute(query)]
-
-    def _in_order(self) -> Any:
-        return self._nodes(0).order_by(*_ASCENDING)
-
-    def tail_between(self, start: int, end: int) -> list[Point]:
+    def tail_between(self, start: int, end: int) -> Columns:
         """The points of the tail whose steps lie between two, both included, in order."""
         within = (tail.c.series_id == self._series_id, tail.c.step.between(start, end))
-        query = sa.select(*_ORDER).where(*within).order_by(*_ORDER)
-        return [Point(*row) for row in self._connection.execute(query)]
+        return columns_of(self._connection.execute(sa.select(*_ORDER).where(*within).order_by(*_ORDER)).all())
 
     def sealed_between(
         self, start: int, end: int, bucket: Callable[[int], int]
@@ -181,37 +186,54 @@ class SeriesPoints:
             ]
         return whole, self._decoded([node for nodes in opened for node in nodes])
 
-    def every(self) -> Columns:
-        """All points, in order."""
-        return joined([self._decoded(self._connection.execute(self._in_order()).all()), columns_of(self._tail())])
+    def by_time(self, after: Point | None, limit: int) -> Columns:
+        """The points after one in the order of time, step, value, so many at most, in that order.
+
+        Chunks are read in the order of their least times, until none that is left can hold anything earlier: as many
+        as a page is long, and those whose times overlap with it.
+        """
+        query = sa.select(*_ORDER).where(tail.c.series_id == self._series_id).order_by(*_BY_TIME).limit(limit)
+        begin = sa.func.coalesce(chunks.c.least_at, -_MOST_MICROS)
+        of = sa.select(chunks.c.blob_id, begin.label("begin")).where(*self._level(0)).order_by(begin)
+        if after is not None:
+            query = query.where(_point_by_time > (after.at, after.step, after.rank))
+            of = of.where(sa.func.coalesce(chunks.c.greatest_at, _MOST_MICROS) >= after.at)
+        found = columns_of(self._connection.execute(query).all())
+        left = self._connection.execute(of).all()
+        wanted = limit // self._sizes.chunk + 2
+        while left:
+            found = by_time([found, self._decoded(left[:wanted])], after)
+            left, wanted = left[wanted:], 2 * wanted
+            if left and np.searchsorted(found.ats, left[0].begin) >= limit:
+                break
+        return part_of(found, 0, limit)
 
     def sample(self, count: int, start: int, end: int) -> Columns:
         """The first point of each of so many stretches between two steps, both included, and the last point.
 
         Only chunks that one of them lies in are read, as long as no point of the tail belongs between the sealed ones.
         """
-        between = self._in_order().where(chunks.c.last_step >= start, chunks.c.first_step <= end)
-        nodes = self._connection.execute(between).all()
-        recent = columns_of(self.tail_between(start, end))
+        between = sa.select(*_EXTENT).where(*self._level(0), chunks.c.last_step >= start, chunks.c.first_step <= end)
+        nodes = self._connection.execute(between.order_by(*_ASCENDING)).all()
+        recent = self.tail_between(start, end)
         if nodes and len(recent.steps) and point_at(recent, 0) < _last(nodes[-1]):
             whole = joined([within(self._decoded(nodes), start, end), recent])
             return picked(whole, stretches(len(whole.steps), count))
-        cut = {
-            node.blob_id: within(self._decoded([node]), start, end)
-            for node in nodes
-            if node.first_step < start or node.last_step > end
-        }
-        sizes = [len(cut[node.blob_id].steps) if node.blob_id in cut else node.count for node in nodes]
-        ends = np.cumsum([*sizes, len(recent.steps)])
+        counts = np.array([*(node.count for node in nodes), len(recent.steps)], dtype=np.int64)
+        skipped, sizes = np.zeros_like(counts), counts.copy()
+        for number, node in enumerate(nodes):
+            if node.first_step < start or node.last_step > end:  # two of them at most
+                steps = self._decoded([node]).steps
+                skipped[number] = np.searchsorted(steps, start)
+                sizes[number] = np.searchsorted(steps, end, side="right") - skipped[number]
+        ends = np.cumsum(sizes)
         places = stretches(int(ends[-1]), count)
-        parts = []
-        for number, of_part in places_by_part(places, ends):
-            if number == len(nodes):
-                parts.append(picked(recent, of_part))
-            else:
-                node = nodes[number]
-                parts.append(picked(cut[node.blob_id] if node.blob_id in cut else self._decoded([node]), of_part))
-        return joined(parts)
+        parts = np.searchsorted(ends, places, side="right")
+        read = np.unique(np.append(parts, len(nodes)))  # the tail stands behind the chunks, whether it is asked or not
+        found = joined([self._decoded([nodes[part] for part in read[:-1].tolist()]), recent])
+        begins = np.zeros_like(counts)
+        begins[read] = np.cumsum(counts[read]) - counts[read]
+        return picked(found, places - (ends - sizes)[parts] + (skipped + begins)[parts])
 
     def seal(self, sealed: Point | None) -> tuple[int, Point]:
         """Move up to `Sizes.chunk` points, the least of the tail, into chunks.
@@ -244,7 +266,9 @@ class SeriesPoints:
         for part in parts:
             insert = blobs.insert().values(blob=encoded(part)).returning(blobs.c.id)
             blob_id = self._connection.execute(insert).scalar_one()
-            rows.append({**_row(self._series_id, 0, summary_of_columns(part)), "blob_id": blob_id})
+            told = _row(self._series_id, 0, summary_of_columns(part))
+            times = {"least_at": int(part.ats.min()), "greatest_at": int(part.ats.max())}
+            rows.append({**told, **times, "blob_id": blob_id})
         self._connection.execute(chunks.insert(), rows)
         firsts = [Point(row["first_step"], row["first_at"], row["first_rank"]) for row in rows]
         changed: tuple[Point, Point] | None = (firsts[0] if old is None else min(firsts[0], _first(old)), firsts[-1])
@@ -300,7 +324,7 @@ class SeriesPoints:
         ids = [node.blob_id for node in nodes]
         for start in range(0, len(ids), _BLOBS_AT_ONCE):
             query = sa.select(blobs.c.id, blobs.c.blob).where(blobs.c.id.in_(ids[start : start + _BLOBS_AT_ONCE]))
-            found.update((row.id, row.blob) for row in self._connection.execute(query))
+            found.update(map(tuple, self._connection.execute(query).all()))
         return decoded([found[id_] for id_ in ids])
 
 

@@ -10,13 +10,11 @@ from tidegate.kernel.clock import from_micros, to_micros
 from tidegate.kernel.errors import Invalid
 from tidegate.runs.records import Experiment
 from tidegate.runs.search.ast import Attribute, Field, OrderKey
-from tidegate.runs.search.fields import value_kind
-from tidegate.runs.search.paging import Place, Position, Search
-from tidegate.runs.search_clauses import Clause, clause, clause_of
-from tidegate.runs.search_clauses import after as after_position
+from tidegate.runs.search.paging import Position, Search
+from tidegate.runs.search_clauses import Clause, Key, clause, in_order
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.schema import Micros, table
-from tidegate.storage.text import by_code_point
+from tidegate.storage.text import among
 
 experiments = table(
     "experiment",
@@ -45,7 +43,6 @@ experiment_tags = table(
     room="runs",
 )
 
-_IDS_AT_ONCE = 1000
 _ACTIVE = experiments.c.deleted_at.is_(None)
 
 
@@ -54,6 +51,11 @@ class SqlExperiments:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        # Whatever is told or searched asks for its experiment: that path goes straight to the driver.
+        own = sa.select(experiments, experiment_tags.c.name.label("tag"), experiment_tags.c.text)
+        own = own.outerjoin(experiment_tags, experiment_tags.c.experiment_id == experiments.c.id)
+        own = own.where(experiments.c.id == sa.bindparam("id")).order_by(experiment_tags.c.name)
+        self._with_tags = catalog.query(own)
 
     def add(self, experiment: Experiment) -> Experiment:
         """Insert it, or return the active one of its name."""
@@ -72,7 +74,8 @@ class SqlExperiments:
 
     def get(self, experiment_id: str) -> Experiment | None:
         """The experiment of this id, active or deleted."""
-        return self._one(sa.select(experiments).where(experiments.c.id == experiment_id))
+        rows = self._with_tags(id=experiment_id)
+        return _experiment(rows[0], {row.tag: row.text for row in rows if row.tag is not None}) if rows else None
 
     def named(self, name: str, *, deleted: bool = False) -> Experiment | None:
         """The active experiment of this name; or the one of those deleted that was made last."""
@@ -126,17 +129,15 @@ class SqlExperiments:
 
     def search(self, search: Search, after: Position | None, limit: int) -> list[tuple[Experiment, Position]]:
         """Experiments after a position, each with its own."""
-        keys = [_Key(key) for key in search.order]
-        query = sa.select(experiments).where(clause(search.where, _FIELDS)).order_by(*(key.order for key in keys))
+        keys = [_key(number, key) for number, key in enumerate(search.order)]
+        query = sa.select(experiments, *(column for key in keys for column in key.columns))
+        query = query.where(clause(search.where, _FIELDS))
         if search.state != "all":
             query = query.where(~_ACTIVE if search.state == "deleted" else _ACTIVE)
-        if after is not None:
-            query = query.where(after_position(keys, after))
         with self._catalog.connect() as connection:
-            rows = connection.execute(query.limit(limit)).all()
+            rows = connection.execute(in_order(query, keys, after).limit(limit)).all()
         return [
-            (found, tuple(Place(0, row._mapping[key.name]) for key in keys))
-            for found, row in zip(self._read(rows), rows, strict=True)
+            (found, tuple(key.place(row) for key in keys)) for found, row in zip(self._read(rows), rows, strict=True)
         ]
 
     def _one(self, query: sa.Select[Any]) -> Experiment | None:
@@ -175,38 +176,17 @@ class _ExperimentFields:
 _FIELDS = _ExperimentFields()
 
 
-class _Key:
-    """One key of an order of experiments: an attribute, which all of them have."""
-
-    def __init__(self, key: OrderKey) -> None:
-        if not isinstance(key.field, Attribute):
-            raise Invalid("experiments are ordered by their attributes alone", field="order_by")
-        self.name = key.field.name
-        self._descending = key.descending
-        self._value = experiments.c[self.name]
-        self._sorted = by_code_point(self._value) if value_kind(key.field) == "text" else self._value
-
-    @property
-    def order(self) -> sa.ColumnElement[Any]:
-        """What to sort by."""
-        return self._sorted.desc() if self._descending else self._sorted.asc()
-
-    def same(self, place: Place) -> Clause:
-        """Whether an experiment stands where this one does."""
-        return clause_of(self._value == place.value)
-
-    def beyond(self, place: Place) -> Clause:
-        """Whether an experiment stands behind this one."""
-        return clause_of(self._sorted < place.value if self._descending else self._sorted > place.value)
+def _key(number: int, key: OrderKey) -> Key:
+    if not isinstance(key.field, Attribute):
+        raise Invalid("experiments are ordered by their attributes alone", field="order_by")
+    return Key(number, key, experiments.c[key.field.name])
 
 
 def _tags(connection: sa.Connection, ids: Sequence[str]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
-    query = sa.select(experiment_tags).order_by(*experiment_tags.primary_key)
-    for start in range(0, len(ids), _IDS_AT_ONCE):
-        some = ids[start : start + _IDS_AT_ONCE]
-        for row in connection.execute(query.where(experiment_tags.c.experiment_id.in_(some))):
-            found.setdefault(row.experiment_id, {})[row.name] = row.text
+    query = sa.select(experiment_tags).where(among(experiment_tags.c.experiment_id, ids))
+    for row in connection.execute(query.order_by(*experiment_tags.primary_key)):
+        found.setdefault(row.experiment_id, {})[row.name] = row.text
     return found
 
 

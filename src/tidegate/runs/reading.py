@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from tidegate.kernel.clock import to_micros
-from tidegate.kernel.errors import Invalid, NotFound
+from tidegate.kernel.errors import NotFound
 from tidegate.kernel.operation import Service, operation
 from tidegate.kernel.pages import Page, decode_cursor, encode_cursor, page_size
-from tidegate.runs.records import Chart, Metric, Run
+from tidegate.runs.records import Chart, Measurements, Metric, Run
 from tidegate.runs.rules import MOST_BUCKETS, MOST_MEASUREMENTS, check_chart, check_steps
 from tidegate.runs.search.order import TIE_BREAK, parse_order
 from tidegate.runs.search.paging import RunSearch, Search, State, read_page
@@ -34,11 +34,11 @@ class RunRows(Protocol):
         """Measurements after a position, in the order of name, step, time, value."""
         ...
 
-    def history_by_time(self, run_id: str, name: str, after: tuple[str, Point] | None, limit: int) -> list[Metric]:
-        """Measurements after a position, in the order of name, time, step, value."""
+    def measurements(self, run_id: str, name: str, after: Point | None, limit: int) -> Measurements:
+        """Measurements of a metric after one, in the order of time, step, value."""
         ...
 
-    def sample(self, run_id: str, name: str, points: int, start: int | None, end: int | None) -> list[Metric]:
+    def sample(self, run_id: str, name: str, points: int, start: int | None, end: int | None) -> Measurements:
         """The first of each of so many stretches of as many measurements, and the last, in the order of steps."""
         ...
 
@@ -66,28 +66,41 @@ class RunReading(Service):
         return found
 
     @operation("GET /runs/{run_id}/metrics", role="viewer", audit="none")
-    def history(
-        self, run_id: str, *, name: str = "", by: Literal["step", "time"] = "step", limit: int = 100, cursor: str = ""
-    ) -> Page[Metric]:
+    def history(self, run_id: str, *, name: str = "", limit: int = 100, cursor: str = "") -> Page[Metric]:
         """Every measurement of a run, or of one metric of it, in the order of name, step, time, value.
 
-        ``by`` time, they come in the order of name, time, step, value. ``limit`` is 25,000 at most.
+        ``limit`` is 25,000 at most.
         """
-        key = decode_cursor(cursor, (str, str, int, int, int))
-        if key is not None and key[0] != by:
-            raise Invalid(f"the cursor goes by {key[0]}, not by {by}: start again without it", field="cursor")
-        after = (key[1], Point(*key[2:])) if key else None
-        read = self._rows.history if by == "step" else self._rows.history_by_time
-        found = read(run_id, name, after, page_size(limit, MOST_MEASUREMENTS) + 1)
+        key = decode_cursor(cursor, (str, int, int, int))
+        after = (key[0], Point(*key[1:])) if key else None
+        found = self._rows.history(run_id, name, after, page_size(limit, MOST_MEASUREMENTS) + 1)
         if not found:
             self.get(run_id)
-        more = encode_cursor(by, *_position(found[limit - 1])) if len(found) > limit else None
+        more = encode_cursor(*_position(found[limit - 1])) if len(found) > limit else None
         return Page(found[:limit], more)
+
+    @operation("GET /runs/{run_id}/measurements", role="viewer", audit="none")
+    def measurements(self, run_id: str, name: str, *, limit: int = 25_000, cursor: str = "") -> Measurements:
+        """Every measurement of one metric, by columns, in the order of time, step, value.
+
+        ``limit`` is 25,000 at most.
+        """
+        key = decode_cursor(cursor, (int, int, int))
+        found = self._rows.measurements(
+            run_id, name, Point(*key) if key else None, page_size(limit, MOST_MEASUREMENTS) + 1
+        )
+        if not found.steps:
+            self.get(run_id)
+        if len(found.steps) <= limit:
+            return found
+        steps, micros, values = found.steps[:limit], found.micros[:limit], found.values[:limit]
+        more = encode_cursor(steps[-1], micros[-1], rank_of(values[-1]))
+        return Measurements(name=name, steps=steps, micros=micros, values=values, next=more)
 
     @operation("GET /runs/{run_id}/sample", role="viewer", audit="none")
     def sample(
         self, run_id: str, name: str, *, points: int = 320, start_step: int | None = None, end_step: int | None = None
-    ) -> tuple[Metric, ...]:
+    ) -> Measurements:
         """At most ``points`` (1 to 5,000) of the measurements of a metric, the last among them, in the order of steps.
 
         They are those that begin stretches of as many measurements each. Where ``chart`` cuts the steps into equal
@@ -95,9 +108,9 @@ class RunReading(Service):
         """
         check_steps(points, MOST_BUCKETS, start_step, end_step)
         found = self._rows.sample(run_id, name, points, start_step, end_step)
-        if not found:
+        if not found.steps:
             self.get(run_id)
-        return tuple(found)
+        return found
 
     @operation("GET /runs/{run_id}/chart", role="viewer", audit="none")
     def chart(

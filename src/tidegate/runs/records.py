@@ -90,6 +90,18 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     at: Instant | None = None
 
 
+class Measurements(msgspec.Struct, frozen=True, kw_only=True):
+    """Measurements of one metric by columns, all of one length: for whoever reads thousands."""
+
+    name: str
+    steps: tuple[int, ...] = ()
+    micros: tuple[int, ...] = ()
+    """When each was made, in microseconds since 1970, UTC."""
+    values: tuple[Real, ...] = ()
+    next: str | None = None
+    """The cursor for those after these, null where there are none."""
+
+
 class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     """The points of a chart between two steps, both included: what is first, last, least and greatest, exactly.
 

@@ -11,11 +11,10 @@ import sqlalchemy as sa
 from tidegate.runs.experiment_store import experiments
 from tidegate.runs.records import Run
 from tidegate.runs.search.ast import Attribute, Dataset, Field, MetricValue, OrderKey, Param, Tag
-from tidegate.runs.search.fields import NULLABLE, value_kind
-from tidegate.runs.search.paging import Place, Position, Search
+from tidegate.runs.search.fields import NULLABLE
+from tidegate.runs.search.paging import Position, Search
 from tidegate.runs.search.projection import Names, Projection
-from tidegate.runs.search_clauses import Clause, clause, clause_of
-from tidegate.runs.search_clauses import after as after_position
+from tidegate.runs.search_clauses import LACKING, NAN, PRESENT, Clause, Column, Key, clause, clause_of, in_order
 from tidegate.runs.series_store import series
 from tidegate.runs.store import (
     HEAD,
@@ -31,14 +30,12 @@ from tidegate.runs.store import (
     runs,
 )
 from tidegate.storage.catalog import Catalog
-from tidegate.storage.text import by_code_point
 
 _METRICS: Final = {"last": "last_value", "min": "least_value", "max": "greatest_value"}
 _NAMED_PARTS: Final = {"params": run_params, "metrics": series, "tags": run_tags}
 _WHOLE_PARTS: Final = {"inputs": run_inputs, "artifacts": run_artifacts}
 _COLUMNS: Final = ("code", "environment")
 _EXPERIMENT: Final = Attribute("experiment")
-_PRESENT, _NAN, _LACKING = 0, 1, 2
 
 
 class SqlRunSearch:
@@ -50,10 +47,9 @@ class SqlRunSearch:
 
     def page(
         self, search: Search, projection: Projection, after: Position | None, limit: int
-    ) -> list[tuple[Run, Position]]:
-        """Runs after a position, each with its own."""
-        keys = [_Key(key, number) for number, key in enumerate(search.order)]
-        wanted: list[sa.ColumnElement[Any]] = [
+    ) -> tuple[list[Run], Position | None]:
+        """Runs after a position, and that of the last one where more come after it."""
+        wanted: list[Column] = [
             column
             for column in runs.c
             if column is not runs.c.deleted_at and (column.name not in _COLUMNS or column.name in projection.whole)
@@ -61,18 +57,21 @@ class SqlRunSearch:
         wanted.append(deleted_at.label("deleted_at"))
         source: sa.FromClause = runs.join(experiments, experiments.c.id == runs.c.experiment_id)
         source = source.outerjoin(run_beats, run_beats.c.run_id == runs.c.id)
-        for key in keys:
-            source = key.joined(source)
+        keys: list[Key] = []
+        for number, key in enumerate(search.order):
+            source, made = _key(number, key, source)
+            keys.append(made)
         wanted += [experiments.c.name.label("experiment"), run_beats.c.heard]
-        query = sa.select(*wanted, *(column for key in keys for column in key.columns)).select_from(source)
-        query = query.where(_chosen(search)).order_by(*(one for key in keys for one in key.order)).limit(limit)
-        if after is not None:
-            query = query.where(after_position(keys, after))
+        wanted += (column for key in keys for column in key.columns)
+        query: sa.Select[Any] = sa.select(*wanted).select_from(source)
+        query = in_order(query.where(_chosen(search)), keys, after).limit(limit + 1)
         with self._catalog.connect() as connection:
             rows = connection.execute(query).all()
+            last = tuple(key.place(rows[limit - 1]) for key in keys) if len(rows) > limit else None
+            rows = rows[:limit]
             parts = _parts(connection, projection, [row.id for row in rows])
         found = [read_run(row, {part: of.get(row.id, ()) for part, of in parts.items()}) for row in rows]
-        return list(zip(self._runs.with_stale(found, rows), (_position(row, len(keys)) for row in rows), strict=True))
+        return self._runs.with_stale(found, rows), last
 
     def count(self, search: Search) -> int:
         """How many there are."""
@@ -95,7 +94,7 @@ def _chosen(search: Search) -> Clause:
 class _RunFields:
     """The fields of runs. See `Fields`."""
 
-    def column(self, field: Field) -> sa.ColumnElement[Any]:
+    def column(self, field: Field) -> Column:
         """The column of a field."""
         return _column(field)
 
@@ -148,7 +147,7 @@ def _table(field: Field) -> sa.Table:
             return runs
 
 
-def _column(field: Field, table: sa.FromClause | None = None) -> sa.ColumnElement[Any]:
+def _column(field: Field, table: sa.FromClause | None = None) -> Column:
     columns = (_table(field) if table is None else table).c
     match field:
         case Attribute("experiment"):
@@ -167,56 +166,22 @@ def _column(field: Field, table: sa.FromClause | None = None) -> sa.ColumnElemen
     return columns.text
 
 
-class _Key:
-    """One key of the order: how far the run has the field at all, and the field."""
-
-    def __init__(self, key: OrderKey, number: int) -> None:
-        field = key.field
-        self._descending = key.descending
-        self._field = field
-        self._table = runs if isinstance(field, Attribute) else _table(field).alias(f"key_{number}")
-        self._value = _column(field, self._table)
-        self._sorted = by_code_point(self._value) if value_kind(field) == "text" else self._value
-        self._ranked = not isinstance(field, Attribute) or field.name in NULLABLE
-        self._rank = self._ranks() if self._ranked else sa.literal(_PRESENT)
-        self.columns = (self._rank.label(f"rank_{number}"), self._value.label(f"value_{number}"))
-
-    def _ranks(self) -> sa.ColumnElement[int]:
-        if isinstance(self._field, MetricValue):
-            lacking = self._table.c.run_id.is_(None)
-            return sa.case((lacking, _LACKING), (self._value.is_(None), _NAN), else_=_PRESENT)
-        return sa.case((self._value.is_(None), _LACKING), else_=_PRESENT)
-
-    def joined(self, source: sa.FromClause) -> sa.FromClause:
-        """The source with the rows that this key needs."""
-        if isinstance(self._field, Attribute):
-            return source
-        own = sa.and_(self._table.c.run_id == runs.c.id, _of_field(self._field, self._table))
-        return source.outerjoin(self._table, own)
-
-    @property
-    def order(self) -> list[sa.ColumnElement[Any]]:
-        """What to sort by."""
-        value = self._sorted.desc() if self._descending else self._sorted.asc()
-        return [self._rank, value] if self._ranked else [value]
-
-    def same(self, place: Place) -> Clause:
-        """Whether a run stands where this one does."""
-        if place.rank != _PRESENT:
-            return clause_of(self._rank == place.rank)
-        return clause_of(self._value == place.value)
-
-    def beyond(self, place: Place) -> Clause:
-        """Whether a run stands behind this one."""
-        if place.rank != _PRESENT:
-            return self._rank > place.rank
-        further = clause_of(self._sorted < place.value if self._descending else self._sorted > place.value)
-        return sa.or_(self._rank > _PRESENT, further) if self._ranked else further
+def _key(number: int, key: OrderKey, source: sa.FromClause) -> tuple[sa.FromClause, Key]:
+    """A key, and the source with the rows that it needs."""
+    field = key.field
+    if isinstance(field, Attribute):
+        value = _column(field)
+        return source, Key(number, key, value, _rank(value) if field.name in NULLABLE else None)
+    table = _table(field).alias(f"key_{number}")
+    value = _column(field, table)
+    lacking = table.c.run_id.is_(None)
+    rank = sa.case((lacking, LACKING), (value.is_(None), NAN), else_=PRESENT)
+    joined = source.outerjoin(table, sa.and_(table.c.run_id == runs.c.id, _of_field(field, table)))
+    return joined, Key(number, key, value, rank if isinstance(field, MetricValue) else _rank(value))
 
 
-def _position(row: sa.Row[Any], keys: int) -> Position:
-    found = row._mapping
-    return tuple(Place(found[f"rank_{number}"], found[f"value_{number}"]) for number in range(keys))
+def _rank(value: Column) -> Column:
+    return sa.case((value.is_(None), LACKING), else_=PRESENT)
 
 
 def _parts(

@@ -1,17 +1,18 @@
 """The tables of metrics: a series a metric of a run, and its points."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import nan
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from tidegate.kernel.clock import from_micros, to_micros
 from tidegate.runs.chunk_store import SeriesPoints, Sizes, forget, tail
-from tidegate.runs.records import Bucket, Chart, Metric
+from tidegate.runs.records import Bucket, Chart, Measurements, Metric
 from tidegate.runs.rules import MOST_STEPS
 from tidegate.runs.series.charts import buckets
-from tidegate.runs.series.chunks import Columns, by_time, columns_of, joined, part_of, values_of
+from tidegate.runs.series.chunks import Columns, columns_of, joined, part_of, values_of
 from tidegate.runs.series.grids import Grid, grid_of
 from tidegate.runs.series.points import NAN_RANK, Extreme, Point, Summary, combined, rank_of, summary_of, value_of
 from tidegate.storage.catalog import Catalog
@@ -66,6 +67,8 @@ class SqlSeries:
     5. A write seals `Sizes.pieces` chunks at most, or as many as keep up with its own points.
     6. A sample holds the first point of each of so many stretches of as many points, and in the last one's place the
        last of all.
+    7. A page in the order of time reads the chunks that its times overlap with, and some more at most, wherever in the
+       series it begins.
 
     Writers of one series take turns: `add` holds the rows of its series until the transaction ends.
     """
@@ -123,35 +126,14 @@ class SqlSeries:
                     break
         return found
 
-    def history_by_time(self, run_id: str, name: str, after: Position | None, limit: int) -> list[Metric]:
-        """Points after a position, in the order of name, time, step, value.
+    def measurements(self, run_id: str, name: str, after: Point | None, limit: int) -> Measurements:
+        """Points of a metric after one, in the order of time, step, value."""
+        return self._measured(run_id, name, lambda points: points.by_time(after, limit))
 
-        Points lie in the order of steps: a page reads the whole series, as far as none of it was sorted out before.
-        """
-        query = sa.select(series.c.id, series.c.name, series.c.sealed_step).where(series.c.run_id == run_id)
-        if name:
-            query = query.where(series.c.name == name)
-        if after is not None:
-            query = query.where(series.c.name >= after[0])
-        found: list[Metric] = []
-        with self._catalog.connect() as connection:
-            for row in connection.execute(query.order_by(series.c.name)).all():
-                begun = after[1] if after is not None and after[0] == row.name else None
-                columns = by_time(self._points(connection, row).every(), begun)
-                found += _metrics(row.name, part_of(columns, 0, limit - len(found)))
-                if len(found) >= limit:
-                    break
-        return found
-
-    def sample(self, run_id: str, name: str, points: int, start: int | None, end: int | None) -> list[Metric]:
+    def sample(self, run_id: str, name: str, points: int, start: int | None, end: int | None) -> Measurements:
         """The first point of each of so many stretches, and the last point, in the order of steps."""
-        query = sa.select(series.c.id, series.c.name).where(series.c.run_id == run_id, series.c.name == name)
-        with self._catalog.connect() as connection:
-            row = connection.execute(query).first()
-            if row is None:
-                return []
-            low, high = -MOST_STEPS if start is None else start, MOST_STEPS if end is None else end
-            return _metrics(name, self._points(connection, row).sample(points, low, high))
+        low, high = -MOST_STEPS if start is None else start, MOST_STEPS if end is None else end
+        return self._measured(run_id, name, lambda of: of.sample(points, low, high))
 
     def chart(
         self, run_id: str, names: Sequence[str], points: int, start: int | None, end: int | None
@@ -233,10 +215,21 @@ class SqlSeries:
             return [_metric(row.name, *point) for point in recent]
         return _metrics(row.name, part_of(joined([*points.sealed_after(after, limit), columns_of(recent)]), 0, limit))
 
+    def _measured(self, run_id: str, name: str, read: Callable[[SeriesPoints], Columns]) -> Measurements:
+        query = sa.select(series.c.id).where(series.c.run_id == run_id, series.c.name == name)
+        with self._catalog.connect() as connection:
+            row = connection.execute(query).first()
+            if row is None:
+                return Measurements(name=name)
+            steps, ats, ranks = read(self._points(connection, row))
+        return Measurements(
+            name=name, steps=tuple(steps.tolist()), micros=tuple(ats.tolist()), values=tuple(values_of(ranks))
+        )
+
     def _buckets(self, connection: sa.Connection, row: Any, grid: Grid) -> tuple[Bucket, ...]:
         points = self._points(connection, row)
         whole, sealed = points.sealed_between(grid.start, grid.end, grid.place)
-        return buckets(grid, whole, [sealed, columns_of(points.tail_between(grid.start, grid.end))])
+        return buckets(grid, whole, [sealed, points.tail_between(grid.start, grid.end)])
 
     def _points(self, connection: sa.Connection, row: Any) -> SeriesPoints:
         return SeriesPoints(connection, row.id, self._sizes)
@@ -274,7 +267,7 @@ def _greatest_sealed(row: Any) -> Point | None:
 
 def value_kept(stored: float | None) -> float:
     """A value as it was given."""
-    return value_of(_rank(stored))
+    return nan if stored is None else stored
 
 
 def _by_name(metrics: Iterable[Metric]) -> dict[str, set[Point]]:

@@ -9,12 +9,27 @@ import sqlalchemy as sa
 from tidegate.kernel.clock import MachineClock, from_micros, to_micros
 from tidegate.runs.experiment_store import experiments
 from tidegate.runs.params import param_number, read_param, spell_param
-from tidegate.runs.records import ENDED, Artifact, Chart, Code, Environment, Foreign, Held, Metric, Run, RunInput, Value
+from tidegate.runs.records import (
+    ENDED,
+    Artifact,
+    Chart,
+    Code,
+    Environment,
+    Foreign,
+    Held,
+    Measurements,
+    Metric,
+    Run,
+    RunInput,
+    Value,
+)
 from tidegate.runs.rules import HEARD_SECONDS
+from tidegate.runs.series.points import Point
 from tidegate.runs.series_store import Position, SqlSeries, series, value_kept
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.released import Claims, Released
 from tidegate.storage.schema import HOLDS_NONE, Micros, table
+from tidegate.storage.text import among
 
 HEAD = 64
 """Characters of a text that are indexed."""
@@ -97,7 +112,6 @@ run_artifacts = table(
 )
 
 _MOST_NOTED = 10_000
-_IDS_AT_ONCE = 1000
 
 deleted_at = sa.func.coalesce(runs.c.deleted_at, experiments.c.deleted_at)
 """When a run was deleted: it, or its experiment."""
@@ -275,11 +289,11 @@ class SqlRuns:
         """Measurements in the order of name, step, time, value."""
         return self._series.history(run_id, name, after, limit)
 
-    def history_by_time(self, run_id: str, name: str, after: Position | None, limit: int) -> list[Metric]:
-        """Measurements in the order of name, time, step, value."""
-        return self._series.history_by_time(run_id, name, after, limit)
+    def measurements(self, run_id: str, name: str, after: Point | None, limit: int) -> Measurements:
+        """Measurements of a metric in the order of time, step, value."""
+        return self._series.measurements(run_id, name, after, limit)
 
-    def sample(self, run_id: str, name: str, points: int, start: int | None, end: int | None) -> list[Metric]:
+    def sample(self, run_id: str, name: str, points: int, start: int | None, end: int | None) -> Measurements:
         """The first of each of so many stretches of as many measurements, and the last, in the order of steps."""
         return self._series.sample(run_id, name, points, start, end)
 
@@ -332,17 +346,11 @@ def read_part(
     """The rows of one part by the runs that they are of, those of a run in order."""
     columns = [part.c[name] for name in _PARTS[part]]
     keys = [column for column in columns if column.primary_key] or columns[:1]
-    query = sa.select(part.c.run_id, *columns).where(*conditions).order_by(part.c.run_id, *keys)
+    query = sa.select(part.c.run_id, *columns).where(among(part.c.run_id, ids), *conditions)
     found: dict[str, list[sa.Row[Any]]] = {}
-    for some in batched(ids):
-        for row in connection.execute(query.where(part.c.run_id.in_(some))).all():
-            found.setdefault(row[0], []).append(row)
+    for row in connection.execute(query.order_by(part.c.run_id, *keys)).all():
+        found.setdefault(row[0], []).append(row)
     return found
-
-
-def batched(ids: Sequence[str]) -> Iterable[Sequence[str]]:
-    """Ids in pieces that a statement can name."""
-    return (ids[start : start + _IDS_AT_ONCE] for start in range(0, len(ids), _IDS_AT_ONCE))
 
 
 _NOT_READ = Code(absent="not asked for")
@@ -350,7 +358,7 @@ _CODE = msgspec.json.Decoder(Code)
 _ENVIRONMENT = msgspec.json.Decoder(Environment)
 
 
-def read_run(row: sa.Row[Any], parts: Mapping[sa.Table, Sequence[sa.Row[Any]]]) -> Run:
+def read_run(row: sa.Row[Any], parts: Mapping[sa.Table, Sequence[Any]]) -> Run:
     """A run of its row and of the rows of its parts; a part or column that was not read is empty."""
     code, environment = getattr(row, "code", None), getattr(row, "environment", None)
     return Run(
@@ -365,9 +373,9 @@ def read_run(row: sa.Row[Any], parts: Mapping[sa.Table, Sequence[sa.Row[Any]]]) 
         deleted_at=None if row.deleted_at is None else from_micros(row.deleted_at),
         actor=row.actor,
         error=row.error,
-        params={one.name: read_param(one.kind, one.text) for one in parts.get(run_params, ())},
-        latest=tuple(_latest(one) for one in parts.get(series, ())),
-        tags={one.name: one.text for one in parts.get(run_tags, ())},
+        params={name: read_param(kind, text) for _, name, kind, text in parts.get(run_params, ())},
+        latest=tuple([_latest(*cells) for cells in parts.get(series, ())]),
+        tags={name: text for _, name, text in parts.get(run_tags, ())},
         inputs=tuple(_input(one) for one in parts.get(run_inputs, ())),
         artifacts=tuple(Artifact(one.name, one.digest, one.bytes) for one in parts.get(run_artifacts, ())),
         code=_NOT_READ if code is None else _CODE.decode(code),
@@ -392,10 +400,5 @@ def _input(row: sa.Row[Any]) -> RunInput:
     return RunInput(row.digest, row.label, foreign)
 
 
-def _latest(row: sa.Row[Any]) -> Metric:
-    return Metric(name=row.name, value=value_kept(row.last_value), step=row.last_step, at=from_micros(row.last_at))
-
-
-def _name(row: sa.Row[Any]) -> str:
-    name: str = row.name
-    return name
+def _latest(_run_id: str, name: str, value: float | None, step: int, at: int) -> Metric:
+    return Metric(name=name, value=value_kept(value), step=step, at=from_micros(at))

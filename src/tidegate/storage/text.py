@@ -3,8 +3,10 @@
 Patterns have ``%`` for any text, ``_`` for any character, and a backslash before either, or itself, to mean just it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -20,10 +22,19 @@ class _Pattern(sa.TypeDecorator[str]):
         return _glob(value) if value is not None and dialect.name == "sqlite" else value
 
 
-class like(FunctionElement[bool]):
-    """Whether a text is like a pattern."""
+class _Condition(FunctionElement[bool]):
+    """A condition as it stands: SQLAlchemy would compare it with 1 on SQLite, which then uses no index."""
 
     type = sa.Boolean()
+    inherit_cache = True
+
+    def self_group(self, against: Any = None) -> Any:
+        return self
+
+
+class like(_Condition):
+    """Whether a text is like a pattern."""
+
     inherit_cache = True
     name = "text_like"
 
@@ -31,10 +42,9 @@ class like(FunctionElement[bool]):
         super().__init__(text, sa.bindparam(None, pattern, type_=_Pattern(), unique=True))
 
 
-class like_any_case(FunctionElement[bool]):
+class like_any_case(_Condition):
     """Whether a text is like a pattern but for the case of ASCII letters."""
 
-    type = sa.Boolean()
     inherit_cache = True
     name = "text_like_any_case"
 
@@ -51,6 +61,42 @@ class by_code_point(FunctionElement[str]):
 
     def __init__(self, text: sa.ColumnElement[str]) -> None:
         super().__init__(text)
+
+
+class _Texts(sa.TypeDecorator[Sequence[str]]):
+    """Several texts as one parameter: an array, or JSON on SQLite, which has none."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
+        return dialect.type_descriptor(sa.Text() if dialect.name == "sqlite" else sa.ARRAY(sa.Text))
+
+    def process_bind_param(self, value: Sequence[str] | None, dialect: sa.Dialect) -> Any:
+        texts = list(value or ())
+        return msgspec.json.encode(texts).decode() if dialect.name == "sqlite" else texts
+
+
+class among(_Condition):
+    """Whether a text is one of several: IN, as one parameter, so that the statement is the same for any number."""
+
+    inherit_cache = True
+    name = "text_among"
+
+    def __init__(self, text: sa.ColumnElement[str], texts: Sequence[str]) -> None:
+        super().__init__(text, sa.bindparam(None, texts, type_=_Texts(), unique=True))
+
+
+@compiles(among)
+def _among(element: among, compiler: Any, **how: Any) -> str:
+    text, texts = (compiler.process(one, **how) for one in element.clauses)
+    return f"({text} = ANY ({texts}))"
+
+
+@compiles(among, "sqlite")
+def _sqlite_among(element: among, compiler: Any, **how: Any) -> str:
+    text, texts = (compiler.process(one, **how) for one in element.clauses)
+    return f"({text} IN (SELECT value FROM json_each({texts})))"  # noqa: S608 - no values, but parameters
 
 
 @compiles(like)

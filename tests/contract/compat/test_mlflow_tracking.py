@@ -10,7 +10,6 @@ import pytest
 from tests.contract.compat.mlflow_client import Client
 from tidegate.http.thread import serving
 from tidegate.kernel.settings import Settings
-from tidegate.runs import store
 from tidegate.workspace import open_local
 
 
@@ -289,8 +288,7 @@ def test_a_part_is_put_with_the_credentials_of_whoever_asked(tmp_path: Path) -> 
         assert client.raw("PUT", f"{part.path}?{part.query}", b"x", authorization=bearer)[0] == 200
 
 
-def test_pages_hold_as_many_runs_as_mlflows(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "_IDS_AT_ONCE", 3)
+def test_pages_hold_as_many_runs_as_mlflows(client: Client) -> None:
     home = client.post("experiments/create", {"name": "many"})[1]["experiment_id"]
     tags = [{"key": "a", "value": "b"}]
     for number in range(11):

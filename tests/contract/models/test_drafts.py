@@ -130,6 +130,9 @@ def test_drafts_are_searched_for_and_paged_through(workspace: Workspace) -> None
     assert names("name IN ('m1', 'm2') AND tags.team = 'ops'") == "1"
     assert names("params.depth != '3' AND tags.team = 'ops'") == "1"
     assert names("status = 'READY' OR status = 'ready'") == "0"
+    workspace.drafts.log(ids[4], metrics=(DraftMetric(name="loss", value=nan),))
+    assert names("metrics.loss != 0.5") == names("metrics.loss IS NOT NULL") == "4"
+    assert names("metrics.loss < 0.5 OR metrics.loss >= 0.5") == ""
     assert names("metrics.auc >= 0.9") == "10"
     assert names("metrics.auc >= 0.2", datasets=(("train", ""),)) == "32"
     assert names("metrics.auc >= 0.2", datasets=(("train", "2"),)) == ""

@@ -258,22 +258,28 @@ def test_a_folder_of_artifacts_is_deleted(workspace: Workspace) -> None:
         workspace.runs.delete_artifacts(run.id, name="../notes.txt")
 
 
-def test_a_sample_and_a_history_by_time_are_of_the_measurements_as_they_were_logged(workspace: Workspace) -> None:
+def test_a_sample_and_measurements_by_time_are_of_the_measurements_as_they_were_logged(workspace: Workspace) -> None:
     run = workspace.runs.create("a")
     metrics = tuple(Metric(name="loss", value=float(step), step=step) for step in range(10))
     for metric in reversed(metrics):
         workspace.runs.log(run.id, metrics=(metric,))
     found = workspace.runs.sample(run.id, "loss", points=4, start_step=1)
-    assert [one.step for one in found] == [1, 4, 6, 9]
-    first = workspace.runs.history(run.id, name="loss", by="time", limit=7)
-    rest = workspace.runs.history(run.id, name="loss", by="time", limit=7, cursor=first.next or "")
-    times = [one.at for one in (*first.items, *rest.items)]
-    assert times == sorted(times, key=str)
-    assert len(times) == 10
-    with pytest.raises(Invalid, match="goes by time"):
-        workspace.runs.history(run.id, name="loss", cursor=first.next or "")
-    assert workspace.runs.sample(run.id, "other") == ()
+    assert (found.steps, found.values) == ((1, 4, 6, 9), (1.0, 4.0, 6.0, 9.0))
+    first = workspace.runs.measurements(run.id, "loss", limit=7)
+    rest = workspace.runs.measurements(run.id, "loss", limit=7, cursor=first.next or "")
+    assert (len(first.steps), len(rest.steps), rest.next) == (7, 3, None)
+    rows = [*zip(first.micros, first.steps, strict=True), *zip(rest.micros, rest.steps, strict=True)]
+    assert rows == sorted(rows)
+    assert sorted(first.values + rest.values) == [float(step) for step in range(10)]
+    for cursor in ("x", workspace.runs.history(run.id, limit=1).next or ""):
+        with pytest.raises(Invalid, match="cursor"):
+            workspace.runs.measurements(run.id, "loss", cursor=cursor)
+    with pytest.raises(Invalid, match="limit"):
+        workspace.runs.measurements(run.id, "loss", limit=25_001)
+    assert workspace.runs.sample(run.id, "other").steps == workspace.runs.measurements(run.id, "other").steps == ()
     with pytest.raises(Invalid, match="points"):
         workspace.runs.sample(run.id, "loss", points=0)
     with pytest.raises(NotFound, match="no run"):
         workspace.runs.sample("0" * 32, "loss")
+    with pytest.raises(NotFound, match="no run"):
+        workspace.runs.measurements("0" * 32, "loss")

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,7 +20,7 @@ from tests.postgres import catalog_on
 from tidegate.kernel.clock import from_micros
 from tidegate.kernel.errors import Conflict, Invalid, NotFound
 from tidegate.runs.chunk_store import Sizes, blobs, chunks, tail
-from tidegate.runs.records import Bucket, Metric
+from tidegate.runs.records import Bucket, Measurements, Metric
 from tidegate.runs.series.points import Point, rank_of, summary_of, value_of
 from tidegate.runs.series_store import SqlSeries, series
 from tidegate.storage.catalog import Catalog, open_catalog
@@ -64,9 +65,22 @@ def kept(catalog: Catalog, told: Sequence[Sequence[Metric]], sizes: Sizes = SMAL
     return store
 
 
+def with_write(catalog: Catalog, statement: sa.Executable) -> None:
+    def run() -> None:
+        with catalog.connect() as connection:
+            connection.execute(statement)
+
+    catalog.write(run, durable=False)
+
+
 def point(metric: Metric) -> Point:
     assert metric.at is not None
     return Point(metric.step, (metric.at - from_micros(0)) // timedelta(microseconds=1), rank_of(metric.value))
+
+
+def points_of(found: Measurements) -> list[Point]:
+    rows = zip(found.steps, found.micros, found.values, strict=True)
+    return [Point(step, at, rank_of(value)) for step, at, value in rows]
 
 
 def expected(told: Sequence[Sequence[Metric]]) -> list[Point]:
@@ -98,15 +112,43 @@ def test_law_1_and_2_and_3_every_point_once_in_order_and_summed_up(
         assert shown == (told_of or (None, None))
 
 
-@given(batches, st.integers(1, 30))
+@given(batches, st.integers(1, 30), st.booleans())
 @settings(quick, max_examples=15)
-def test_law_2_by_time_every_point_comes_once_too(catalog: Catalog, told: list[list[Metric]], limit: int) -> None:
+def test_law_2_by_time_every_point_comes_once_too(
+    catalog: Catalog, told: list[list[Metric]], limit: int, before_times_were_noted: bool
+) -> None:
     store = kept(catalog, told)
-    found: list[Metric] = []
-    while page := store.history_by_time(RUN, "loss", ("loss", point(found[-1])) if found else None, limit):
+    if before_times_were_noted:
+        unknown = chunks.update().values(least_at=None, greatest_at=None)
+        with_write(catalog, unknown)
+    found: list[Point] = []
+    while page := points_of(store.measurements(RUN, "loss", found[-1] if found else None, limit)):
+        assert len(page) <= limit
         found += page
-    known = sorted(expected(told), key=lambda one: (one.at, one.step, one.rank))
-    assert [point(metric) for metric in found] == known
+    assert found == sorted(expected(told), key=lambda one: (one.at, one.step, one.rank))
+
+
+def test_law_7_a_page_by_time_reads_the_chunks_that_its_times_lie_in(catalog: Catalog) -> None:
+    told = [Metric(name="loss", value=1.0, step=step, at=from_micros(-step)) for step in range(400)]
+    store = kept(catalog, [told])
+    read: list[int] = []
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: Sequence[object], *_: object) -> None:
+        if "run_metric_blob.blob" in statement:
+            read.append(len(parameters))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        after, pages = None, []
+        while page := points_of(store.measurements(RUN, "loss", after, 8)):
+            after = page[-1]
+            pages.append(page)
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    assert [one.step for page in pages for one in page] == list(range(399, -1, -1))
+    assert len(pages) == 50
+    assert sum(read) <= 50 * 8  # a page of 8 points lies in 3 chunks; all of them are 100
+    assert max(read) < 10
 
 
 @given(batches, st.integers(1, 40), st.one_of(st.none(), st.integers(-25, 25)), st.one_of(st.none(), steps))
@@ -119,7 +161,7 @@ def test_law_6_a_sample_begins_stretches_of_one_length_and_ends_with_the_last(
     count = min(most, len(known))
     lengths = [len(known) // max(count, 1) + (place < len(known) % max(count, 1)) for place in range(count)]
     begins = [known[sum(lengths[:place])] for place in range(count)]
-    found = [point(metric) for metric in store.sample(RUN, "loss", most, start, end)]
+    found = points_of(store.sample(RUN, "loss", most, start, end))
     assert found == [*begins[:-1], *known[-1:]]
 
 
@@ -209,6 +251,26 @@ def test_law_5_a_write_seals_some_pieces_and_the_next_go_on(catalog: Catalog) ->
     with catalog.connect() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(tail)).scalar_one() == 0
     assert [one.name for one in store.history(RUN, "", None, 100)] == [one.name for one in whole]
+
+
+def test_a_point_takes_30_bytes_at_most_on_disk(tmp_path: Path) -> None:
+    open_catalog("", tmp_path).close()
+    empty = (tmp_path / "catalog.db").stat().st_size
+    chance = random.Random(0)
+    catalog = open_catalog("", tmp_path)
+    store = SqlSeries(catalog)
+    for run in range(4):  # the hard case: values, and moments to the microsecond, are random
+        told = [
+            Metric(
+                name=f"m{place % 5}", value=chance.random(), step=place // 5, at=from_micros(chance.randrange(10**15))
+            )
+            for place in range(5000)
+        ]
+        for start in range(0, len(told), 1000):
+            catalog.write(partial(store.add, f"{run:032}", told[start : start + 1000]), durable=False)
+        catalog.write(partial(store.settle, f"{run:032}"), durable=False)
+    catalog.close()
+    assert (tmp_path / "catalog.db").stat().st_size - empty <= 30 * 20_000
 
 
 def test_what_is_forgotten_leaves_nothing(catalog: Catalog) -> None:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from tests.contract.storage.catalog_home import counters, sequence
 from tidegate.kernel.errors import Invalid
 from tidegate.storage.catalog import Catalog
+from tidegate.storage.text import among
 
 kinds = sa.Table(
     "test_kinds",
@@ -155,3 +156,16 @@ def test_a_query_that_fails_or_cannot_be_prepared_says_so(catalog: Catalog) -> N
     with pytest.raises(sa.exc.DBAPIError):
         catalog.query(sa.select(missing.c.key))()
     assert catalog.query(sa.select(counters.c.value))() == []
+
+
+def test_among_takes_any_number_of_texts_as_one_parameter(catalog: Catalog) -> None:
+    insert = catalog.prepared(counters.insert())
+    names = [f"n{number}" for number in range(2000)] + ["'", '"', "\\", "ü", "{,}"]
+    catalog.write(lambda: insert.many([{"name": name, "value": 1} for name in names]))
+    for some in ([], ["n7"], ["'", '"', "\\", "ü", "{,}", "x"], names):
+        query = sa.select(counters.c.name).where(among(counters.c.name, some))
+        with catalog.connect() as connection:
+            found = connection.execute(query).scalars().all()
+            others = connection.execute(sa.select(counters.c.name).where(sa.not_(among(counters.c.name, some))))
+            assert len(others.all()) == len(names) - len(found)
+        assert sorted(found) == sorted(set(some) & set(names))

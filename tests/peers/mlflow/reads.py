@@ -53,6 +53,9 @@ def main() -> None:
         "history of 100k points": 1000 * median(lambda: client.get_metric_history(run_id, "long"), 1),
         "chart of 320 points of them": 1000 * median(drawn, 5),
     }
+    if not size:
+        print(json.dumps(found))
+        return
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "weights"
         file.write_bytes(os.urandom(size))

@@ -11,14 +11,13 @@ from tidegate.compat.mlflow.records import KeyValue
 from tidegate.compat.mlflow.registry import draft_of
 from tidegate.compat.mlflow.rules import measured_at
 from tidegate.compat.mlflow.runs import RunCalls
-from tidegate.compat.mlflow.views import metric_view, millis, pairs
+from tidegate.compat.mlflow.views import MetricView, millis, pairs, spelt
 from tidegate.kernel.errors import Invalid, NotFound
 from tidegate.kernel.ids import random_id
 from tidegate.models.drafts import Drafts
 from tidegate.models.records import Draft, DraftMetric, DraftStatus, ModelVersion
 from tidegate.models.service import Models
 from tidegate.runs.experiments import Experiments
-from tidegate.runs.records import Metric
 from tidegate.runs.rules import TAG_LENGTH
 from tidegate.runs.service import Runs
 
@@ -243,10 +242,17 @@ def _place(draft: Draft) -> str:
     return f"mlflow-artifacts:/{draft.experiment_id}/models/m-{draft.id}/artifacts"
 
 
-def _metric(metric: DraftMetric, draft_id: str) -> dict[str, Any]:
-    dataset = {"dataset_name": metric.dataset, "dataset_digest": metric.dataset_digest} if metric.dataset else {}
-    shown = Metric(name=metric.name, value=metric.value, step=metric.step, at=metric.at)
-    return metric_view(shown) | dataset | {"model_id": f"m-{draft_id}", "run_id": metric.run_id}
+def _metric(metric: DraftMetric, draft_id: str) -> MetricView:
+    return MetricView(
+        key=metric.name,
+        value=spelt(metric.value),
+        timestamp=millis(metric.at),
+        step=metric.step,
+        run_id=metric.run_id,
+        model_id=f"m-{draft_id}",
+        dataset_name=metric.dataset,
+        dataset_digest=metric.dataset_digest,
+    )
 
 
 def _measured(run_id: str, metric: Measured) -> DraftMetric:

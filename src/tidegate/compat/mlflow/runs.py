@@ -1,5 +1,6 @@
 """The protocol's runs, and what is logged to them."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ from tidegate.compat.mlflow.rules import (
     steps_between,
     texts,
 )
-from tidegate.compat.mlflow.views import PARENT, RUN_NAME, metric_view, run_view
+from tidegate.compat.mlflow.views import PARENT, RUN_NAME, SHOWN, MetricView, measured, run_view
 from tidegate.kernel.errors import Conflict, Invalid, NotFound
 from tidegate.runs.experiments import Experiments
 from tidegate.runs.records import ENDED, Foreign, Metric, Run, RunInput
@@ -79,6 +80,7 @@ class RunCalls:
             experiments=experiments,
             state=state,
             order_by=tuple(asked.order_by),
+            fields=SHOWN,
             limit=asked.max_results,
             cursor=asked.page_token,
         )
@@ -179,20 +181,20 @@ class RunCalls:
         if asked.max_results < 1:
             raise Invalid(f"max_results {asked.max_results} must be a positive integer", field="max_results")
         limit = min(asked.max_results, MOST_POINTS)
-        page = self._runs.history(_id(asked), name=asked.metric_key, by="time", limit=limit, cursor=asked.page_token)
-        answer: dict[str, Any] = {"metrics": [metric_view(metric) for metric in page.items]}
-        return answer | ({"next_page_token": page.next} if page.next else {})
+        found = self._runs.measurements(_id(asked), asked.metric_key, limit=limit, cursor=asked.page_token)
+        answer: dict[str, Any] = {"metrics": measured(found)}
+        return answer | ({"next_page_token": found.next} if found.next else {})
 
     def histories(self, asked: records.BulkHistory) -> dict[str, Any]:
         """The measurements of a metric of several runs, run by run in the order of time, up to a number in all."""
         _check_compared(asked.run_id, "run_id")
         left = min(max(asked.max_results, 0), MOST_POINTS)
-        found: list[dict[str, Any]] = []
+        found: list[MetricView] = []
         for run_id in sorted(set(asked.run_id)):
-            if left > len(found) and self._runs_there(run_id):
-                limit = left - len(found)
-                page = self._runs.history(run_id, name=asked.metric_key, by="time", limit=limit)
-                found += [metric_view(one) | {"run_id": run_id} for one in page.items]
+            if left > len(found):
+                with contextlib.suppress(NotFound):  # what is not there has no measurements
+                    told = self._runs.measurements(run_id, asked.metric_key, limit=left - len(found))
+                    found += measured(told, run_id)
         return {"metrics": found}
 
     def intervals(self, asked: records.IntervalHistory) -> dict[str, Any]:
@@ -200,13 +202,13 @@ class RunCalls:
         _check_compared(asked.run_ids, "run_ids")
         check_page(asked.max_results, MOST_SAMPLED)
         start, end = steps_between(asked.start_step, asked.end_step)
-        found: list[dict[str, Any]] = []
+        found: list[MetricView] = []
         for run_id in asked.run_ids:
-            if self._runs_there(run_id):
-                points = self._runs.sample(
+            with contextlib.suppress(NotFound):  # what is not there has no measurements
+                told = self._runs.sample(
                     run_id, asked.metric_key, points=asked.max_results, start_step=start, end_step=end
                 )
-                found += [metric_view(one) | {"run_id": run_id} for one in points]
+                found += measured(told, run_id)
         return {"metrics": found}
 
     def list_artifacts(self, asked: records.ListArtifacts) -> dict[str, Any]:
@@ -228,13 +230,6 @@ class RunCalls:
 
     def _run(self, asked: records.ByRun) -> Run:
         return self._runs.get(_id(asked))
-
-    def _runs_there(self, run_id: str) -> bool:
-        """Whether there is such a run: of several, those that are not there have no measurements."""
-        try:
-            return bool(self._runs.get(run_id))
-        except NotFound:
-            return False
 
     def _active(self, run_id: str) -> Run:
         run = self._runs.get(run_id)

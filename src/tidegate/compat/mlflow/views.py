@@ -1,14 +1,21 @@
 """Experiments, runs and measurements as the protocol shows them. Moments are milliseconds; 64-bit integers numbers."""
 
 from datetime import datetime
+from itertools import repeat
+from math import isfinite
 from typing import Any, Final
+
+import msgspec
 
 from tidegate.compat.mlflow.rules import STATUSES
 from tidegate.kernel.clock import to_micros
-from tidegate.runs.records import Experiment, Foreign, Metric, Run, RunInput, Status
+from tidegate.runs.records import Experiment, Foreign, Measurements, Metric, Run, RunInput, Status
 
 RUN_NAME: Final = "mlflow.runName"
 PARENT: Final = "mlflow.parentRunId"
+
+SHOWN: Final = ("params", "metrics", "tags", "inputs")
+"""The parts of a run that are shown."""
 
 SPELT: Final[dict[Status, str]] = {status: spelling for spelling, status in STATUSES.items()}
 """Statuses as the protocol spells them."""
@@ -58,9 +65,29 @@ def run_view(run: Run) -> dict[str, Any]:
     }
 
 
-def metric_view(metric: Metric) -> dict[str, Any]:
+class MetricView(msgspec.Struct, omit_defaults=True, gc=False):
+    """A measurement; what does not belong to it is left out. A record: a history has thousands, and dicts are slow."""
+
+    key: str
+    value: float | str
+    timestamp: int | None
+    step: int
+    run_id: str = ""
+    model_id: str = ""
+    dataset_name: str = ""
+    dataset_digest: str = ""
+
+
+def metric_view(metric: Metric) -> MetricView:
     """A measurement."""
-    return {"key": metric.name, "value": spelt(metric.value), "timestamp": millis(metric.at), "step": metric.step}
+    return MetricView(metric.name, spelt(metric.value), millis(metric.at), metric.step)
+
+
+def measured(found: Measurements, run_id: str = "") -> list[MetricView]:
+    """Measurements of one metric."""
+    values = found.values if all(map(isfinite, found.values)) else map(spelt, found.values)
+    times = [micros // 1000 for micros in found.micros]
+    return list(map(MetricView, repeat(found.name), values, times, found.steps, repeat(run_id)))
 
 
 def spelt(value: float) -> float | str:

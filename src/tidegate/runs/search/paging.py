@@ -55,8 +55,8 @@ class RunSearch(Protocol):
 
     def page(
         self, search: Search, projection: Projection, after: Position | None, limit: int
-    ) -> list[tuple[Run, Position]]:
-        """Runs after a position, each with its own."""
+    ) -> tuple[list[Run], Position | None]:
+        """Runs after a position, so many at most, and the position of the last one where more come after it."""
         ...
 
     def count(self, search: Search) -> int:
@@ -67,9 +67,8 @@ class RunSearch(Protocol):
 def read_page(searches: RunSearch, search: Search, projection: Projection, limit: int, cursor: str) -> Page[Run]:
     """The page after a cursor. Raises `Invalid` for a cursor of another order, or a limit outside 1 to 50,000."""
     after = decode_position(search.order, cursor)
-    found = searches.page(search, projection, after, page_size(limit, MOST_FOUND) + 1)
-    more = encode_position(search.order, found[limit - 1][1]) if len(found) > limit else None
-    return Page([run for run, _ in found[:limit]], more)
+    found, last = searches.page(search, projection, after, page_size(limit, MOST_FOUND))
+    return Page(found, None if last is None else encode_position(search.order, last))
 
 
 def encode_position(order: Sequence[OrderKey], position: Position) -> str:

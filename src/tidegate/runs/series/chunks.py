@@ -12,7 +12,8 @@ Laws:
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -76,17 +77,17 @@ def part_of(columns: Columns, start: int, end: int) -> Columns:
     return Columns(*(column[start:end] for column in columns))
 
 
-def by_time(columns: Columns, after: Point | None) -> Columns:
-    """Sorted points in the order of time, step, value; those after one in that order."""
-    steps, ats, ranks = columns
-    if after is not None:
-        same_at, same_step = ats == after.at, steps == after.step
-        later = (ats > after.at) | (same_at & ((steps > after.step) | (same_step & (ranks > after.rank))))
-        columns = Columns(*(column[later] for column in columns))
-    if bool((columns.ats[1:] >= columns.ats[:-1]).all()):  # as a rule: whoever goes on counts on, too
+def by_time(parts: Iterable[Columns], after: Point | None) -> Columns:
+    """Points in the order of time, step, value; those after one in that order."""
+    columns = Columns(*map(np.concatenate, zip(*parts, strict=True)))
+    if not bool((columns.ats[1:] > columns.ats[:-1]).all()):  # as a rule they are: whoever goes on counts on, too
+        columns = picked(columns, np.lexsort((columns.ranks, columns.steps, columns.ats)))
+    if after is None:
         return columns
-    order = np.lexsort((columns.ranks, columns.steps, columns.ats))
-    return Columns(*(column[order] for column in columns))
+    steps, ats, ranks = columns
+    same_at, same_step = ats == after.at, steps == after.step
+    later = (ats > after.at) | (same_at & ((steps > after.step) | (same_step & (ranks > after.rank))))
+    return Columns(*(column[later] for column in columns))
 
 
 def stretches(size: int, count: int) -> Integers:
@@ -108,13 +109,6 @@ def within(columns: Columns, start: int, end: int) -> Columns:
 def picked(columns: Columns, places: Integers) -> Columns:
     """The points at some places."""
     return Columns(*(column[places] for column in columns))
-
-
-def places_by_part(places: Integers, ends: Integers) -> Iterator[tuple[int, Integers]]:
-    """Places of a row that lies in parts, which end where ``ends`` says: the parts that have some, and those in it."""
-    parts = np.searchsorted(ends, places, side="right")
-    for part in np.unique(parts).tolist():
-        yield part, places[parts == part] - (ends[part - 1] if part else 0)
 
 
 def point_at(columns: Columns, place: int) -> Point:
@@ -157,26 +151,34 @@ def decoded(blobs: Sequence[bytes]) -> Columns:
     counts = np.array([count for count, _, _ in read], dtype=np.int64)
     ends = np.add.accumulate(counts)
     size = int(ends[-1]) if len(read) else 0
-    planes = np.zeros((3 * _WORD, size), dtype=np.uint8)
+    words = np.zeros((3, size, _WORD), dtype=np.uint8)
+    planes = words.transpose(0, 2, 1)
     for (count, places, kept), end in zip(read, ends.tolist(), strict=True):
-        planes[places, end - count : end] = kept
-    steps, ats, ranks = np.ascontiguousarray(planes.reshape(3, _WORD, size).transpose(0, 2, 1)).view("<u8")[:, :, 0]
+        planes[*places, end - count : end] = kept
+    steps, ats, ranks = words.view("<u8")[:, :, 0]
     steps = _summed(_summed(_unfolded(steps), ends, counts), ends, counts)
     ats = _summed(_unfolded(ats), ends, counts)
     return Columns(steps.view(np.int64), ats.view(np.int64), ranks.view(np.int64))
 
 
-def _read(blob: bytes) -> tuple[int, list[int], npt.NDArray[np.uint8]]:
-    """How many points a blob has, which planes it holds, and those."""
+def _read(blob: bytes) -> tuple[int, tuple[Integers, Integers], npt.NDArray[np.uint8]]:
+    """How many points a blob has, where its planes belong, and those."""
     try:
         version, count, mask = _HEAD.unpack_from(blob)
         raw = zlib.decompress(memoryview(blob)[_HEAD.size :])
     except (struct.error, zlib.error) as error:
         raise Internal(f"a chunk of metrics is damaged: {error}") from error
-    places = [place for place in range(3 * _WORD) if mask >> place & 1]
-    if version != _VERSION or len(raw) != count * len(places):
+    places = _places(mask)
+    if version != _VERSION or len(raw) != count * len(places[0]):
         raise Internal(f"a chunk of metrics has version {version} and {len(raw)} bytes for {count} points")
-    return count, places, np.frombuffer(raw, dtype=np.uint8).reshape(len(places), count)
+    return count, places, np.frombuffer(raw, dtype=np.uint8).reshape(len(places[0]), count)
+
+
+@lru_cache(1024)
+def _places(mask: int) -> tuple[Integers, Integers]:
+    """The columns of the planes that a blob holds, and their bytes there."""
+    columns, bytes_ = np.divmod(np.flatnonzero([mask >> place & 1 for place in range(3 * _WORD)]), _WORD)
+    return columns, bytes_
 
 
 def _planes(words: _Words) -> npt.NDArray[np.uint8]:
@@ -204,7 +206,8 @@ def _folded(words: _Words) -> _Words:
 
 
 def _unfolded(words: _Words) -> _Words:
-    return (words >> np.uint64(1)) ^ (~(words & np.uint64(1)) + np.uint64(1))
+    signs: _Words = np.negative(words & np.uint64(1))  # all ones for a negative difference
+    return (words >> np.uint64(1)) ^ signs
 
 
 def _first(columns: Columns) -> Point:

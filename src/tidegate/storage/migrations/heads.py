@@ -14,6 +14,6 @@ HEADS: dict[str, str] = {
     "monitors": "monitors_0001",
     "pipelines": "pipelines_0001",
     "rollouts": "rollouts_0001",
-    "runs": "runs_0003",
+    "runs": "runs_0004",
     "storage": "storage_0002",
 }
