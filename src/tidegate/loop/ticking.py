@@ -13,7 +13,7 @@ from tidegate.kernel.errors import Conflict, TidegateError, Unavailable, from_wi
 from tidegate.loop.records import TickAnswer
 
 LOOK_SECONDS: Final = 0.005
-LONGEST_LOOK_SECONDS: Final = 0.03
+LONGEST_LOOK_SECONDS: Final = 0.01
 """How often either side looks where a look costs little (SQLite): at first, and when nothing has come for a while."""
 
 QUERY_SECONDS: Final = 0.05

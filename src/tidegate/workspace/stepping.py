@@ -17,6 +17,7 @@ from tidegate.kernel.clock import SystemClock
 from tidegate.kernel.errors import Conflict
 from tidegate.kernel.settings import Settings
 from tidegate.loop.supervisor import another_message, end_with_parent, read_message
+from tidegate.models.formats.choose import get_ready
 from tidegate.pipelines.running import load, run_steps
 from tidegate.workspace.opening import open_local
 
@@ -62,6 +63,7 @@ def _work(order: Order) -> bool:
     with open_local(order.settings) as workspace:
         if not order.run:
             load(order.functions)
+            get_ready()
             return True
         try:
             run = run_steps(workspace, workspace.pipeline_journal, order.run, order.term, workspace.storage.clock)

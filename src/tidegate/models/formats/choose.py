@@ -1,5 +1,6 @@
 """Saves a model in its own format with verified ONNX beside it, and loads the runtime that was chosen then."""
 
+import contextlib
 import platform
 from typing import Final
 
@@ -10,7 +11,7 @@ from tidegate.kernel.errors import Internal, Invalid, Refused
 from tidegate.kernel.plugins import load_plugin, plugin_names
 from tidegate.models.formats.dependencies import pinned
 from tidegate.models.formats.onnx import FILE as ONNX_FILE
-from tidegate.models.formats.protocol import Convertible, Format, Matrix, Numbering, Predictor, Saved
+from tidegate.models.formats.protocol import Convertible, Format, Matrix, Numbering, Predictor, Preparing, Saved
 from tidegate.models.formats.verification import Probes, probe, tightened
 from tidegate.models.signature import Signature
 
@@ -59,6 +60,15 @@ def save_model(model: object, signature: Signature, examples: Matrix) -> SavedMo
             facts["runtime"] = "onnx"
     facts |= {"python": platform.python_version(), "dependencies": pinned("numpy", "onnxruntime", *saved.requires)}
     return SavedModel(format=chosen.name, runtime=facts["runtime"], signature=served, files=files, facts=facts)
+
+
+def get_ready() -> None:
+    """Load what the formats of the frameworks that are loaded take to save a model; what is not there is not missed."""
+    for name in plugin_names(GROUP):
+        with contextlib.suppress(Exception):
+            plugin = load_plugin(GROUP, name)
+            if isinstance(plugin, Preparing):
+                plugin.get_ready()
 
 
 def target_of(model: object, labels: object) -> object:

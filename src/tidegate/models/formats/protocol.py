@@ -99,6 +99,14 @@ class Convertible(Format, Protocol):
 
 
 @runtime_checkable
+class Preparing(Format, Protocol):
+    """A format whose `save` loads libraries of its own, which takes seconds."""
+
+    def get_ready(self) -> None:
+        """Load them, if the framework itself is loaded: somebody is about to train."""
+
+
+@runtime_checkable
 class Numbering(Format, Protocol):
     """A format some of whose models know their classes by number alone, such as a bare booster."""
 

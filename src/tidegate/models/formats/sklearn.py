@@ -164,6 +164,12 @@ class SklearnFormat:
         prepare_for_serving(model)
         return SklearnPredictor(model, signature)
 
+    def get_ready(self) -> None:
+        """Load skops and the converter, if scikit-learn is loaded."""
+        if "sklearn" in sys.modules:
+            _skops_io()
+            import skl2onnx  # noqa: F401
+
     def to_onnx(self, model: object, signature: Signature, examples: Matrix, native: Predictor) -> OnnxResult:
         """The estimator by skl2onnx, verified against `native`."""
         return to_onnx(model, signature, examples, native)
