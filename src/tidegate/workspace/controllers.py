@@ -108,4 +108,5 @@ def build(shared: Shared) -> list[Controller]:
         Controller("incidents", incidents.step),
         Controller("purging", purging.step),
         Controller("sweeping", sweeper.step),
+        Controller("forgetting", storage.memory.step),
     ]

@@ -35,9 +35,8 @@ _MARKED = (
     " ON CONFLICT (writer) DO UPDATE SET number = excluded.number, seen = excluded.seen"
 )
 _VALUE = r"%\(\w+\)s::(?:BIGINT|INTEGER|VARCHAR|BYTEA)"
-_INSERT = re.compile(
-    rf"(INSERT INTO \w+ \([^()]+\)) VALUES \(({_VALUE}(?:, {_VALUE})*)\)((?: ON CONFLICT  ?DO NOTHING)?)"
-)
+_HEAD, _CONFLICT = r"INSERT INTO \w+ \([^()]+\)", r"(?: ON CONFLICT DO NOTHING)?"
+_INSERT = re.compile(rf"({_HEAD}) VALUES \(({_VALUE}(?:, {_VALUE})*)\)({_CONFLICT})")
 _NO_TURN = contextlib.nullcontext()
 
 
