@@ -61,6 +61,7 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
             "list": "The feature services, by name.",
             "views": "The versions of feature views, by name and number.",
             "push": "Tell the online store rows of a view's source, as soon as they are known; the next request sees them.",
+            "push-all": "Tell the online store rows of several sources at once, each as `push` does: all of them, or none.",
             "load": "Merge packed rows, which `materialize` put on the object plane, into the online store.",
             "online": "The features of rows as of an instant (now unless given), as a model takes them.",
             "moment": "The business time of this home: what is known later does not exist yet.",

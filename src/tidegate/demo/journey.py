@@ -69,7 +69,7 @@ class Journey:
         self.restarts: list[Restart] = []
         self.leaky_gate = ""
         self.broken_feed = ""
-        self.replay = Replay(self.schedule, self._weather, server.port, ENDPOINT)
+        self.replay = Replay(_to_replay(self.schedule, plan), self._weather, server.port, ENDPOINT)
 
     def run(self, progress: Callable[[int, int], None]) -> None:
         """All days. Raises what the server refuses for good."""
@@ -224,3 +224,11 @@ class Journey:
             self._approve_what_waits()
             self._tick(end + number * DAY)
             self._watcher.look(end + number * DAY)
+
+
+def _to_replay(schedule: "pl.DataFrame", plan: Plan) -> "pl.DataFrame":
+    """The flights of the plan's days, and those that were in the air when they began."""
+    import polars as pl
+
+    departs, lands = pl.col(flights.DEPARTS), pl.col(flights.LANDS)
+    return schedule.filter((departs >= plan.since) | (lands > plan.since), departs < plan.until)

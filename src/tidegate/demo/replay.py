@@ -90,10 +90,12 @@ class Replay:
     def hour(self, hour: datetime) -> None:
         """Replay the hour from a moment on; the labels of its landings go out with the next one, or with the day."""
         start, now = to_micros(hour), hour + HOUR
-        posts = [
-            *self._push("airport_weather", _between(self._weather_known, self._observations, start), now),
-            *self._push("carrier_record", _between(self._lands, self._landings, start), now, also=["origin_record"]),
+        told = [
+            (("airport_weather",), _between(self._weather_known, self._observations, start)),
+            (("carrier_record", "origin_record"), _between(self._lands, self._landings, start)),
         ]
+        pushes = [{"views": views, "rows": rows} for views, rows in told if rows]
+        posts = [Post("/api/v1/features/rows", {"pushes": pushes}, now)] if pushes else []
         first, last = np.searchsorted(self._departs, [start, start + _HOUR_MICROS])
         if first < last:
             posts.append(Post(self._predict, {"rows": self._rows[first:last], "at": self._at[first:last]}, now))
@@ -124,9 +126,6 @@ class Replay:
             schema={"id": pl.String, "label": pl.Boolean, "observed_at": pl.Int64},
         ).with_columns(pl.col("observed_at").cast(instant))
         return Kept(predictions, labels, self.requests, self._connection.retried)
-
-    def _push(self, view: str, rows: list[msgspec.Raw], now: datetime, also: Sequence[str] = ()) -> list[Post]:
-        return [Post(f"/api/v1/features/views/{view}/rows", {"rows": rows, "also": also}, now)] if rows else []
 
     def _exchange(self, posts: Sequence[Post]) -> list[bytes]:
         """The replies to these, after the labels that are still to be told."""

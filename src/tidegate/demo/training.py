@@ -1,4 +1,4 @@
-"""How the demo's model is made: once by hand in the beginning, then by the pipeline whenever the policy says so."""
+"""How the demo's model is made: by hand in the beginning, and by the steps of the pipeline from then on."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,8 +10,6 @@ from tidegate.endpoints.records import Strategy
 from tidegate.features.expressions import col
 from tidegate.gates.records import GateReport, QualityPolicy
 from tidegate.models.records import ModelVersion
-from tidegate.pipelines.records import Wait
-from tidegate.pipelines.running import StepContext
 from tidegate.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 
 MODEL = ENDPOINT = "late-arrival"
 PIPELINE = "late-arrival-retraining"
-STEPS = tuple(f"tidegate.demo.training:{name}" for name in ("fresh_data", "train", "check", "approval", "release"))
+STEPS = tuple(f"tidegate.demo.steps:{name}" for name in ("fresh_data", "train", "check", "approval", "release"))
 PARAMS = {
     "max_iter": 30,
     "learning_rate": 0.15,
@@ -88,49 +86,3 @@ def fit(ws: Workspace, train: Any, note: str = "") -> ModelVersion:
 def judge(ws: Workspace, version: ModelVersion, held_out: Any) -> GateReport:
     """Run the gate: against the champion, or while there is none against chance."""
     return ws.gates.check(version, on=held_out, policy=QualityPolicy(metric="auc", margin=MARGIN, must_beat=MUST_BEAT))
-
-
-def fresh_data(context: StepContext) -> dict[str, object]:
-    """Commit what the source systems knew when the run was started; a feed that breaks its contract ends it here."""
-    upstream = Upstream(Path(str(context.params["upstream"])))
-    ws, known_by = context.workspace, context.started_at
-    flown = ws.data.commit("flights", upstream.flights(known_by))
-    landed = ws.data.commit("landings", upstream.landings(known_by))
-    weather = ws.data.commit("weather", upstream.weather(known_by))
-    return {"flights": str(flown), "landings": str(landed), "weather": str(weather), "known_by": known_by.isoformat()}
-
-
-def train(context: StepContext) -> dict[str, object]:
-    """Train on all but the newest flights."""
-    now = context.started_at
-    rows, _ = learnable(context.workspace, now, now - HISTORY).split(before=now - HELD_OUT)
-    version = fit(context.workspace, rows, note=str(context.params.get("reason", "")))
-    return {"version": version.reference, "rows": len(rows.y), "digest": rows.digest}
-
-
-def check(context: StepContext) -> dict[str, object]:
-    """Compare with the champion on the newest flights. A candidate that is not shown to be good enough ends here."""
-    now = context.started_at
-    version = context.workspace.models.resolve(str(context.outputs["train"]["version"]))
-    held_out = learnable(context.workspace, now, now - HELD_OUT)
-    report = judge(context.workspace, version, held_out).require()
-    return {"report": report.id, "verdict": report.verdict, "reason": report.reason, "n": report.figures.n}
-
-
-def approval(context: StepContext) -> dict[str, object] | Wait:
-    """Wait until a second person has approved."""
-    reference = str(context.outputs["train"]["version"])
-    standing = context.workspace.approvals.standing(reference)
-    if not any(each.verdict == "pass" for each in standing):
-        return Wait(f"a second person must approve {reference}: tidegate approvals approve {reference} --reason TEXT")
-    return {"by": [each.by for each in standing if each.verdict == "pass"]}
-
-
-def release(context: StepContext) -> dict[str, object]:
-    """Promote, and let it out as a canary. Told twice, it does it once."""
-    ws = context.workspace
-    version = ws.models.resolve(str(context.outputs["train"]["version"]))
-    if version.stage != "production":
-        ws.models.promote(version.name, version.number, to="production")
-    deployment = ws.endpoints.deploy(str(context.params["endpoint"]), version.reference, strategy=CANARY)
-    return {"deployment": deployment.id}

@@ -57,14 +57,14 @@ class HotPath:
         engine.start()
         self._next = next_app
         self._admission = Admission(authenticator, authorise, machine)
-        self._pace = Pace(engine)
+        self._pace = Pace()
         self._meter = meter
         self._now = machine.monotonic
         self._knows = engine.routing.knows
         self._body_bytes = body_bytes
-        self._work: dict[str, Callable[[str, bytes], bytes]] = {
-            "predict": engine.predict_bytes,
-            "labels": engine.label_bytes,
+        self._work: dict[str, tuple[Callable[[str, bytes], bytes], Callable[[str, int], bool]]] = {
+            "predict": (engine.predict_bytes, engine.predicts_quickly),
+            "labels": (engine.label_bytes, engine.labels_quickly),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -108,8 +108,8 @@ class HotPath:
             raise Invalid("POST takes its parameters in the body, not in the query", field="query")
         check_json(headers)
         body = await read_body(receive, headers, self._body_bytes)
-        work = self._work[action]
-        return await self._pace.answer(name, len(body), lambda: work(name, body))
+        work, is_quick = self._work[action]
+        return await self._pace.answer(name, lambda: work(name, body), quick=is_quick(name, len(body)))
 
 
 def text_headers(scope: Scope) -> dict[str, str]:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from tidegate.endpoints.engine import ServingEngine
 from tidegate.kernel.errors import Unavailable
 
 THREADS: Final = max(2, os.cpu_count() or 1)
@@ -18,14 +17,13 @@ MOST_WAITING: Final = 64
 class Pace:
     """Where an answer runs. One an event loop."""
 
-    def __init__(self, engine: ServingEngine) -> None:
-        self._is_quick = engine.is_quick
+    def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="endpoint-answer")
         self._waiting = 0
 
-    async def answer(self, name: str, size: int, work: Callable[[], bytes]) -> bytes:
-        """What ``work`` returns. ``size`` are the bytes of the request to endpoint ``name``."""
-        if self._is_quick(name, size):
+    async def answer(self, name: str, work: Callable[[], bytes], *, quick: bool) -> bytes:
+        """What ``work`` for endpoint ``name`` returns, on the loop if it is quick."""
+        if quick:
             return work()
         if self._waiting >= MOST_WAITING:
             raise Unavailable(f"endpoint {name[:140]} is busy: {MOST_WAITING} requests are waiting; try again")

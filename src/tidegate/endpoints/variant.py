@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from math import isfinite
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -49,6 +49,17 @@ class Encoding(msgspec.Struct, frozen=True, gc=False):
     """Of each row."""
     seconds: float
     """What it took to encode them."""
+
+
+class _Outputs(NamedTuple):
+    """What a model answered to rows, one of each a row."""
+
+    values: Sequence[Label]
+    shares: Sequence[list[float]] | None
+    """Probabilities by class."""
+    latency: int
+    finite: bool
+    """Whether all of it surely is."""
 
 
 class Said(msgspec.Struct, frozen=True, gc=False):
@@ -121,11 +132,13 @@ class LiveVariant:
         ``ids``, one a row. Raises `Invalid` naming the row and the field.
         """
         encoding = self.encode(rows)
-        said = self.say(encoding)
+        outputs = self._outputs(encoding)
         if texts is None:
             texts = [row_json(row) for row in rows]
+        if outputs.finite and encoding.surprises is _NO_SURPRISES:
+            return self._tell_all(ids, moments, texts, outputs)
         answered = Answered([], [], surprising=encoding.surprises is not _NO_SURPRISES)
-        for out, row in map(self.tell, ids, moments, texts, said):
+        for out, row in map(self.tell, ids, moments, texts, _said(outputs, encoding)):
             answered.predictions.append(out)
             answered.rows.append(row)
         return answered
@@ -143,23 +156,40 @@ class LiveVariant:
 
     def say(self, encoding: Encoding) -> list[Said]:
         """What the model says of each row, by an encoding of a variant that takes the same."""
+        return _said(self._outputs(encoding), encoding)
+
+    def _outputs(self, encoding: Encoding) -> _Outputs:
         matrix = encoding.encoded.matrix
         started = self._clock()
         outputs = self._predict(matrix)
         latency = int((self._clock() - started + encoding.seconds) * 1e6)
         if len(outputs.values) != len(matrix):
             raise Internal(f"{self._model} answered {len(outputs.values)} values to {len(matrix)} rows")
-        shares_of: Iterable[list[float] | None] = repeat(None)
         finite = self._finite or isfinite(sum(outputs.values))  # type: ignore[arg-type]  # numbers: of no class
-        if outputs.probabilities is not None:
-            shape, width = outputs.probabilities.shape, len(self._classes)
-            if shape != (len(matrix), width):
-                raise Internal(f"{self._model} answered probabilities of shape {shape} for {width} classes")
-            flat = outputs.probabilities.ravel().tolist()  # many times as fast as numpy makes lists of lists
-            shares_of = [flat[start : start + width] for start in range(0, len(flat), width)]
-            finite = finite and isfinite(sum(flat))
-        said = list(map(Said, outputs.values, shares_of, repeat("ok"), repeat(latency), encoding.surprises))
-        return said if finite else list(map(_finite, said))
+        if outputs.probabilities is None:
+            return _Outputs(outputs.values, None, latency, finite)
+        shape, width = outputs.probabilities.shape, len(self._classes)
+        if shape != (len(matrix), width):
+            raise Internal(f"{self._model} answered probabilities of shape {shape} for {width} classes")
+        flat = outputs.probabilities.ravel().tolist()  # many times as fast as numpy makes lists of lists
+        shares = [flat[start : start + width] for start in range(0, len(flat), width)]
+        return _Outputs(outputs.values, shares, latency, finite and isfinite(sum(flat)))
+
+    def _tell_all(
+        self, ids: Sequence[str], moments: Sequence[int], texts: Sequence[bytes], outputs: _Outputs
+    ) -> Answered:
+        """What `tell` says of each row, where nothing is special about any of them: without a call for each."""
+        values, shares, classes = outputs.values, outputs.shares, self._classes
+        named: Iterable[dict[str, float] | None] = repeat(None)
+        if shares is not None:
+            named = [dict(zip(classes, one, strict=True)) for one in shares]
+        given = shares if shares is not None else repeat(None)
+        source, latency = repeat(self._source), repeat(outputs.latency)
+        return Answered(
+            list(map(PredictionOut, ids, values, named, repeat(self._model), repeat(self._variant))),
+            list(map(PredictionRow, ids, moments, source, texts, values, given, latency)),
+            surprising=False,
+        )
 
     def tell(
         self,
@@ -203,6 +233,12 @@ class LiveVariant:
             self._predict(matrix)
             best = min(best, self._clock() - started)
         return best
+
+
+def _said(outputs: _Outputs, encoding: Encoding) -> list[Said]:
+    shares = outputs.shares if outputs.shares is not None else repeat(None)
+    said = list(map(Said, outputs.values, shares, repeat("ok"), repeat(outputs.latency), encoding.surprises))
+    return said if outputs.finite else list(map(_finite, said))
 
 
 def _finite(said: Said) -> Said:

@@ -1,5 +1,6 @@
 """What the room of features speaks of: views, services, what was applied, and what a training set was warned of."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -120,6 +121,13 @@ class ViewVersion(msgspec.Struct, frozen=True, kw_only=True):
     applied: AppliedView
     created_at: Instant
     created_by: str
+
+
+class Push(msgspec.Struct, frozen=True):
+    """Rows of one source, and the views over it that are told them."""
+
+    views: tuple[str, ...]
+    rows: Sequence[Mapping[str, object]]
 
 
 class Pushed(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,12 +18,13 @@ from tidegate.features.records import (
     Cell,
     FeatureService,
     FeatureView,
+    Push,
     Pushed,
     ServiceSummary,
     ViewVersion,
 )
 from tidegate.features.training import TrainingSet
-from tidegate.features.writing import OnlineWriter
+from tidegate.features.writing import Batch, OnlineWriter
 from tidegate.kernel.clock import BusinessClock, Instant, to_micros
 from tidegate.kernel.context import actor
 from tidegate.kernel.errors import Invalid, NotFound
@@ -171,23 +172,42 @@ class Features(Service):
         return Page(found[:limit], encode_cursor(last.name, last.number) if last else None)
 
     @operation("POST /features/views/{view}/rows", role="contributor", audit="summary", transaction=False)
-    def push(self, view: str, rows: Sequence[Mapping[str, object]], *, also: Sequence[str] = ()) -> Pushed:
+    def push(self, view: str, rows: Sequence[Mapping[str, object]]) -> Pushed:
         """Tell the online store rows of a view's source, as soon as they are known; the next request sees them.
 
-        `also`: other views over the same source, which are told the same rows. All rows to all views, or none. A row
-        that is there already changes nothing, and a late one never hides a newer. Versions of a view over a source
-        with other columns than the newest are left as they are.
+        A row that is there already changes nothing, and a late one never hides a newer. Versions of a view over a
+        source with other columns than the newest are left as they are.
         """
         _check_count(len(rows))
-        told = [version for name in dict.fromkeys((view, *also)) for version in self._pushable(name)]
-        for one in told:
-            if one.applied.view.source != told[0].applied.view.source:
-                raise Invalid(
-                    f"view {one.name!r} is over {one.applied.view.source}, and {view!r} over "
-                    f"{told[0].applied.view.source}: rows of one source are told to the views over it",
-                    field="also",
-                )
-        return self._online.push(told, rows, to_micros(self._clock.now()))
+        return self._online.push([Batch(self._pushable(view), rows)], to_micros(self._clock.now()))[0]
+
+    @operation("POST /features/rows", role="contributor", audit="summary", transaction=False)
+    def push_all(self, pushes: Sequence[Push]) -> Sequence[Pushed]:
+        """Tell the online store rows of several sources at once, each as `push` does: all of them, or none.
+
+        Each push names the views that are told its rows; what is answered is in their order.
+        """
+        _check_count(sum(len(one.rows) for one in pushes))
+        named: set[str] = set()
+        batches = []
+        for place, one in enumerate(pushes):
+            views = [version for name in one.views for version in self._pushable(name)]
+            if not views:
+                raise Invalid(f"pushes[{place}] names no view", field="views", push=place)
+            for name in one.views:
+                if name in named:
+                    raise Invalid(f"pushes[{place}]: view {name!r} is named twice", field="views", push=place)
+                named.add(name)
+            for each in views:
+                if each.applied.view.source != views[0].applied.view.source:
+                    raise Invalid(
+                        f"pushes[{place}]: view {each.name!r} is over {each.applied.view.source}, and "
+                        f"{views[0].name!r} over {views[0].applied.view.source}: a push holds rows of one source",
+                        field="views",
+                        push=place,
+                    )
+            batches.append(Batch(views, one.rows))
+        return self._online.push(batches, to_micros(self._clock.now()))
 
     @operation("POST /features/views/{digest}/entities", role="contributor", audit="summary", transaction=False)
     def load(self, digest: str, *, entities: str) -> Pushed:

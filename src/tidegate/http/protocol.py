@@ -1,6 +1,7 @@
 """HTTP/1.1 as uvicorn speaks it, but what cannot be read as HTTP is refused in the form of every other error."""
 
-from typing import Final
+import asyncio
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -25,6 +26,47 @@ class HeadersTooLarge(Invalid):
         )
 
 
+MOST_JOINED_BYTES: Final = 64 << 10
+"""A body that is larger is sent by itself: copying it would cost more than a system call."""
+
+
+class Whole:
+    """A transport that sends head and body of an answer in one piece: one system call, and one wake-up of the client.
+
+    What is written first in a turn of the event loop waits for what follows it, and for the end of the turn at most.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._soon = loop.call_soon
+        self._held = b""
+
+    def write(self, data: bytes) -> None:
+        """Send these bytes, after those that wait."""
+        if not self._held:
+            self._held = data
+            self._soon(self.flush)
+            return
+        if len(data) < MOST_JOINED_BYTES:
+            data, self._held = self._held + data, b""
+        self.flush()
+        self._transport.write(data)
+
+    def flush(self) -> None:
+        """Send what waits."""
+        if self._held:
+            self._transport.write(self._held)
+            self._held = b""
+
+    def close(self) -> None:
+        """Send what waits, and close."""
+        self.flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class Protocol(HttpToolsProtocol):
     """One connection."""
 
@@ -32,6 +74,10 @@ class Protocol(HttpToolsProtocol):
     _header_bytes = 0
     _discarded = 0
     _requests = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client is there."""
+        super().connection_made(Whole(transport, self.loop))  # type: ignore[arg-type]
 
     def data_received(self, data: bytes) -> None:
         """Bytes arrived."""

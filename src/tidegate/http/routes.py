@@ -3,13 +3,14 @@
 A raw ASGI callable: what a framework does around a request costs several times what most operations take.
 """
 
+import asyncio
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import msgspec
-from anyio import to_thread
 
 from tidegate.endpoints.asgi import failure, named, text_headers
 from tidegate.endpoints.body import AsgiApp, Disconnected, Receive, Scope, Send, check_json, is_small, read_body
@@ -21,6 +22,9 @@ from tidegate.kernel.identity import Authenticator
 from tidegate.kernel.operation import Operation, Service
 
 PREFIX: Final = "/api/v1"
+
+THREADS: Final = 40
+"""Operations that may run at once; further ones wait for a thread."""
 
 _JSON: Final = (b"content-type", b"application/json")
 
@@ -62,6 +66,7 @@ class OperationRoutes:
         self._next = next_app
         self._body_bytes = body_bytes
         self._paths = Paths(services)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="operation")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One ASGI connection."""
@@ -91,9 +96,10 @@ class OperationRoutes:
             raise WrongMethod(scope["path"], scope["method"], tuple(operations))
         operation, service = operations[_method(scope)]
         headers = text_headers(scope)
+        loop = asyncio.get_running_loop()
         call: Call | None = None
         if operation.writes and not is_small(headers):
-            call = await to_thread.run_sync(self._authenticator.identify, headers)
+            call = await loop.run_in_executor(self._threads, self._authenticator.identify, headers)
         raw = await read_body(receive, headers, self._body_bytes) if operation.writes else b""
 
         def run() -> bytes:
@@ -105,7 +111,7 @@ class OperationRoutes:
             answer = self._dispatcher.run(operation, service, asked, caller)
             return wire.encode(answer, operation.returns)
 
-        return await to_thread.run_sync(run)
+        return await loop.run_in_executor(self._threads, run)
 
 
 class Paths:

@@ -68,7 +68,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = msgspec.json.decode(read_message(), type=Settings)
     end_with_parent()
-    with open_local(settings, meter=PrometheusMeter(), supervised=True) as workspace:
+    with open_local(settings, meter=PrometheusMeter(), part="serving") as workspace:
         workspace.engine.start()
         bound = listen(settings.host, settings.port)
         bound.listen(BACKLOG)

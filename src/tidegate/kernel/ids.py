@@ -56,7 +56,17 @@ class IdFactory:
     def batch(self, count: int, micros: int) -> list[str]:
         """As many new ids, increasing, all dated `micros` (microseconds of business time): cheaper than one by one."""
         first = self._take(count, micros)
-        return [self._spelt(place) for place in range(first, first + count)]
+        noise = f"{_noise.getrandbits(32 * count):0{8 * count}x}" if count else ""
+        ids: list[str] = []
+        while len(ids) < count:  # as many as have one high half
+            place = first + len(ids)
+            some = range(place, min(first + count, (place | 0x3FFF) + 1))
+            high, low, at = f"{_high(place):016x}", self._low >> 32, 8 * len(ids)
+            ids += [
+                f"{high}{low | (each & 0x3FFF) << 16:08x}{noise[start : start + 8]}"
+                for each, start in zip(some, range(at, at + 8 * len(some), 8), strict=True)
+            ]
+        return ids
 
     def _take(self, count: int, micros: int) -> int:
         earliest = (micros // 1000) << _COUNTER_BITS
@@ -66,8 +76,12 @@ class IdFactory:
         return first
 
     def _spelt(self, place: int) -> str:
-        high = (place >> 26) << 16 | 0x7000 | place >> 14 & 0xFFF
-        return f"{high:016x}{self._low | (place & 0x3FFF) << 48 | _noise.getrandbits(32):016x}"
+        return f"{_high(place):016x}{self._low | (place & 0x3FFF) << 48 | _noise.getrandbits(32):016x}"
+
+
+def _high(place: int) -> int:
+    """The first 64 bits: milliseconds, version, the high half of the counter."""
+    return (place >> 26) << 16 | 0x7000 | place >> 14 & 0xFFF
 
 
 def random_id() -> str:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from tidegate.kernel.context import Call, current
 from tidegate.pipelines.journal import Fence, Journal
-from tidegate.pipelines.records import Journaled, PipelineRun
+from tidegate.pipelines.records import Journaled, Pipeline, PipelineRun
 
 log = logging.getLogger("tidegate.pipelines")
 
@@ -17,6 +17,10 @@ ACTOR: Final = "controller:pipelines"
 
 Message = Callable[[PipelineRun, int], bytes]
 """What the process for a run, in its term, must be told."""
+
+
+Preparation = Callable[[Pipeline], bytes]
+"""What a process must be told to load the code of a pipeline before it has a run."""
 
 
 class _Worker(NamedTuple):
@@ -41,13 +45,25 @@ class PipelineController:
 
     `command`: starts a process that reads runs from its standard input, a line each, and ends when that is closed. It
     may end after a run, or stay for the next one of the same pipeline.
+    `prepare`: where it is given, the process of the pipeline that was registered last is begun before there is a run:
+    what its steps import takes seconds.
     `poll`: seconds of one step while a run goes on, so that other controllers get their turns.
     """
 
-    def __init__(self, *, journal: Journal, command: Sequence[str], message: Message, poll: float = 0.1) -> None:
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        command: Sequence[str],
+        message: Message,
+        prepare: Preparation | None = None,
+        poll: float = 0.1,
+    ) -> None:
         self._journal = journal
         self._command = command
         self._message = message
+        self._prepare = prepare
+        self._registered = 0
         self._poll = poll
         self._worker: _Worker | None = None
         self._turn: _Turn | None = None
@@ -58,7 +74,10 @@ class PipelineController:
             if self._worker is not None and self._worker.process.poll() is not None:
                 self.close()  # it had nothing to do for long
             self._turn = self._next(fence)
-            return None if self._turn is None else 0.0
+            if self._turn is None:
+                self._get_ready()
+                return None
+            return 0.0
         code = self._wait(self._worker.process)
         kept = self._journal.get(self._turn.run)
         if kept.term != self._turn.term:  # cancelled, or taken up by another
@@ -91,9 +110,18 @@ class PipelineController:
         while (due := self._journal.due()) is not None:
             kept = self._take_up(due.run.id, fence)
             if kept.run.state == "running":
-                self._give(kept.run, kept.term)
+                self._tell(kept.run.pipeline, self._message(kept.run, kept.term))
                 return _Turn(kept.run.id, kept.term)
         return None
+
+    def _get_ready(self) -> None:
+        """Begin the process of the pipeline that was registered last, once, unless there is one already."""
+        if self._prepare is None or (registered := self._journal.registered()) == self._registered:
+            return
+        self._registered = registered
+        newest = self._journal.latest()
+        if newest is not None and self._worker is None:
+            self._tell(newest.name, self._prepare(newest))
 
     def _take_up(self, run_id: str, fence: Fence) -> Journaled:
         token = current.set(Call(actor=ACTOR))
@@ -102,15 +130,15 @@ class PipelineController:
         finally:
             current.reset(token)
 
-    def _give(self, run: PipelineRun, term: int) -> None:
-        """Tell the process of the run's pipeline; a new one where there is none."""
-        if self._worker is None or self._worker.pipeline != run.pipeline or self._worker.process.poll() is not None:
+    def _tell(self, pipeline: str, message: bytes) -> None:
+        """Tell the process of a pipeline; a new one where there is none."""
+        if self._worker is None or self._worker.pipeline != pipeline or self._worker.process.poll() is not None:
             self.close()
             # What a step prints goes with the log: standard output belongs to whoever asked for the tick.
             process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=2, start_new_session=True)
-            self._worker = _Worker(run.pipeline, process)
+            self._worker = _Worker(pipeline, process)
         stdin = self._worker.process.stdin
         with contextlib.suppress(BrokenPipeError):  # it is dead already, which the next step sees
             if stdin is not None:
-                stdin.write(self._message(run, term) + b"\n")
+                stdin.write(message + b"\n")
                 stdin.flush()

@@ -8,7 +8,7 @@ from tidegate.events.records import Facts
 from tidegate.kernel.clock import BusinessClock
 from tidegate.kernel.errors import Conflict, NotFound
 from tidegate.pipelines import rules
-from tidegate.pipelines.records import Journaled, PipelineRun
+from tidegate.pipelines.records import Journaled, Pipeline, PipelineRun
 
 T = TypeVar("T")
 Fence = Callable[[Any], None]
@@ -28,6 +28,14 @@ class RunStore(Protocol):
 
     def active(self) -> list[Journaled]:
         """Every run that has not ended, the oldest first."""
+        ...
+
+    def registered(self) -> int:
+        """How many versions there are, of all pipelines."""
+        ...
+
+    def latest(self) -> Pipeline | None:
+        """The version that was registered last, of any pipeline."""
         ...
 
     def keep(self, kept: Journaled) -> None:
@@ -66,6 +74,14 @@ class Journal:
         if kept is None:
             raise NotFound(f"there is no run {run_id} of a pipeline; 'tidegate pipelines runs NAME' lists them")
         return kept
+
+    def latest(self) -> Pipeline | None:
+        """The version that was registered last, of any pipeline."""
+        return self._store.latest()
+
+    def registered(self) -> int:
+        """How many versions there are, of all pipelines."""
+        return self._store.registered()
 
     def due(self) -> Journaled | None:
         """The oldest run that wants a process now."""

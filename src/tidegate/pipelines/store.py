@@ -38,6 +38,8 @@ runs = table(
 )
 
 
+MOST_PIPELINES = 10_000
+_REGISTERED = sa.select(sa.func.count()).select_from(pipelines)
 _ACTIVE = sa.select(runs).where(runs.c.ended_at.is_(None)).order_by(runs.c.id)  # asked at every step: built once
 
 
@@ -75,6 +77,15 @@ class SqlPipelines:
         names = of.order_by(pipelines.c.name).limit(limit).subquery()
         same = (pipelines.c.name == names.c.name) & (pipelines.c.number == names.c.number)
         return self._pipelines(sa.select(pipelines.c.pipeline).join(names, same).order_by(pipelines.c.name))
+
+    def registered(self) -> int:
+        """How many versions there are, of all pipelines."""
+        with self._catalog.connect() as connection:
+            return int(connection.execute(_REGISTERED).scalar_one())
+
+    def latest(self) -> Pipeline | None:
+        """The version that was registered last, of any pipeline."""
+        return max(self.all("", MOST_PIPELINES), key=lambda one: one.registered_at, default=None)
 
     def add(self, pipeline: Pipeline) -> None:
         """Keep a version."""

@@ -21,7 +21,7 @@ from tidegate.monitors.drift_controller import DriftController
 from tidegate.monitors.store import SqlDrift, SqlMonitors
 from tidegate.pipelines.controller import PipelineController
 from tidegate.pipelines.journal import Journal
-from tidegate.pipelines.records import PipelineRun
+from tidegate.pipelines.records import Pipeline, PipelineRun
 from tidegate.predictions.codecs import CODECS
 from tidegate.predictions.following import Follower
 from tidegate.predictions.records import LABELS, PREDICTIONS
@@ -48,6 +48,8 @@ class Shared(NamedTuple):
     retraining: Retraining
     order: Callable[[PipelineRun, int], bytes]
     """What the process of a pipeline's steps is told."""
+    prepare: Callable[[Pipeline], bytes] | None
+    """What it is told before there is a run; None where processes are not begun ahead."""
     purger: Purger
     grace_seconds: float
 
@@ -93,7 +95,10 @@ def build(shared: Shared) -> list[Controller]:
         retraining=shared.retraining,
     )
     pipelines = PipelineController(
-        journal=shared.journal, command=(sys.executable, "-m", "tidegate.workspace.stepping"), message=shared.order
+        journal=shared.journal,
+        command=(sys.executable, "-m", "tidegate.workspace.stepping"),
+        message=shared.order,
+        prepare=shared.prepare,
     )
     incidents = IncidentController(store=SqlIncidents(catalog), book=shared.book, events=shared.facts)
     purging = PurgeController(shared.purger, catalog, storage.audit)

@@ -19,7 +19,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     end_with_parent()
-    with open_local(settings) as workspace:
+    with open_local(settings, part="controllers") as workspace:
         settle()
         if hasattr(workspace.storage.clock, "advance"):
             workspace.tick_desk.run(stop)  # in a simulated home things happen when `tick` says so, and only then

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -49,7 +50,7 @@ from tidegate.models.store import SqlVersions
 from tidegate.monitors.service import Monitors
 from tidegate.monitors.store import SqlDrift, SqlMonitors
 from tidegate.pipelines.journal import Journal
-from tidegate.pipelines.records import PipelineRun
+from tidegate.pipelines.records import Pipeline, PipelineRun
 from tidegate.pipelines.service import Pipelines
 from tidegate.pipelines.store import SqlPipelines
 from tidegate.predictions.log import PredictionLog
@@ -79,6 +80,10 @@ class NoMeter:
         """Nothing."""
 
 
+Part = Literal["whole", "serving", "controllers"]
+"""A home in one process, or one of the processes that share it: beside those that serve another runs controllers."""
+
+
 class LocalWorkspace(Workspace):
     """The rooms of a home in this process, and the parts that servers and controllers are made of."""
 
@@ -89,10 +94,10 @@ class LocalWorkspace(Workspace):
         simulated_clock: bool | None = None,
         meter: Meter | None = None,
         *,
-        supervised: bool = False,
+        part: Part = "whole",
     ) -> None:
-        """``supervised``: a serving process of `tidegate serve`, beside which another one runs the controllers."""
-        self._serving = supervised
+        """``part``: which of the processes of `tidegate serve` this is, or that it is none of them."""
+        self._part = part
         self.settings = settings
         self.storage = open_storage(settings, folder, simulated_clock)
         with contextlib.ExitStack() as undo:
@@ -249,7 +254,7 @@ class LocalWorkspace(Workspace):
 
     def _ticker(self) -> Ticker:
         """A simulated home's server has a process for the controllers, which waits to be told."""
-        if self._serving and hasattr(self.storage.clock, "advance"):
+        if self._part == "serving" and hasattr(self.storage.clock, "advance"):
             return DelegatedTick(SqlTicks(self.storage.catalog), self.storage.machine)
         return self.controller_loop
 
@@ -269,6 +274,7 @@ class LocalWorkspace(Workspace):
                 witness=self._witness,
                 retraining=self.retraining,
                 order=self._order,
+                prepare=self._prepare if self._part == "controllers" else None,
                 purger=self._purger,
                 grace_seconds=self.settings.sweep_grace_hours * 3600.0,
             )
@@ -278,6 +284,10 @@ class LocalWorkspace(Workspace):
     def tick_desk(self) -> TickDesk:
         """Answers the ticks that serving processes ask for."""
         return TickDesk(SqlTicks(self.storage.catalog), self.controller_loop)
+
+    def _prepare(self, pipeline: Pipeline) -> bytes:
+        settings = msgspec.structs.replace(self.settings, home=str(self.storage.home), url="", actor=pipeline.by)
+        return msgspec.json.encode({"settings": settings, "functions": pipeline.steps})
 
     def _order(self, run: PipelineRun, term: int) -> bytes:
         """What `tidegate.workspace.stepping` reads: the run acts as the person who started it."""

@@ -6,7 +6,7 @@ from typing import Any
 from tidegate.kernel.dispatch import Meter
 from tidegate.kernel.errors import Invalid
 from tidegate.kernel.settings import Settings, find_home, resolve
-from tidegate.workspace.local import LocalWorkspace
+from tidegate.workspace.local import LocalWorkspace, Part
 from tidegate.workspace.remote import RemoteWorkspace
 from tidegate.workspace.rooms import Workspace
 
@@ -45,7 +45,7 @@ def open_local(
     simulated_clock: bool | None = None,
     meter: Meter | None = None,
     *,
-    supervised: bool = False,
+    part: Part = "whole",
 ) -> LocalWorkspace:
-    """Open the home that the settings name, in this process; ``supervised`` in one that `tidegate serve` started."""
-    return LocalWorkspace(settings, find_home(settings), simulated_clock, meter, supervised=supervised)
+    """Open the home that the settings name, in this process; ``part`` in one that `tidegate serve` started."""
+    return LocalWorkspace(settings, find_home(settings), simulated_clock, meter, part=part)

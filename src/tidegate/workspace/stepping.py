@@ -17,7 +17,7 @@ from tidegate.kernel.clock import SystemClock
 from tidegate.kernel.errors import Conflict
 from tidegate.kernel.settings import Settings
 from tidegate.loop.supervisor import another_message, end_with_parent, read_message
-from tidegate.pipelines.running import run_steps
+from tidegate.pipelines.running import load, run_steps
 from tidegate.workspace.opening import open_local
 
 log = logging.getLogger("tidegate.pipelines")
@@ -30,8 +30,10 @@ class Order(msgspec.Struct, frozen=True):
     """Which run of which home; the settings name the person who started it as the actor."""
 
     settings: Settings
-    run: str
-    term: int
+    run: str = ""
+    """Empty: there is none yet, and all that is wanted is the code of the functions."""
+    term: int = 0
+    functions: tuple[str, ...] = ()
 
 
 def main() -> None:
@@ -58,6 +60,9 @@ def main() -> None:
 def _work(order: Order) -> bool:
     """Whether the run waits or is done, and left the process as it should be."""
     with open_local(order.settings) as workspace:
+        if not order.run:
+            load(order.functions)
+            return True
         try:
             run = run_steps(workspace, workspace.pipeline_journal, order.run, order.term, workspace.storage.clock)
         except Conflict as error:

@@ -11,6 +11,7 @@ import pytest
 
 import tidegate as tg
 from tests.contract.features.flight_views import INPUTS, LATE, commit
+from tidegate.features.records import Push
 from tidegate.kernel.errors import Conflict, Invalid, NotFound, Refused
 from tidegate.testing.workspaces import Home
 from tidegate.workspace import Workspace
@@ -175,30 +176,54 @@ def test_what_was_pushed_is_seen_by_the_next_request(workspace: Workspace) -> No
         workspace.features.online("nobody", [])
 
 
-def test_rows_of_one_source_are_told_to_several_views_at_once_or_to_none(workspace: Workspace) -> None:
+def test_rows_of_several_sources_are_told_to_all_views_or_to_none(workspace: Workspace) -> None:
     commit_readings(workspace)
-    workspace.features.apply(SERVICE)
-    ask = {"place": "hall", "floor": 1}
-    told = [reading(-20, 50.0), reading(-40, 41.0), reading(-5, 1.0, "roof") | {"floor": None}]
-    pushed = workspace.features.push("temperature", told, also=["readings_lately", "temperature"])
-    assert (pushed.view, pushed.rows, pushed.entities, pushed.changed, pushed.left_out) == ("temperature", 3, 3, 3, 1)
-    [seen] = workspace.features.online("climate", [ask], at=AT)
-    assert (seen["celsius"], seen["readings_1h"], seen["warmest_1h"]) == (10.0, 2, 50.0)
-    other_values = [reading(-10, 32.0), reading(-20, 51.0)]  # of a time of which the view of states knows others
-    with pytest.raises(Conflict, match="'temperature' has a row of that event time with other values"):
-        workspace.features.push("readings_lately", other_values, also=["temperature"])
-    assert workspace.features.online("climate", [ask], at=AT) == [seen], "neither of the two views knows any of them"
     commit_visits(workspace)
+    workspace.features.apply(SERVICE)
     visits = tg.feature_view(
         "visits", source="visits", entity="place", features={"most": tg.col("people")}, event_time="at"
     )
     workspace.features.apply(tg.feature_service("visited", views=[visits]))
-    with pytest.raises(Invalid, match="view 'visits' is over visits, and 'temperature' over readings") as refused:
-        workspace.features.push("temperature", [reading(-1, 1.0)], also=["visits"])
-    assert refused.value.details["field"] == "also"
+    visit = {"place": "hall", "floor": 1, "at": AT - HOUR, "people": 7, "complaint": False}
+    told = [reading(-20, 50.0), reading(-40, 41.0), reading(-5, 1.0, "roof") | {"floor": None}]
+    both = ("temperature", "readings_lately")
+    pushed = workspace.features.push_all([Push(both, told), Push(("visits",), [visit])])
+    assert [(one.view, one.rows, one.entities, one.changed, one.left_out) for one in pushed] == [
+        ("temperature", 3, 3, 3, 1),
+        ("visits", 1, 1, 1, 0),
+    ]
+    ask = {"place": "hall", "floor": 1}
+
+    def seen() -> tuple[dict[str, Any], dict[str, Any]]:
+        [climate] = workspace.features.online("climate", [ask], at=AT)
+        [visited] = workspace.features.online("visited", [{"place": "hall"}], at=AT)
+        return climate, visited
+
+    before = climate, visited = seen()
+    assert (climate["celsius"], climate["readings_1h"], climate["warmest_1h"], visited["most"]) == (10.0, 2, 50.0, 7)
+    fresh, later = reading(-1, 1.0), visit | {"at": AT - HOUR / 2, "people": 9}
+    other_values = [fresh, reading(-20, 51.0)]  # of a time of which the view of states knows others
+    with pytest.raises(Conflict, match="'temperature' has a row of that event time with other values"):
+        workspace.features.push_all([Push(("visits",), [later]), Push(both, other_values)])
+    wrong = later | {"people": "x"}
+    refused: list[tuple[list[Push], str, dict[str, object]]] = [
+        (
+            [Push(both, [fresh]), Push(("visits",), [wrong])],
+            r"pushes\[1\]\.rows\[0\]\.people",
+            {"push": 1},
+        ),
+        ([Push(both, [fresh]), Push(("visits", *both), [later])], "'temperature' is named twice", {"push": 1}),
+        ([Push(("temperature", "visits"), [fresh])], "'visits' is over visits, and 'temperature' over readings", {}),
+        ([Push(both, [fresh]), Push((), [later])], r"pushes\[1\] names no view", {"field": "views"}),
+    ]
+    for pushes, message, details in refused:
+        with pytest.raises(Invalid, match=message) as error:
+            workspace.features.push_all(pushes)
+        assert details.items() <= error.value.details.items()
     with pytest.raises(NotFound, match="no feature view 'nobody'"):
-        workspace.features.push("temperature", [reading(-1, 1.0)], also=["nobody"])
-    assert workspace.features.online("climate", [ask], at=AT) == [seen]
+        workspace.features.push_all([Push(both, [fresh]), Push(("nobody",), [later])])
+    assert seen() == before, "nobody knows any of them"
+    assert workspace.features.push_all([]) == []
 
 
 def test_a_push_reaches_the_versions_that_were_made_since_the_last_one(workspace: Workspace) -> None:

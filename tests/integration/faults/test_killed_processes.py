@@ -32,15 +32,16 @@ def test_a_killed_controller_process_loses_nothing(server: TidegateProcess, home
             server.child("workspace.controlling")
             time.sleep(nap)
             server.kill("workspace.controlling")
+        for _ in range(3):  # just after a seal
+            links = _sound_links(home)
+            until(lambda: _sound_links(home) > links, "a segment is sealed")  # noqa: B023 - waited for here
+            load.more(20)
+            server.kill("workspace.controlling")
         load.more()
     assert load.cut_off == 0, "who serves goes on while controllers die"
     assert not lost(load, home, server)
     until(lambda: _settled(server, home), "everything is in windows, once")
-    with open_workspace(home) as workspace:
-        assert isinstance(workspace, LocalWorkspace)
-        report = verify(workspace.storage.journal_index)
-    assert report.sound
-    assert report.links > 2, "segments were sealed meanwhile"
+    assert _sound_links(home) > 2, "segments were sealed meanwhile"
 
 
 def test_processes_of_a_killed_supervisor_end_and_a_new_server_goes_on(server: TidegateProcess, home: Path) -> None:
@@ -55,6 +56,15 @@ def test_processes_of_a_killed_supervisor_end_and_a_new_server_goes_on(server: T
         load.more()
         until(lambda: not any(map(is_alive, orphans)), "the processes of the dead supervisor ended by themselves")
     assert not lost(load, home, server)
+
+
+def _sound_links(home: Path) -> int:
+    """How long the chain of sealed segments is, each of them as it was sealed."""
+    with open_workspace(home) as workspace:
+        assert isinstance(workspace, LocalWorkspace)
+        report = verify(workspace.storage.journal_index)
+    assert report.sound
+    return report.links
 
 
 def _windowed(server: TidegateProcess) -> tuple[int, int]:

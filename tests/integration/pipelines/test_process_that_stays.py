@@ -110,3 +110,35 @@ def test_an_idle_process_ends_by_itself(space: LocalWorkspace, trace: Path) -> N
         assert controller.step(lease.fence) is None
     finally:
         controller.close()
+
+
+def test_the_process_of_the_newest_pipeline_is_begun_before_its_first_run(
+    space: LocalWorkspace, trace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "told_when_loaded.py").write_text(
+        "import os, pathlib\n"
+        "from tests.contract.pipelines.steps import told\n"
+        f"pathlib.Path({str(tmp_path / 'loaded')!r}).write_text(str(os.getpid()))\n"
+        "def step(context):\n    told(context)\n    return {}\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, sys.path)]))
+    lease = space.storage.leases.acquire("controllers", "test", 60.0)
+    assert lease is not None
+    command = (sys.executable, "-m", "tidegate.workspace.stepping")
+    controller = PipelineController(
+        journal=space.pipeline_journal, command=command, message=space._order, prepare=space._prepare
+    )
+    try:
+        space.pipelines.register("broken", steps=("nowhere_to_be_found:step",))
+        assert controller.step(lease.fence) is None, "what cannot be loaded is told by the run, not before"
+        controller.close()
+        space.pipelines.register("loaded", steps=("told_when_loaded:step",))
+        assert controller.step(lease.fence) is None
+        until((tmp_path / "loaded").exists, "the code of the newest pipeline is loaded")
+        run_id = space.pipelines.start("loaded", key="1", params={"trace": str(trace)}).id
+        while controller.step(lease.fence) is not None:
+            pass
+        assert space.pipelines.get_run(run_id).state == "done"
+        assert trace.read_text().split()[1] == (tmp_path / "loaded").read_text(), "and that process worked on it"
+    finally:
+        controller.close()

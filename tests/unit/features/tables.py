@@ -16,7 +16,7 @@ from tidegate.features.lookup import OnlineLookup
 from tidegate.features.online_sqlite import SqliteOnlineStore
 from tidegate.features.records import AppliedService, FeatureService, FeatureView, Pushed, ViewVersion
 from tidegate.features.training import TrainingSet
-from tidegate.features.writing import OnlineWriter
+from tidegate.features.writing import Batch, OnlineWriter
 
 EPOCH = datetime(2013, 1, 1, tzinfo=UTC)
 _KINDS: dict[str, Any] = {
@@ -98,7 +98,7 @@ class Served:
             created_at=EPOCH,
             created_by="nobody",
         )
-        return self.writer.push([version], [dict(row) for row in rows], now)
+        return self.writer.push([Batch([version], [dict(row) for row in rows])], now)[0]
 
     def answer(self, rows: Sequence[Mapping[str, Any]], moments: Sequence[int]) -> list[dict[str, Any]]:
         """The completed rows."""

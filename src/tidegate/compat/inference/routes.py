@@ -49,7 +49,7 @@ class OpenInference:
     def __init__(self, engine: ServingEngine, admission: Admission, body_bytes: int) -> None:
         self._engine = engine
         self._admission = admission
-        self._pace = Pace(engine)
+        self._pace = Pace()
         self._body_bytes = body_bytes
 
     def routes(self) -> list[BaseRoute]:
@@ -98,7 +98,7 @@ class OpenInference:
                 return msgspec.json.encode(records.ModelReady(name, True))
             return msgspec.json.encode(metadata_of(routed.endpoint, routed.stable.signature, routed.stable.platform))
 
-        return _json(await self._pace.answer(name, 0, describe))
+        return _json(await self._pace.answer(name, describe, quick=self._engine.predicts_quickly(name, 0)))
 
     async def _infer(self, request: Request, name: str, number: str | None) -> Response:
         headers = dict(request.headers)
@@ -111,7 +111,8 @@ class OpenInference:
         ):
             raise Invalid("binary tensors are not taken yet: send the data of every input as JSON")
         body = await read_body(request.receive, headers, self._body_bytes)
-        return _json(await self._pace.answer(name, len(body), lambda: self._answer(name, number, body)))
+        quick = self._engine.predicts_quickly(name, len(body))
+        return _json(await self._pace.answer(name, lambda: self._answer(name, number, body), quick=quick))
 
     def _answer(self, name: str, number: str | None, body: bytes) -> bytes:
         asked: records.InferRequest = wire.decode(body, records.InferRequest)
