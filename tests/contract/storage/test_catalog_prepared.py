@@ -1,6 +1,7 @@
 """Prepared statements do what SQLAlchemy's own execution does, on SQLite and on PostgreSQL."""
 
 import threading
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -106,6 +107,33 @@ def test_a_deferred_row_that_fails_takes_its_own_work_back_and_no_other(catalog:
     first, twice, last = one_group(catalog, [lambda: put("b"), lambda: put("a"), lambda: put("c")])
     assert (first.exception(), type(twice.exception()), last.exception()) == (None, sa.exc.IntegrityError, None)
     assert all_of(catalog, counters) == [("a", 1), ("b", 1), ("c", 1)]
+
+
+def test_what_is_deferred_and_what_begins_a_transaction_costs_no_round_trip(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if catalog.dialect == "sqlite":
+        pytest.skip("SQLite has no way to save")
+    insert = catalog.prepared(counters.insert())
+    move = catalog.prepared(counters.update().where(counters.c.name == sa.bindparam("which")))
+    known = catalog.query(sa.select(counters.c.value).where(counters.c.name == sa.bindparam("which")))
+    catalog.write(lambda: insert(name="a", value=1))
+    dialect: Any = catalog._dialect
+    run, trips = dialect._run, list[str]()
+
+    def counted(connection: sa.Connection, statement: str, *parameters: Any, **how: Any) -> Any:
+        trips.append(statement.split()[0])
+        return run(connection, statement, *parameters, **how)
+
+    def work() -> None:
+        assert known(which="a") == [(1,)]
+        insert.defer([{"name": name, "value": 1} for name in "bc"])
+        move.defer([{"which": "b", "value": 2}])
+
+    monkeypatch.setattr(dialect, "_run", counted)
+    catalog.write(work)
+    assert known(which="b") == [(2,)]
+    assert trips == ["SELECT", "COMMIT", "SELECT"]
 
 
 def test_a_nested_write_takes_back_what_it_deferred_and_nothing_else(catalog: Catalog) -> None:
