@@ -101,7 +101,6 @@ def build(shared: Shared) -> list[Controller]:
         prepare=shared.prepare,
     )
     incidents = IncidentController(store=SqlIncidents(catalog), book=shared.book, events=shared.facts)
-    purging = PurgeController(shared.purger, catalog, storage.audit)
     sweeper = Sweeper(catalog, objects, storage.audit, machine, shared.grace_seconds)
     return [
         Controller("sealing", sealing.step, apart=True),
@@ -111,7 +110,7 @@ def build(shared: Shared) -> list[Controller]:
         Controller("retraining", retrainer.step),
         Controller("pipelines", pipelines.step, pipelines.close),
         Controller("incidents", incidents.step),
-        Controller("purging", purging.step),
+        Controller("purging", PurgeController(shared.purger, catalog, storage.audit).step),
         Controller("sweeping", sweeper.step),
         Controller("forgetting", storage.memory.step),
     ]

@@ -49,12 +49,13 @@ def version_rates(client: mlflow.MlflowClient) -> dict[str, float]:
         for source, run_id in sources[:WARM]:
             client.create_model_version(name, source, run_id, await_creation_for=0)
         begun = time.perf_counter()
-        made = [client.create_model_version(name, *each, await_creation_for=0).version for each in sources[WARM:]]
+        for source, run_id in sources[WARM:]:
+            client.create_model_version(name, source, run_id, await_creation_for=0)
         elapsed = time.perf_counter() - begun
     except MlflowException as error:
         print(f"model versions: {error}", file=sys.stderr)
         return {}
-    return {"model version": (VERSIONS - WARM) / elapsed, "model versions made": len(set(made))}
+    return {"model version": (VERSIONS - WARM) / elapsed}
 
 
 def main() -> None:
