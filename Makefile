@@ -6,6 +6,9 @@ SHELL := /bin/bash
 
 PYTHON ?=
 export PYTHON
+# Python keeps what it has compiled, also where the machine's settings forbid it: the tests' files, and what a server's
+# processes import, would be compiled anew by each of hundreds of processes.
+export PYTHONDONTWRITEBYTECODE :=
 
 STAMP := .venv/.setup-done
 PEERS := .venv/bin/python tools/peers.py

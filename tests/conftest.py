@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.peers.peer import Peer, find_peer
-from tidegate.cli.serve import PINNED_THREADS
 from tidegate.loop.supervisor import settle
+from tidegate.loop.threads import one_thread
 
 # A developer's own home or server must not be found by a test.
 for name in [name for name in os.environ if name.startswith("TIDEGATE_")]:
@@ -16,7 +16,7 @@ for name in [name for name in os.environ if name.startswith("TIDEGATE_")]:
 
 
 # One thread a pool, as `tidegate serve` has it: the workers of the suite share the processors among themselves.
-os.environ.update(PINNED_THREADS)
+os.environ.update(one_thread())
 
 # How long anything takes decides no test, on a busy machine least of all.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])

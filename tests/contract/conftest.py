@@ -1,5 +1,6 @@
 """One home seen in four ways, and a real PostgreSQL to put its catalog on."""
 
+import functools
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.postgres import Databases
+from tests.postgres import Databases, catalog_on
 
 if TYPE_CHECKING:
     from tidegate.testing.workspaces import Home
@@ -25,12 +26,21 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
 
 
 @pytest.fixture(scope="module", params=DATABASES)
-def new_catalog(request: pytest.FixtureRequest) -> Callable[[], str]:
-    """Says where the catalog of one more home lies: on SQLite in its folder, on PostgreSQL in a new database."""
-    if request.param == "sqlite":
-        return str
-    databases: Databases = request.getfixturevalue("databases")
-    return databases.with_catalog
+def database(request: pytest.FixtureRequest) -> str:
+    """What the catalog of a home lies on; one after the other."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def new_catalog(database: str, request: pytest.FixtureRequest) -> Callable[[], str]:
+    """Says where the catalog of one more home lies; there until the module's last test has run."""
+    return functools.partial(catalog_on, database, request)
+
+
+@pytest.fixture
+def own_catalog(database: str, request: pytest.FixtureRequest) -> str:
+    """Where the catalog of the test's own home lies."""
+    return catalog_on(database, request)
 
 
 @pytest.fixture(params=WAYS)
@@ -39,10 +49,7 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> "Iterator[Home]":
     from tidegate.testing.workspaces import Home
 
     way, _, database = request.param.partition("-")
-    catalog = ""
-    if database == "postgres":
-        catalog = request.getfixturevalue("databases").with_catalog()
-    made = Home(tmp_path / "home", way, catalog)
+    made = Home(tmp_path / "home", way, catalog_on(database, request))
     yield made
     made.close()
     shutil.rmtree(tmp_path / "home", ignore_errors=True)

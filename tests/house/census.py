@@ -45,20 +45,24 @@ def count_mocks(text: str) -> int:
     return len(MOCK.findall(text))
 
 
-def places(operation: Operation, files: Iterable[Path] | None = None) -> list[str]:
+def places(operation: Operation) -> list[str]:
     """Where the operation is written by hand: its method, a query of that name, whatever repeats its name or path."""
     spellings = (f"{operation.room}.{operation.name}", operation.path)
     home = Path(inspect.getfile(operation.function)).parent
     found = []
-    for path in python_files(PACKAGE) if files is None else files:
-        if path in GENERATED:
-            continue
+    for path in _by_hand():
         methods, texts = _written(path)
         lines = [line for text in spellings for line in texts.get(text, ())]
         if path.parent == home:
             lines += methods.get(operation.name, ())
         found += [f"{shown(path)}:{line}" for line in sorted(lines)]
     return found
+
+
+@functools.cache
+def _by_hand() -> list[Path]:
+    """The package's files: listed once, for each operation looks through all of them."""
+    return [path for path in python_files(PACKAGE) if path not in GENERATED]
 
 
 @functools.cache

@@ -13,6 +13,7 @@ EDGES = {
     "src/tidegate/endpoints/splitting.py": "a model on trial must not harm an answer; its fault is logged and counted",
     "src/tidegate/http/routes.py": "a fault becomes an answer in the one form; it is logged",
     "src/tidegate/loop/controllers.py": "one controller's fault must not stop the others; it is logged and tried again",
+    "src/tidegate/models/pyfunc/runner.py": "in a process of its own: whatever a model raises is its answer",
     "src/tidegate/pipelines/running.py": "a fault in a step, which is a user's function, fails its run; it is logged",
     "src/tidegate/storage/catalog/catalog.py": "one write's error goes back to its caller, not to the group",
 }

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from tidegate.cli.serve import PINNED_THREADS
 from tidegate.cli.shared import common_options
 
 if TYPE_CHECKING:
@@ -29,8 +28,10 @@ def demo(keep: bool, fast: bool, json_output: bool, home: str | None) -> None:
     and stops a bad candidate. Exits with 1 when an acknowledged prediction or label is lost or doubled, or when
     something goes through that must not. Without --home or --keep, what it made is removed again.
     """
-    for name, value in PINNED_THREADS.items():
-        os.environ.setdefault(name, value)  # before any library counts the cores: the demo's processes share them
+    from tidegate.loop.threads import PATIENT
+
+    for name, value in PATIENT.items():
+        os.environ.setdefault(name, value)  # before any library is loaded: the demo's processes share the cores
     from tidegate.demo.plan import FAST, FULL
     from tidegate.demo.story import run_demo
 

@@ -21,11 +21,6 @@ _ORPHAN_SECONDS = 15.0
 ADDRESS_FILE = "server.json"
 LOCK_FILE = "serve.lock"
 
-PINNED_THREADS = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"), "1"
-)
-"""One thread a pool in each process: with OpenMP's default a model was seen 40 times slower."""
-
 
 @click.command()
 @click.option("--home", metavar="DIR", help="The home; else TIDEGATE_HOME, or the nearest .tidegate upwards.")
@@ -72,10 +67,11 @@ def _run(settings: Settings, simulated_clock: bool) -> int:
 def _spawns(settings: Settings) -> list[Any]:
     """The processes to keep alive."""
     from tidegate.loop.supervisor import Spawn
+    from tidegate.loop.threads import one_thread
 
     metrics = Path(settings.home) / "metrics"
     shutil.rmtree(metrics, ignore_errors=True)
-    environment = dict(PINNED_THREADS)
+    environment = one_thread()
     if settings.workers > 1:
         metrics.mkdir()
         environment["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
@@ -85,7 +81,7 @@ def _spawns(settings: Settings) -> list[Any]:
         for number in range(1, settings.workers + 1)
     ]
     controllers = [sys.executable, "-m", "tidegate.workspace.controlling"]
-    return [*spawns, Spawn("controllers", controllers, dict(PINNED_THREADS), message)]
+    return [*spawns, Spawn("controllers", controllers, one_thread(), message)]
 
 
 def _check_reach(settings: Settings) -> None:

@@ -6,9 +6,7 @@ What they train with is imported here, so that the process of the pipeline has i
 from pathlib import Path
 
 import polars  # noqa: F401
-import skl2onnx  # noqa: F401
 import sklearn.ensemble  # noqa: F401
-import skops.io  # noqa: F401
 
 from tidegate.demo.training import CANARY, HELD_OUT, HISTORY, Upstream, fit, judge, learnable
 from tidegate.pipelines.records import Wait

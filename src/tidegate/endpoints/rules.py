@@ -10,7 +10,7 @@ from tidegate.endpoints.records import Deployment, Endpoint, OutcomeIn, Strategy
 from tidegate.kernel.clock import business_time, to_micros
 from tidegate.kernel.errors import Invalid, Refused
 from tidegate.kernel.ids import parse_id
-from tidegate.models.records import ModelVersion
+from tidegate.models.records import PYFUNC, ModelVersion
 from tidegate.models.signature import Label
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -98,6 +98,12 @@ def check_deployable(
             f"endpoint {name} answers a {endpoint.task} and {version.reference} is a {version.signature.task}: its "
             "labels would mix; deploy it behind another endpoint",
             endpoint=name,
+            version=version.reference,
+        )
+    if strategy.kind == "shadow" and version.runtime == PYFUNC:
+        raise Refused(
+            f"{version.reference} runs in a process of its own, which may hold up the answers that a shadow stands "
+            "beside: deploy it as a canary or all at once",
             version=version.reference,
         )
     if endpoint is None or endpoint.live is None:

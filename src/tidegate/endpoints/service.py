@@ -116,6 +116,7 @@ class Endpoints(Service):
         if known is not None and outcome_independent in (None, endpoint and endpoint.outcome_independent):
             return known
         rules.check_deployable(name, endpoint, chosen, strategy, outcome_independent)
+        self._models.require_loadable(chosen)
         deployment = known or self._new_deployment(endpoint, name, chosen, strategy)
         self._engine.routing.expect_change()
         self._put(endpoint, deployment, outcome_independent, new=known is None)

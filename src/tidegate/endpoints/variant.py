@@ -116,7 +116,7 @@ class LiveVariant:
             deployment.variant,
             model.signature.classes,
         )
-        self.slow = self._warm_up(model.version.example) > SLOW_SECONDS
+        self.slow = model.apart or self._warm_up(model.version.example) > SLOW_SECONDS
 
     @property
     def source(self) -> Source:

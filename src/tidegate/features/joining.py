@@ -1,6 +1,8 @@
 """Builds training sets: every view's features joined to the label rows, each as of its row's instant."""
 
+import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -56,7 +58,10 @@ def build(applied: AppliedService, labels: Table, wanted: Wanted, read: Callable
     sources = {name: Source(table.frame, table.types, str(table.version)) for name, table in tables.items()}
     rows = _chosen(labels.frame, wanted)
     y = _labels(rows, labels, wanted)
-    joined = [_joined(place, applied, sources, rows, wanted) for place in range(len(applied.views))]
+    with ThreadPoolExecutor(os.cpu_count(), "join") as threads:  # sorting and searching let other threads run
+        joined = list(
+            threads.map(lambda place: _joined(place, applied, sources, rows, wanted), range(len(applied.views)))
+        )
     frame = rows.hstack([series for one in joined for series in one.series])
     recipe = Recipe(
         service=applied.digest,

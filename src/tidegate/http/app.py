@@ -19,18 +19,20 @@ from tidegate.http.identity import of_reader
 from tidegate.http.objects import ObjectRoutes
 from tidegate.http.openapi import openapi
 from tidegate.http.routes import PREFIX, OperationRoutes, WrongMethod
-from tidegate.http.status_page import render_status
+from tidegate.http.status_page import read_as, render_status
 from tidegate.kernel import wire
 from tidegate.kernel.context import Call
 from tidegate.kernel.errors import Internal, Invalid, NotFound, TidegateError, Unauthenticated, Unavailable, to_wire
 from tidegate.kernel.identity import Authenticator
 from tidegate.kernel.ids import random_id
+from tidegate.models.card_page import POLICY as CARD_POLICY
 from tidegate.workspace import SERVICES, LocalWorkspace
 
 log = logging.getLogger("tidegate.http")
 
+_NO_FRAME = "frame-ancestors 'none'"
 _PAGE_HEADERS = {
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'",
+    "content-security-policy": f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; {_NO_FRAME}",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
@@ -63,6 +65,7 @@ class Application:
             Route("/openapi.json", self._openapi),
             Route("/", self._status),
             Route(PREFIX + "/version", self._version),
+            Route(PREFIX + "/models/{name}/versions/{number}/card.html", self._card),
             *objects.routes(),
             *more,
         ]
@@ -121,6 +124,17 @@ class Application:
         call = await self._identify_reader(request)
         page = await to_thread.run_sync(render_status, self._workspace, call)
         return HTMLResponse(page, headers=_PAGE_HEADERS)
+
+    async def _card(self, request: Request) -> Response:
+        """A version's card for a browser: drawn, and nothing else."""
+        call = await self._identify_reader(request)
+        name, number = request.path_params["name"], request.path_params["number"]
+        if not number.isascii() or not number.isdigit() or len(number) > 9:
+            raise NotFound(f"{number[:40]!r} is no number of a version")
+        card = await to_thread.run_sync(
+            read_as, self._workspace, call, lambda space: space.models.card(name, int(number), form="html")
+        )
+        return HTMLResponse(card, headers=_PAGE_HEADERS | {"content-security-policy": f"{CARD_POLICY}; {_NO_FRAME}"})
 
 
 async def error_response(request: Request, error: Exception) -> Response:

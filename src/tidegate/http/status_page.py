@@ -2,9 +2,11 @@
 
 import functools
 import re
+from collections.abc import Callable
 from datetime import datetime
 from importlib.resources import files
 from pathlib import PurePath
+from typing import TypeVar
 
 import jinja2
 from markupsafe import Markup, escape
@@ -15,7 +17,9 @@ from tidegate.kernel.dispatch import WireTransport
 from tidegate.loop import wording
 from tidegate.loop.records import EndpointStatus, Status
 from tidegate.loop.status import MOST_EPISODES
-from tidegate.workspace import LocalWorkspace, RemoteWorkspace
+from tidegate.workspace import LocalWorkspace, RemoteWorkspace, Workspace
+
+T = TypeVar("T")
 
 _DAY = 86_400
 _PERIODS = {3600: "hour", _DAY: "day", 7 * _DAY: "week"}
@@ -29,13 +33,17 @@ _COMMAND = re.compile(r"'(tidegate [^']+)'")
 
 def render_status(workspace: LocalWorkspace, call: Call) -> str:
     """The page as the caller may see it. Raises `Forbidden` where that is nothing."""
+    return page(read_as(workspace, call, lambda space: space.loop.status()), workspace.settings.home)
+
+
+def read_as(workspace: LocalWorkspace, call: Call, read: Callable[[Workspace], T]) -> T:
+    """What a caller reads through the operations, as if they were asked over the wire."""
     token = current.set(call)
     try:
         transport = WireTransport(workspace.dispatcher, workspace.services, call.actor)
-        status = RemoteWorkspace(transport, workspace.objects).loop.status()
+        return read(RemoteWorkspace(transport, workspace.objects))
     finally:
         current.reset(token)
-    return page(status, workspace.settings.home)
 
 
 def page(status: Status, home: str) -> str:

@@ -45,6 +45,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`local`: on loopback, requests without a token belong to the person `local`. `token`: every request needs one."""
     mlflow_version: str = "3.17.2"
     """The MLflow version that `/version` answers: the one that we conform to."""
+    pyfunc_python: str = ""
+    """Interpreter that runs MLflow directories which somebody trusts, with what they require. Empty: none run."""
+    pyfunc_seconds: Annotated[float, Meta(gt=0, le=3600)] = 30
+    """Within which its process answers one question, in real time and in CPU; after that it is ended."""
+    pyfunc_megabytes: Annotated[int, Meta(ge=64)] = 4096
+    """Address space of such a process."""
     retention_days: Annotated[int, Meta(ge=0)] = 30
     """Runs and experiments that were deleted so long ago, in business time, are purged: nothing restores them."""
     sweep_grace_hours: Annotated[float, Meta(ge=0)] = 24

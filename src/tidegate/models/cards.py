@@ -1,38 +1,69 @@
 """What a version tells of itself: its card, and how it differs from another. Pure functions."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
 from tidegate.kernel.schema import Column
-from tidegate.models.records import APPROVAL, OVERRIDE, Attestation, Change, Model, ModelVersion
+from tidegate.models.records import APPROVAL, OVERRIDE, TRUST, Attestation, Change, Model, ModelVersion
 from tidegate.runs.records import Run
 
 _SHOWN_CATEGORIES: Final = 8
-_PIPELINES: Final = {"classification": "tabular-classification", "regression": "tabular-regression"}
 
 
-def card(version: ModelVersion, model: Model, attested: Sequence[Attestation], run: Run | None) -> str:
-    """The card of a version: Markdown, with the front matter that Hugging Face reads.
+class Code(str):
+    """A text that is shown as code: a digest, an id."""
 
-    Whatever people wrote is escaped: it can add no markup, and no row to a table. Attestations come newest first.
-    """
-    parts = [_front_matter(version, run), f"# {_safe(version.name)}, version {version.number}", _quoted(version.note)]
-    if model.note:
-        parts += ["## The model", _quoted(model.note)]
-    parts += ["## In short", _table(("", ""), _in_short(version, model))]
-    if version.manifest.signature is not None:
-        rows = [(_safe(column.name), _kind(column)) for column in version.signature.columns]
-        parts += ["## What it takes", _table(("column", "type"), rows)]
-    origins = [(_safe(origin.label), f"`{origin.digest[:12]}`") for origin in version.manifest.origins]
-    if origins:
-        parts += ["## What it was trained on", _table(("dataset", "digest"), origins)]
-    if run is not None:
-        parts += _of_run(run)
-    if attested:
-        parts += ["## What was found of it", _table(("what", "verdict", "by", "when", "why"), _found(attested))]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    __slots__ = ()
+
+
+class Section(msgspec.Struct, frozen=True):
+    """A part of a card: what somebody wrote, and a table. Plain texts, which whoever renders them escapes."""
+
+    title: str
+    text: str = ""
+    head: tuple[str, ...] = ()
+    rows: Sequence[tuple[str, ...]] = ()
+
+
+class Card(msgspec.Struct, frozen=True):
+    """What is told of a version, in whichever form."""
+
+    version: ModelVersion
+    run: Run | None
+    sections: Sequence[Section]
+    """None of them empty."""
+
+
+def card(version: ModelVersion, model: Model, attested: Sequence[Attestation], run: Run | None) -> Card:
+    """All that is known of a version. Attestations come newest first."""
+    manifest = version.manifest
+    columns = () if manifest.signature is None else manifest.signature.columns
+    run_rows = (run.params.items(), run.metrics.items()) if run is not None else ((), ())
+    sections = (
+        Section("The model", model.note),
+        Section("In short", head=("", ""), rows=_in_short(version, model)),
+        Section("What it takes", head=("column", "type"), rows=[(one.name, _kind(one)) for one in columns]),
+        Section(
+            "What it was trained on",
+            head=("dataset", "digest"),
+            rows=[(origin.label, Code(origin.digest[:12])) for origin in manifest.origins],
+        ),
+        Section(
+            "How it was trained",
+            head=("parameter", "value"),
+            rows=[(name, str(value)) for name, value in run_rows[0]],
+        ),
+        Section(
+            "What its run measured",
+            head=("metric", "value"),
+            rows=[(name, f"{value:.6g}") for name, value in run_rows[1]],
+        ),
+        Section("What was found of it", head=("what", "verdict", "by", "when", "why"), rows=_found(attested)),
+    )
+    return Card(version, run, [one for one in sections if one.text or one.rows])
 
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[Change, ...]:
@@ -65,63 +96,36 @@ def facts(version: ModelVersion, run: Run | None) -> dict[str, str]:
     return {name: text for name, text in told.items() if text}
 
 
-def _front_matter(version: ModelVersion, run: Run | None) -> str:
-    signature = version.manifest.signature
-    lines = [
-        f"model_name: {_yaml(version.reference)}",
-        f"library_name: {_yaml(version.manifest.format)}",
-        f"tags: {_yaml_list([*sorted(version.tags), 'tidegate'])}",
-    ]
-    if signature is not None:
-        lines.append(f"pipeline_tag: {_PIPELINES[signature.task]}")
-    if version.manifest.origins:
-        lines.append(f"datasets: {_yaml_list([origin.label for origin in version.manifest.origins])}")
-    if run is not None and run.metrics:
-        lines.append(f"metrics: {_yaml_list(sorted(run.metrics))}")
-    return "\n".join(("---", *lines, "---"))
-
-
 def _in_short(version: ModelVersion, model: Model) -> list[tuple[str, str]]:
     manifest = version.manifest
     rows = [
         ("stage", version.stage),
-        ("owner", _safe(model.owner)),
-        ("author", _safe(version.created_by)),
-        ("made", version.created_at.isoformat(timespec="seconds")),
-        ("digest", f"`{version.digest}`"),
-        ("format", _safe(manifest.format)),
-        ("answered by", _safe(manifest.runtime) or "no server: it is kept and handed out only"),
+        ("owner", model.owner),
+        ("author", version.created_by),
+        ("made", _moment(version.created_at)),
+        ("digest", Code(version.digest)),
+        ("format", manifest.format),
+        ("answered by", manifest.runtime or "no server: it is kept and handed out only"),
     ]
     if manifest.signature is not None:
         classes = _listed(map(str, manifest.signature.classes))
-        rows.append(("task", manifest.signature.task + (f": {_safe(classes)}" if classes else "")))
+        rows.append(("task", manifest.signature.task + (f": {classes}" if classes else "")))
     if version.run_id is not None:
-        rows.append(("run", f"`{version.run_id}`"))
+        rows.append(("run", Code(version.run_id)))
     pointing = [alias for alias, number in model.aliases.items() if number == version.number]
     if pointing:
-        rows.append(("aliases", _safe(", ".join(pointing))))
-    return rows + [(_safe(name), _safe(text)) for name, text in version.tags.items()]
-
-
-def _of_run(run: Run) -> list[str]:
-    parts = []
-    if run.params:
-        rows = [(_safe(name), _safe(str(value))) for name, value in run.params.items()]
-        parts += ["## How it was trained", _table(("parameter", "value"), rows)]
-    if run.metrics:
-        rows = [(_safe(name), f"{value:.6g}") for name, value in run.metrics.items()]
-        parts += ["## What its run measured", _table(("metric", "value"), rows)]
-    return parts
+        rows.append(("aliases", ", ".join(pointing)))
+    return rows + [(name, text) for name, text in version.tags.items()]
 
 
 def _found(attested: Sequence[Attestation]) -> list[tuple[str, ...]]:
     return [
         (
-            {APPROVAL: "approval"}.get(one.kind, _safe(one.kind.removeprefix(OVERRIDE))),
+            {APPROVAL: "approval", TRUST: "trust in its code"}.get(one.kind, one.kind.removeprefix(OVERRIDE)),
             f"overridden ({one.verdict})" if one.kind.startswith(OVERRIDE) else one.verdict.replace("_", " "),
-            _safe(one.by),
-            one.at.isoformat(timespec="seconds"),
-            _safe(one.reason),
+            one.by,
+            _moment(one.at),
+            one.reason,
         )
         for one in attested
     ]
@@ -133,9 +137,13 @@ def _datasets(version: ModelVersion) -> Iterable[tuple[str, str]]:
         yield name or origin.label, f"{number} ({origin.digest[:12]})"
 
 
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
 def _kind(column: Column) -> str:
     """A column's type as people read it."""
-    listed = f": {_safe(_listed(column.categories))}" if column.categories else ""
+    listed = f": {_listed(column.categories)}" if column.categories else ""
     return f"{column.kind}{', nullable' if column.nullable else ''}{listed}"
 
 
@@ -143,28 +151,3 @@ def _listed(texts: Iterable[str]) -> str:
     every = list(texts)
     more = f" and {len(every) - _SHOWN_CATEGORIES} more" if len(every) > _SHOWN_CATEGORIES else ""
     return ", ".join(every[:_SHOWN_CATEGORIES]) + more
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
-
-
-def _safe(text: str) -> str:
-    """A text that stays on its line and in its cell, and marks nothing up."""
-    for character, instead in (("&", "&amp;"), ("<", "&lt;"), ("\\", "\\\\"), ("|", "\\|"), ("`", "\\`"), ("[", "\\[")):
-        text = text.replace(character, instead)
-    return " ".join(text.split())
-
-
-def _quoted(note: str) -> str:
-    return "\n".join(f"> {_safe(line)}" for line in note.splitlines())
-
-
-def _yaml(text: str) -> str:
-    """A text in YAML: a JSON text is one."""
-    return msgspec.json.encode(text).decode()
-
-
-def _yaml_list(texts: Sequence[str]) -> str:
-    return msgspec.json.encode(list(texts)).decode()

@@ -4,8 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from tidegate.kernel.errors import Conflict, Invalid
-from tidegate.models.records import DraftMetric
+from tidegate.models.records import PYFUNC, Cell, DraftMetric, Manifest
+from tidegate.models.signature import Encoder, Signature
 from tidegate.runs.records import Artifact, Metric
 from tidegate.runs.rules import MOST_STEPS, check_artifact_name, check_run_name
 from tidegate.runs.rules import check_metrics as check_measured
@@ -70,6 +73,20 @@ def below(artifacts: Sequence[Artifact], path: str) -> tuple[Artifact, ...]:
     check_artifact_name(path)
     found = [one for one in artifacts if one.name.startswith(f"{path}/")]
     return tuple(Artifact(one.name[len(path) + 1 :], one.digest, one.bytes) for one in found)
+
+
+def answering(manifest: Manifest, signature: Signature, example: tuple[dict[str, Cell], ...]) -> Manifest:
+    """The manifest of a directory that a process of its own may answer, by this signature. Raises `Invalid`."""
+    found = manifest.facts.get("flavors", "").split(", ")
+    if manifest.format != FORMAT or "python_function" not in found:
+        raise Invalid(
+            f"only a directory of MLflow with the flavor python_function is answered by a process of its own; this is "
+            f"of format {manifest.format!r} with the flavors {manifest.facts.get('flavors') or 'none'}",
+            field="signature",
+        )
+    if example:
+        Encoder(signature).encode(example)
+    return msgspec.structs.replace(manifest, signature=signature, runtime=PYFUNC, example=example)
 
 
 def flavors(description: bytes) -> str:

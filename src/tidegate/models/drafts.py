@@ -15,9 +15,10 @@ from tidegate.kernel.objects import ObjectPlane, parse_digest
 from tidegate.kernel.operation import Service, operation
 from tidegate.kernel.pages import Page
 from tidegate.models import draft_rules
-from tidegate.models.records import DRAFT, Draft, DraftMetric, DraftUse, Manifest, ModelVersion
+from tidegate.models.records import DRAFT, Cell, Draft, DraftMetric, DraftUse, Manifest, ModelVersion
 from tidegate.models.search import draft_search, read_drafts
 from tidegate.models.service import Models
+from tidegate.models.signature import Signature
 from tidegate.models.stores import DraftStore
 from tidegate.runs.experiments import Experiments
 from tidegate.runs.records import Artifact, Run
@@ -184,18 +185,31 @@ class Drafts(Service):
         facts: dict[str, str] = {},  # noqa: B006 - never changed
         note: str = "",
         tags: dict[str, str] = {},  # noqa: B006 - never changed
+        signature: Signature | None = None,
+        example: tuple[dict[str, Cell], ...] = (),
     ) -> ModelVersion:
         """Make a version of a draft, of a run's artifacts below a path, or of another version.
 
         Where a run has no artifacts at the path, the draft of that name that it left is meant. The files stay as
         they are, named by their digests: no process opens them, and no server loads what is not in one of our formats.
         ``facts`` are kept beside what is found, such as where a client says that it came from.
+        With ``signature``, what the model takes and gives, and perhaps an ``example``, a directory of MLflow is
+        answered by a process of its own, once an admin trusts the version: `models.trust`.
         """
         if sum(map(bool, (draft_id, run_id and not draft_id, version))) != 1:
             raise Invalid("say one of draft_id, run_id and version: what is to become a version", field="draft_id")
         if version:
             manifest = msgspec.structs.replace(self._models.resolve(version).manifest, name=name)
-            return self._models.register(name, manifest, note=note, tags=tags)
+        else:
+            manifest = self._found(name, draft_id, run_id, path, facts)
+        if signature is not None:
+            manifest = draft_rules.answering(manifest, signature, example)
+        elif example:
+            raise Invalid("an example needs the signature by which it is read", field="example")
+        return self._models.register(name, manifest, note=note, tags=tags)
+
+    def _found(self, name: str, draft_id: str, run_id: str, path: str, facts: Mapping[str, str]) -> Manifest:
+        """What a draft, or a run at a path, has for a version."""
         draft = self.get(draft_id) if draft_id else None
         left_by = run_id if draft is None else draft.run_id or run_id
         run = self._runs.get(left_by) if left_by else None
@@ -204,10 +218,8 @@ class Drafts(Service):
             files = draft_rules.below(run.artifacts, path)
             draft = None if files else self._left(run, path)
         if draft is None:
-            facts = facts | {"path": path}
-        else:
-            files, facts = draft.files, facts | {DRAFT: draft.id}
-        return self._models.register(name, self._manifest(name, files, run, facts), note=note, tags=tags)
+            return self._manifest(name, files, run, {**facts, "path": path})
+        return self._manifest(name, draft.files, run, {**facts, DRAFT: draft.id})
 
     def _held(self, draft_id: str) -> Draft:
         return _there(self._store.hold(draft_id), draft_id)

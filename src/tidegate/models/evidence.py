@@ -6,7 +6,7 @@ from typing import Final
 
 from tidegate.kernel.context import actor
 from tidegate.kernel.errors import Invalid
-from tidegate.kernel.names import check_name
+from tidegate.kernel.names import check_model_name
 from tidegate.kernel.operation import operation
 from tidegate.kernel.pages import Page, decode_cursor, encode_cursor, page_size
 from tidegate.models import rules
@@ -87,7 +87,7 @@ class Evidence(ModelRoom):
     @operation("PUT /models/{name}/policies/{stage}", role="admin", audit="change")
     def set_policy(self, name: str, stage: Stage, *, policy: StagePolicy) -> StageRules:
         """Decide what a version must show before it may move to a stage; versions that stand there stay."""
-        check_name(name, "model")
+        check_model_name(name)
         rules.check_policy(policy)
         self._store.claim()
         kept = StageRules(

@@ -1,23 +1,31 @@
 """A version of a model in memory."""
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from tidegate.data.matrix import encode_frame
+from tidegate.kernel.errors import Refused
 from tidegate.models.formats.choose import load_predictor
 from tidegate.models.formats.onnx import FILE as ONNX_FILE
 from tidegate.models.formats.protocol import Outputs, Predictor
+from tidegate.models.pyfunc.child import Interpreter
+from tidegate.models.pyfunc.predictor import PyfuncPredictor, Stream, write_files
 from tidegate.models.records import ModelVersion
 from tidegate.models.signature import Encoder, Signature
 
 
 class LoadedModel:
-    """A version ready to predict. May be called by several threads."""
+    """A version ready to predict. May be called by several threads.
 
-    __slots__ = ("encoder", "predictor", "version")
+    ``apart``: whether another process answers, which takes its time.
+    """
 
-    def __init__(self, version: ModelVersion, predictor: Predictor) -> None:
+    __slots__ = ("apart", "encoder", "predictor", "version")
+
+    def __init__(self, version: ModelVersion, predictor: Predictor, *, apart: bool = False) -> None:
+        self.apart = apart
         self.version = version
         self.predictor = predictor
         self.encoder = Encoder(version.signature)
@@ -51,3 +59,33 @@ def load_model(version: ModelVersion, get: Callable[[str], bytes]) -> LoadedMode
     wanted = {ONNX_FILE} if version.runtime == "onnx" else set(version.manifest.files) - {ONNX_FILE}
     files = {file: get(digest) for file, digest in version.manifest.files.items() if file in wanted}
     return LoadedModel(version, load_predictor(files, version.runtime, signature))
+
+
+def load_apart(
+    version: ModelVersion, stream: Stream, interpreter: Interpreter, trusted: Callable[[], object]
+) -> LoadedModel:
+    """A directory in a process of its own, started already.
+
+    ``stream`` reads an object in pieces; ``trusted`` raises `Refused` once nobody lets it run any more. Raises
+    `Refused` without an interpreter, and `Unavailable` where the model does not load in it.
+    """
+    require_interpreter(version, interpreter)
+    predictor = PyfuncPredictor(
+        version.reference,
+        version.signature,
+        interpreter,
+        fill=functools.partial(write_files, version.manifest.files, stream),
+        trusted=trusted,
+    )
+    predictor.start()
+    return LoadedModel(version, predictor, apart=True)
+
+
+def require_interpreter(version: ModelVersion, interpreter: Interpreter) -> None:
+    """Raise `Refused` where no interpreter is named."""
+    if not interpreter.python:
+        raise Refused(
+            f"{version.reference} runs in an interpreter of its own, and none is named: make an environment, install "
+            "its requirements.txt there, and give models.load(…, python=PATH) or the setting pyfunc_python",
+            version=version.reference,
+        )

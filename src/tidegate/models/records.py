@@ -29,6 +29,12 @@ APPROVAL = "approval"
 OVERRIDE = "override:"
 """Before a gate's kind: an admin's word that a version may pass without that gate (``override:gate:quality``)."""
 
+TRUST = "trust"
+"""The kind of attestation by which a person lets the code of a version run (`pass`), until it is `withdrawn`."""
+
+PYFUNC = "pyfunc"
+"""The runtime of a directory that runs code of its own, in a process of its own, where somebody trusts it."""
+
 DRAFT = "draft"
 """The fact of a manifest that names the draft that it was made of."""
 
@@ -113,7 +119,9 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
             raise Refused(
                 f"{self.reference} is a directory of format {self.manifest.format}, without a signature of ours: it is "
                 "kept and handed out, but no server loads it, since its files may run whatever their author wrote; "
-                "log the model with models.log(name, model, inputs=rows), which keeps it in a safe format",
+                "log the model with models.log(name, model, inputs=rows), which keeps it in a safe format; or, where "
+                "there is none for it, make a version with a signature, which runs in a process of its own once an "
+                f"admin trusts it: drafts.adopt({self.name!r}, version={self.reference!r}, signature=…)",
                 version=self.reference,
                 format=self.manifest.format,
             )

@@ -6,7 +6,7 @@ import msgspec
 
 from tidegate.kernel.context import actor
 from tidegate.kernel.errors import AlreadyExists, Conflict, NotFound
-from tidegate.kernel.names import check_name
+from tidegate.kernel.names import check_model_name, check_name
 from tidegate.kernel.operation import operation
 from tidegate.kernel.pages import Page, decode_cursor, encode_cursor, page_size
 from tidegate.models import rules
@@ -34,7 +34,7 @@ class Registry(ModelRoom):
 
         Raises `AlreadyExists` where there is one of this name.
         """
-        check_name(name, "model")
+        check_model_name(name)
         self._store.claim()
         if self._registry.model(name) is not None:
             raise AlreadyExists(f"there is a model {name!r} already: register a version of it", name=name)
@@ -62,7 +62,7 @@ class Registry(ModelRoom):
 
         Raises `Refused` where a version is in production or was deployed: predictions lead back to its name.
         """
-        check_name(to, "model")
+        check_model_name(to)
         self._store.claim()
         model = self._model(name)
         if to == name:

@@ -7,6 +7,7 @@ from tidegate.kernel.ids import IdFactory
 from tidegate.kernel.objects import ObjectPlane
 from tidegate.kernel.operation import Service
 from tidegate.lineage.records import Graph, Node
+from tidegate.models.pyfunc.child import Interpreter
 from tidegate.models.records import Model, ModelVersion
 from tidegate.models.search import ModelSearch
 from tidegate.models.stores import RegistryStore, VersionStore
@@ -17,6 +18,8 @@ class ModelRoom(Service):
 
     room = "models"
     _objects: ObjectPlane
+    _interpreter: Interpreter = Interpreter()
+    """Runs trusted directories. A workspace over a wire has none but what `load` is given."""
 
     def __init__(
         self,
@@ -29,6 +32,7 @@ class ModelRoom(Service):
         ids: IdFactory,
         facts: Facts,
         graph: Graph,
+        interpreter: Interpreter | None = None,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -38,6 +42,7 @@ class ModelRoom(Service):
         self._ids = ids
         self._facts = facts
         self._graph = graph
+        self._interpreter = interpreter or Interpreter()
 
     def _numbered(self, name: str, number: int) -> ModelVersion:
         found = self._store.numbered(name, number)

@@ -13,6 +13,7 @@ from tidegate.models.records import (
     APPROVAL,
     CHAMPION,
     OVERRIDE,
+    PYFUNC,
     Attestation,
     Manifest,
     ModelVersion,
@@ -81,7 +82,7 @@ def check_manifest(name: str, manifest: Manifest) -> None:
             field="manifest.runtime",
         )
     for file, digest in manifest.files.items():
-        if manifest.runtime:
+        if manifest.runtime and manifest.runtime != PYFUNC:
             check_name(file, "file in the manifest")
         else:
             check_artifact_name(file)

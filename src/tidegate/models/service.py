@@ -1,7 +1,8 @@
 """Versions of models and the stage that each has reached: logging, loading, attesting, promoting."""
 
+import functools
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -9,18 +10,21 @@ from tidegate.kernel.clock import Instant
 from tidegate.kernel.context import actor
 from tidegate.kernel.errors import Invalid, NotFound
 from tidegate.kernel.ids import parse_id
-from tidegate.kernel.names import check_name, parse_reference
+from tidegate.kernel.names import check_model_name, parse_reference
 from tidegate.kernel.operation import operation
 from tidegate.kernel.pages import Page, decode_cursor, encode_cursor, page_size
 from tidegate.lineage.records import Edge, Node
 from tidegate.models import cards, rules
-from tidegate.models.evidence import ALL, Evidence
-from tidegate.models.loading import LoadedModel, load_model
+from tidegate.models.card_markdown import markdown
+from tidegate.models.card_page import page
+from tidegate.models.evidence import ALL
+from tidegate.models.loading import LoadedModel, load_apart, load_model, require_interpreter
 from tidegate.models.logging import manifest_of
-from tidegate.models.records import Inputs, Manifest, ModelVersion, Stage, VersionDiff
+from tidegate.models.records import PYFUNC, Inputs, Manifest, ModelVersion, Stage, VersionDiff
 from tidegate.models.registry import Registry
 from tidegate.models.search import search_versions
 from tidegate.models.signature import Policy
+from tidegate.models.trust import Trust
 from tidegate.runs.records import Run
 from tidegate.runs.rules import check_tags
 from tidegate.runs.service import Runs
@@ -29,7 +33,7 @@ MOST_SHOWN: Final = 50
 """Attestations on a card."""
 
 
-class Models(Registry, Evidence):
+class Models(Registry, Trust):
     """Models, their versions, and the stage that each has reached."""
 
     room = "models"
@@ -53,7 +57,7 @@ class Models(Registry, Evidence):
         and the lineage. ``run`` is the run that made it, or its id. The same files from the same rows and run give the
         version that exists. Raises `Refused` for a model that no format keeps safely.
         """
-        check_name(name, "model")
+        check_model_name(name)
         manifest = manifest_of(
             name,
             model,
@@ -64,10 +68,24 @@ class Models(Registry, Evidence):
         )
         return self.register(name, manifest, note=note)
 
-    def load(self, reference: str | ModelVersion) -> LoadedModel:
-        """A version in memory, ready to predict. Raises `NotFound`, and `Unavailable` when its runtime is missing."""
+    def load(self, reference: str | ModelVersion, *, python: str = "") -> LoadedModel:
+        """A version ready to predict: in memory, or, a directory that is trusted, in a process of its own.
+
+        ``python`` is the interpreter for such a process, else that of the setting ``pyfunc_python``. Raises `NotFound`,
+        `Refused` for what nobody trusts, and `Unavailable` when its runtime is missing.
+        """
         version = reference if isinstance(reference, ModelVersion) else self.resolve(reference)
-        return load_model(version, self._objects.get)
+        if version.runtime != PYFUNC:
+            return load_model(version, self._objects.get)
+        self.require_trust(version)
+        chosen = msgspec.structs.replace(self._interpreter, python=python or self._interpreter.python)
+        return load_apart(version, self._objects.stream, chosen, functools.partial(self.require_trust, version))
+
+    def require_loadable(self, version: ModelVersion) -> None:
+        """Raise `Refused` where this process would not run the version's code: nobody trusts it, or nothing runs it."""
+        if version.runtime == PYFUNC:
+            self.require_trust(version)
+            require_interpreter(version, self._interpreter)
 
     @operation("POST /models/{name}/versions", role="contributor", audit="change")
     def register(
@@ -82,7 +100,7 @@ class Models(Registry, Evidence):
 
         The same manifest again answers the version that it made the first time.
         """
-        check_name(name, "model")
+        check_model_name(name)
         rules.check_manifest(name, manifest)
         rules.check_note(note)
         check_tags(tags)
@@ -164,11 +182,15 @@ class Models(Registry, Evidence):
         return search_versions(self._searches, filter, order_by, limit, cursor)
 
     @operation("GET /models/{name}/versions/{number}/card", role="viewer", audit="none")
-    def card(self, name: str, number: int) -> str:
-        """The card of a version in Markdown, with front matter as Hugging Face reads it."""
+    def card(self, name: str, number: int, *, form: Literal["markdown", "html"] = "markdown") -> str:
+        """The card of a version: Markdown with front matter as Hugging Face reads it, or a page of HTML.
+
+        The page stands on its own; a server has it at ``/api/v1/models/NAME/versions/NUMBER/card.html``, too.
+        """
         version = self._numbered(name, number)
         attested = self._store.attestations(version.digest, "", MOST_SHOWN)
-        return cards.card(version, self._model(name), attested, self._run_of(version))
+        told = cards.card(version, self._model(name), attested, self._run_of(version))
+        return page(told) if form == "html" else markdown(told)
 
     @operation("GET /models/versions/diff", role="viewer", audit="none")
     def diff(self, before: str, after: str) -> VersionDiff:

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from tidegate.kernel.context import Call, current
@@ -44,7 +44,8 @@ class PipelineController:
     so does that process, and the next controller takes the run up where it is.
 
     `command`: starts a process that reads runs from its standard input, a line each, and ends when that is closed. It
-    may end after a run, or stay for the next one of the same pipeline.
+    may end after a run, or stay for the next one of the same pipeline. `environment`: answers what it is started with,
+    instead of that of this process.
     `prepare`: where it is given, the process of the pipeline that was registered last is begun before there is a run:
     what its steps import takes seconds.
     `poll`: seconds of one step while a run goes on, so that other controllers get their turns.
@@ -56,12 +57,14 @@ class PipelineController:
         journal: Journal,
         command: Sequence[str],
         message: Message,
+        environment: Callable[[], Mapping[str, str]] | None = None,
         prepare: Preparation | None = None,
         poll: float = 0.1,
     ) -> None:
         self._journal = journal
         self._command = command
         self._message = message
+        self._environment = environment
         self._prepare = prepare
         self._registered = 0
         self._poll = poll
@@ -135,7 +138,10 @@ class PipelineController:
         if self._worker is None or self._worker.pipeline != pipeline or self._worker.process.poll() is not None:
             self.close()
             # What a step prints goes with the log: standard output belongs to whoever asked for the tick.
-            process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=2, start_new_session=True)
+            environment = self._environment() if self._environment is not None else None
+            process = subprocess.Popen(
+                self._command, stdin=subprocess.PIPE, stdout=2, env=environment, start_new_session=True
+            )
             self._worker = _Worker(pipeline, process)
         stdin = self._worker.process.stdin
         with contextlib.suppress(BrokenPipeError):  # it is dead already, which the next step sees

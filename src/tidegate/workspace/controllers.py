@@ -16,6 +16,7 @@ from tidegate.loop.retraining import Retraining
 from tidegate.loop.sealing import SealingController
 from tidegate.loop.situation import Witness
 from tidegate.loop.store import SqlRetraining
+from tidegate.loop.threads import all_threads
 from tidegate.monitors.controller import QualityController
 from tidegate.monitors.drift_controller import DriftController
 from tidegate.monitors.store import SqlDrift, SqlMonitors
@@ -94,12 +95,6 @@ def build(shared: Shared) -> list[Controller]:
         watch=drift,
         retraining=shared.retraining,
     )
-    pipelines = PipelineController(
-        journal=shared.journal,
-        command=(sys.executable, "-m", "tidegate.workspace.stepping"),
-        message=shared.order,
-        prepare=shared.prepare,
-    )
     incidents = IncidentController(store=SqlIncidents(catalog), book=shared.book, events=shared.facts)
     sweeper = Sweeper(catalog, objects, storage.audit, machine, shared.grace_seconds)
     return [
@@ -108,9 +103,20 @@ def build(shared: Shared) -> list[Controller]:
         Controller("drift", drift.step),
         Controller("rollouts", rollouts.step),
         Controller("retraining", retrainer.step),
-        Controller("pipelines", pipelines.step, pipelines.close),
+        _pipelines(shared),
         Controller("incidents", incidents.step),
         Controller("purging", PurgeController(shared.purger, catalog, storage.audit).step),
         Controller("sweeping", sweeper.step),
         Controller("forgetting", storage.memory.step),
     ]
+
+
+def _pipelines(shared: Shared) -> Controller:
+    controller = PipelineController(
+        journal=shared.journal,
+        command=(sys.executable, "-m", "tidegate.workspace.stepping"),
+        message=shared.order,
+        environment=all_threads,
+        prepare=shared.prepare,
+    )
+    return Controller("pipelines", controller.step, controller.close)

@@ -43,6 +43,7 @@ from tidegate.loop.store import SqlRetraining, SqlTicks
 from tidegate.loop.ticking import DelegatedTick, TickDesk, Ticker
 from tidegate.models.draft_store import SqlDrafts
 from tidegate.models.drafts import Drafts
+from tidegate.models.pyfunc.child import Interpreter
 from tidegate.models.registry_store import SqlRegistry
 from tidegate.models.search_store import SqlModelSearch
 from tidegate.models.service import Models
@@ -157,7 +158,7 @@ class LocalWorkspace(Workspace):
         equip(self.services, LocalInvoker(self.dispatcher, self.settings.actor), self.objects)
 
     def _models(self, graph: LineageGraph) -> Models:
-        storage, catalog = self.storage, self.storage.catalog
+        storage, catalog, settings = self.storage, self.storage.catalog, self.settings
         return Models(
             store=SqlVersions(catalog),
             registry=SqlRegistry(catalog),
@@ -167,6 +168,9 @@ class LocalWorkspace(Workspace):
             ids=storage.ids,
             facts=self._facts,
             graph=graph,
+            interpreter=Interpreter(
+                python=settings.pyfunc_python, seconds=settings.pyfunc_seconds, megabytes=settings.pyfunc_megabytes
+            ),
         )
 
     def _runs(self, graph: LineageGraph) -> Runs:

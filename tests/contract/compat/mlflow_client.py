@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.postgres import catalog_on
 from tidegate.http.thread import serving
 from tidegate.kernel.settings import Settings
 from tidegate.workspace import open_local
@@ -55,7 +56,7 @@ class Client:
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A client of a server of its own."""
-    catalog = "" if request.param == "sqlite" else request.getfixturevalue("databases").with_catalog()
+    catalog = catalog_on(request.param, request)
     folder = tmp_path_factory.mktemp("home")
     with open_local(Settings(home=str(folder / "home"), catalog=catalog)) as workspace, serving(workspace) as url:
         yield Client(url)

@@ -4,6 +4,7 @@ import itertools
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import pytest
 
@@ -94,6 +95,40 @@ def test_a_model_has_the_protocols_shape(client: Client) -> None:
     )
     assert client.call("DELETE", "registered-models/delete", {"name": f"{name} too"}) == (200, {})
     assert client.get(f"registered-models/get?name={name}")[0] == 404
+
+
+@pytest.mark.parametrize("name", ["_Late.Arrival (prod), lr=0.1", "main.risk.late v2"])
+def test_names_that_other_registries_have_lead_to_their_model_everywhere(client: Client, name: str) -> None:
+    assert client.post("registered-models/create", {"name": name})[0] == 200
+    run_id = client.run()
+    assert put(client, f"0/{run_id}/artifacts/model/MLmodel") == 200
+    source = {"name": name, "source": f"runs:/{run_id}/model", "run_id": run_id}
+    assert client.post("model-versions/create", source)[1]["model_version"]["version"] == "1"
+    alias = {"name": name, "alias": "champion", "version": "1"}
+    assert client.post("registered-models/alias", alias)[0] == 200
+    told = quote(name)
+    by_alias = client.get(f"registered-models/alias?name={told}&alias=champion")[1]["model_version"]
+    wanted = quote(f"name = '{name}'")
+    found = client.get(f"model-versions/search?filter={wanted}")[1]["model_versions"]
+    again = client.post("model-versions/create", {"name": name, "source": f"models:/{name}/1"})[1]["model_version"]
+    assert (by_alias["version"], [one["name"] for one in found], again["name"]) == ("1", [name], name)
+    uri = client.get(f"model-versions/get-download-uri?name={told}&version=1")[1]["artifact_uri"]
+    assert uri == f"mlflow-artifacts:/models/{name}/1"
+    root = "/api/2.0/mlflow-artifacts/artifacts"
+    status, headers, _ = client.raw("GET", f"{root}/models/{told}/1/MLmodel")
+    assert (status, headers["content-disposition"].partition(";")[0]) == (200, "attachment")
+    status, _, raw = client.raw("GET", f"/api/v1/models/{told}/versions/1")
+    assert (status, json.loads(raw)["name"]) == (200, name)
+
+
+@pytest.mark.parametrize("name", ["a/b", "a:b", "a@b", "a%2Fb", "..", "modèle", "a\x00b", "x" * 257, "a'b", "a+b"])
+def test_a_name_that_no_model_may_have_is_refused_in_the_protocols_form(client: Client, name: str) -> None:
+    told = client.post("registered-models/create", {"name": name})
+    assert (told[0], told[1]["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    assert "use 1 to 128 letters a to z, digits and any of . _ - ( ) , = or spaces" in told[1]["message"]
+    model = registered(client)
+    told = client.post("registered-models/rename", {"name": model, "new_name": name})
+    assert (told[0], told[1]["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
 
 
 def test_a_version_has_the_protocols_shape(client: Client) -> None:

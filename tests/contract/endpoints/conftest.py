@@ -9,9 +9,9 @@ from tests.contract.endpoints.serving_home import ServingHome
 
 
 @pytest.fixture
-def serving_home(new_catalog: Callable[[], str], tmp_path: Path) -> Iterator[ServingHome]:
+def serving_home(own_catalog: str, tmp_path: Path) -> Iterator[ServingHome]:
     """A new home."""
-    home = ServingHome(tmp_path / "home", new_catalog())
+    home = ServingHome(tmp_path / "home", own_catalog)
     yield home
     home.close()
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.contract.incidents.told import BROKEN, kinds, log_of, tell
-from tests.postgres import Databases
+from tests.postgres import catalog_on
 from tidegate.events.store import cursors
 from tidegate.incidents.controller import CONSUMER, IncidentController
 from tidegate.incidents.records import IncidentStory
@@ -34,10 +34,7 @@ FACTS = st.sampled_from(
 @pytest.fixture(params=["sqlite", "postgres"])
 def space(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalWorkspace]:
     """A home."""
-    catalog = ""
-    if request.param == "postgres":
-        databases: Databases = request.getfixturevalue("databases")
-        catalog = databases.with_catalog()
+    catalog = catalog_on(request.param, request)
     with open_local(Settings(home=str(tmp_path / "home"), catalog=catalog)) as opened:
         yield opened
 

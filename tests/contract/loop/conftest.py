@@ -33,4 +33,6 @@ def learning(request: pytest.FixtureRequest, learning_homes: "LearningHomes", tm
     made = learning_homes.new(tmp_path / "home", way, databases)
     yield made
     made.close()
+    if databases:
+        databases.drop(made.settings.catalog)
     shutil.rmtree(tmp_path / "home", ignore_errors=True)

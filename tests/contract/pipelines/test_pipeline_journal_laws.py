@@ -12,7 +12,7 @@ import pytest
 
 from tests.contract.pipelines import steps
 from tests.contract.pipelines.steps import HERE, named
-from tests.postgres import Databases
+from tests.postgres import catalog_on
 from tidegate.kernel.errors import Conflict, Unavailable
 from tidegate.kernel.settings import Settings
 from tidegate.pipelines import rules
@@ -31,10 +31,7 @@ def free(_connection: Any) -> None:
 @pytest.fixture(params=["sqlite", "postgres"])
 def space(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalWorkspace]:
     """A home with a simulated clock."""
-    catalog = ""
-    if request.param == "postgres":
-        databases: Databases = request.getfixturevalue("databases")
-        catalog = databases.with_catalog()
+    catalog = catalog_on(request.param, request)
     with open_local(Settings(home=str(tmp_path / "home"), catalog=catalog), simulated_clock=True) as opened:
         opened.loop.tick(START)
         yield opened

@@ -1,6 +1,6 @@
 """Homes with a prediction log, with their catalog on SQLite and on PostgreSQL."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,8 +9,8 @@ from tests.contract.predictions.logged_home import LoggedHome
 
 
 @pytest.fixture
-def logged(new_catalog: Callable[[], str], tmp_path: Path) -> Iterator[LoggedHome]:
+def logged(own_catalog: str, tmp_path: Path) -> Iterator[LoggedHome]:
     """A new home."""
-    home = LoggedHome(tmp_path / "home", new_catalog())
+    home = LoggedHome(tmp_path / "home", own_catalog)
     yield home
     home.close()

@@ -8,6 +8,7 @@ import pytest
 
 from tests.contract.conftest import WAYS
 from tests.contract.rollouts.flown_flights import FlownFlights
+from tests.postgres import catalog_on
 from tidegate.testing.workspaces import Home
 
 
@@ -15,8 +16,7 @@ from tidegate.testing.workspaces import Home
 def flown(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FlownFlights]:
     """A new home, in which nothing has flown yet."""
     way, _, database = request.param.partition("-")
-    catalog = request.getfixturevalue("databases").with_catalog() if database == "postgres" else ""
-    home = Home(tmp_path / "home", way, catalog, simulated_clock=True)
+    home = Home(tmp_path / "home", way, catalog_on(database, request), simulated_clock=True)
     yield FlownFlights(home)
     home.close()
     shutil.rmtree(tmp_path / "home", ignore_errors=True)

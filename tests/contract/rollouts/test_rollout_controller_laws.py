@@ -10,6 +10,7 @@ import pytest
 import tidegate as tg
 from tests.contract.rollouts.flown_flights import MATRIX, TRUTH, FlownFlights, classifier, row_of
 from tests.contract.rollouts.rolled_home import controller_of, kept_in, settle
+from tests.postgres import catalog_on
 from tidegate.endpoints.records import Deployment, OutcomeIn
 from tidegate.endpoints.splitting import goes_to_canary
 from tidegate.kernel.errors import Conflict
@@ -62,8 +63,7 @@ class Begun(FlownFlights):
 @pytest.fixture(params=["sqlite", "postgres"])
 def begun(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Begun]:
     """A home in which a rollout has begun."""
-    catalog = request.getfixturevalue("databases").with_catalog() if request.param == "postgres" else ""
-    home = Home(tmp_path / "home", "local", catalog, simulated_clock=True)
+    home = Home(tmp_path / "home", "local", catalog_on(request.param, request), simulated_clock=True)
     yield Begun(home)
     home.close()
 

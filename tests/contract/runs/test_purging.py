@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.contract.models.kept_models import kept
-from tests.postgres import Databases
+from tests.postgres import catalog_on
 from tidegate.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from tidegate.kernel.settings import Settings
 from tidegate.lineage.records import Edge, Node
@@ -30,10 +30,7 @@ DAY = timedelta(days=1)
 @pytest.fixture(params=["sqlite", "postgres"])
 def space(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalWorkspace]:
     """A home whose time is told, which keeps what was deleted for 30 days, and has no time of grace."""
-    catalog = ""
-    if request.param == "postgres":
-        databases: Databases = request.getfixturevalue("databases")
-        catalog = databases.with_catalog()
+    catalog = catalog_on(request.param, request)
     home = Settings(home=str(tmp_path / "home"), catalog=catalog, sweep_grace_hours=0)
     with open_local(home, simulated_clock=True) as opened:
         opened.loop.tick(BEGIN)

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.postgres import Databases
+from tests.postgres import catalog_on
 from tidegate.kernel.clock import from_micros
 from tidegate.kernel.errors import Conflict, Invalid, NotFound
 from tidegate.runs.chunk_store import Sizes, blobs, chunks, tail
@@ -50,11 +50,7 @@ batches = st.lists(st.lists(arriving, min_size=1, max_size=16), min_size=1, max_
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def catalog(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
-    address = ""
-    if request.param == "postgres":
-        databases: Databases = request.getfixturevalue("databases")
-        address = databases.with_catalog()
-    catalog = open_catalog(address, tmp_path_factory.mktemp("series"))
+    catalog = open_catalog(catalog_on(request.param, request), tmp_path_factory.mktemp("series"))
     yield catalog
     catalog.close()
 

@@ -5,16 +5,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from tests.postgres import catalog_on
 from tidegate.storage.catalog import Catalog, open_catalog
 from tidegate.testing.catalogs import place_catalog
-
-if TYPE_CHECKING:
-    from tests.postgres import Databases
 
 metadata = sa.MetaData()
 
@@ -70,11 +68,8 @@ def make_tables(catalog: Catalog) -> None:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def catalog_home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CatalogHome]:
     """A new home on each database, with an empty catalog."""
-    address = ""
-    if request.param == "postgresql":
-        databases: Databases = request.getfixturevalue("databases")
-        address = databases.with_catalog()
-    else:
+    address = catalog_on(request.param, request)
+    if not address:
         place_catalog(tmp_path)
     home = CatalogHome(address, tmp_path)
     yield home

@@ -13,6 +13,7 @@ from tidegate.workspace import LocalWorkspace, Workspace
 
 ENDPOINT = "late"
 JSON = {"content-type": "application/json"}
+EVERY_ROW = " UNION ALL ".join(f'SELECT \'{name}\', "{name}"::text FROM "{name}"' for name in metadata.tables)
 
 
 class Reply(NamedTuple):
@@ -53,16 +54,31 @@ class ServedHome:
 
     def kept(self) -> dict[str, str]:
         """A digest of every table of the catalog, of every file of the journal, and the names of all objects."""
-        with self.inside.storage.catalog.connect() as reader:
-            rows = {
-                each: sorted(map(repr, reader.exec_driver_sql(f'SELECT * FROM "{each}"'))) for each in metadata.tables
-            }
-        found = {f"table {name}": hashlib.sha256(repr(all_).encode()).hexdigest() for name, all_ in rows.items()}
+        rows = self._rows()
+        found = {
+            f"table {name}": hashlib.sha256(repr(sorted(all_)).encode()).hexdigest() for name, all_ in rows.items()
+        }
         for path in sorted((self._folder / "journal").rglob("*")):
             if path.is_file():
                 found[f"journal {path.name}"] = hashlib.sha256(path.read_bytes()).hexdigest()
         found["objects"] = " ".join(sorted(self.inside.storage.objects.list()))
         return found
+
+    def _rows(self) -> dict[str, list[str]]:
+        """Every row of every table, as a text. From a server all tables come with one question."""
+        rows: dict[str, list[str]] = {name: [] for name in metadata.tables}
+        with self.inside.storage.catalog.connect() as reader:
+            cursor = reader.connection.cursor()
+            if reader.dialect.name == "postgresql":
+                cursor.execute(EVERY_ROW)
+                for name, row in cursor.fetchall():
+                    rows[name].append(row)
+            else:
+                for name, found in rows.items():
+                    cursor.execute(f'SELECT * FROM "{name}"')
+                    found += map(repr, cursor.fetchall())
+            cursor.close()
+        return rows
 
     def leftovers(self) -> list[str]:
         """Files below the objects that are no objects: what an upload that broke off would leave."""

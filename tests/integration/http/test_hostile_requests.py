@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.contract.endpoints.serving_home import ROW
 from tests.integration.http.hostile_json import ANYTHING, Schemas
 from tests.integration.http.served_home import ENDPOINT, JSON, Reply, ServedHome, log_version
-from tests.postgres import Databases
+from tests.postgres import Databases, catalog_on
 from tidegate.http.meter import PrometheusMeter
 from tidegate.http.openapi import openapi
 from tidegate.http.thread import serving
@@ -38,7 +38,7 @@ def databases() -> Iterator[Databases]:
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def victim(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedHome]:
     """A home of its own: random requests that are well-formed do write."""
-    catalog = request.getfixturevalue("databases").with_catalog() if request.param == "postgres" else ""
+    catalog = catalog_on(request.param, request)
     made = Settings(home=str(tmp_path_factory.mktemp("victim") / "home"), catalog=catalog)
     with open_local(made, meter=PrometheusMeter()) as workspace, serving(workspace) as url:
         workspace.endpoints.deploy(ENDPOINT, log_version(workspace, "late"))

@@ -1,19 +1,17 @@
 """The status page in a real browser: what it says in each state, both schemes, any width, from the server alone."""
 
 import base64
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
 
 from tests.contract.endpoints.serving_home import ROW
+from tests.integration.http.browsing import WIDTHS, Opened, Scheme
 from tests.integration.http.served_home import ServedHome, log_version
 from tests.told_status import BUSY, NOW, canary, decision, endpoint, episode, incident, measures, outcome
 from tidegate.endpoints.records import OutcomeIn
@@ -23,52 +21,6 @@ from tidegate.http.thread import serving
 from tidegate.kernel.settings import Settings
 from tidegate.loop.records import EndpointStatus, Status
 from tidegate.workspace import open_local
-
-CHROMIUM = "/usr/bin/chromium"
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-WIDTHS = (390, 768, 1100, 1600)
-Scheme = Literal["light", "dark"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium. Its absence fails in CI; elsewhere these tests are skipped."""
-    if shutil.which(CHROMIUM) is None:
-        told = f"there is no {CHROMIUM}: run bash tools/debian_packages.sh as root"
-        if os.environ.get("CI") == "true":
-            pytest.fail(told)
-        pytest.skip(told)
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield found
-        found.close()
-
-
-class Opened:
-    """A page in the browser, and every address that it asked for."""
-
-    def __init__(self, browser: Browser, width: int, scheme: Scheme) -> None:
-        self._context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
-        self.page: Page = self._context.new_page()
-        self.asked: list[str] = []
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.complaints: list[str] = []
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-
-    def __enter__(self) -> "Opened":
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._context.close()
-
 
 LONG = "a-very-long-name-" * 7
 HOSTILE = "<script>alert(1)</script>"

@@ -12,7 +12,7 @@ import pytest
 from tests.contract.pipelines import steps
 from tests.contract.pipelines.steps import DIES, named
 from tests.integration.tidegate_process import is_alive, until
-from tests.postgres import Databases
+from tests.postgres import Databases, catalog_on
 from tidegate.events.store import EventLog
 from tidegate.kernel.settings import Settings
 from tidegate.workspace import LocalWorkspace, open_local
@@ -30,7 +30,7 @@ def databases() -> Iterator[Databases]:
 @pytest.fixture(params=["sqlite", "postgres"])
 def space(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalWorkspace]:
     """A home with a pipeline of three steps, and the trace that they leave."""
-    catalog = "" if request.param == "sqlite" else request.getfixturevalue("databases").with_catalog()
+    catalog = catalog_on(request.param, request)
     with open_local(Settings(home=str(tmp_path / "home"), catalog=catalog)) as opened:
         opened.pipelines.register("nightly", steps=THREE)
         yield opened

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.kernel.errors import Invalid
-from tidegate.kernel.names import Reference, check_name, parse_reference
+from tidegate.kernel.names import Reference, check_model_name, check_name, parse_reference
 from tidegate.kernel.pages import MAX_PAGE, decode_cursor, encode_cursor, page_size
 
 
@@ -21,6 +21,28 @@ def test_what_is_not_a_name(name: str) -> None:
     with pytest.raises(Invalid) as caught:
         check_name(name, "dataset")
     assert caught.value.details["field"] == "dataset"
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "late-arrival", "Flights 2013", "_tmp", "main.risk.late_v2", "Late (prod), lr=0.1"]
+)
+def test_names_of_models(name: str) -> None:
+    assert check_model_name(name) == name
+    for text in (name, f"{name}/7", f"{name}@champion"):
+        reference = parse_reference(text)
+        assert (reference.name, str(reference)) == (name, text)
+
+
+@pytest.mark.parametrize("sign", [*"/:@#%?&+'\"\\<>;$`~!*|{}[]^", "\n", "\x00", "è", "\u0430", "\u200b", "\u202e"])
+def test_signs_that_no_name_of_a_model_has(sign: str) -> None:
+    with pytest.raises(Invalid):
+        check_model_name(f"a{sign}b")
+
+
+@pytest.mark.parametrize("name", ["", " ", " a", "a ", "-a", ".a", "..", "(a", ",a", "=a", "x" * 129])
+def test_what_is_not_a_name_of_a_model(name: str) -> None:
+    with pytest.raises(Invalid, match=r"use 1 to 128 letters a to z, digits and any of \. _ - \( \) , = or spaces"):
+        check_model_name(name)
 
 
 @pytest.mark.parametrize(

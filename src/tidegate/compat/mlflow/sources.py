@@ -11,10 +11,11 @@ from typing import Final
 import msgspec
 
 from tidegate.kernel.errors import Invalid
+from tidegate.kernel.names import MODEL_NAME
 from tidegate.runs.rules import check_artifact_name
 
 _HEX: Final = "[0-9a-f]{32}"
-_NAME: Final = "[A-Za-z0-9][A-Za-z0-9._ -]*"
+_NAME: Final = MODEL_NAME
 _FORMS: Final = tuple(
     re.compile(form)
     for form in (
