@@ -19,6 +19,9 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 UPLOADS: Final = 16
 """So many objects are received at once: each holds a thread until it is whole, and others are needed elsewhere."""
 
+AT_ONCE: Final = 1 << 20
+"""So many bytes of an object are handed to its thread at once, if they are there."""
+
 STALL_SECONDS = 30.0
 """How long the next bytes of an object may be waited for."""
 
@@ -135,16 +138,22 @@ class Uploads:
     async def receive(self, body: AsyncIterator[bytes], keep: Callable[[Iterator[bytes]], T]) -> T:
         """What a function makes of the pieces, in a thread. Raises `Stalled`."""
 
-        async def following() -> bytes | None:
+        async def following() -> list[bytes]:
+            """What arrives next, a mebibyte where there is so much: each change of threads costs as much as hashing."""
+            some: list[bytes] = []
+            size = 0
             try:
-                with anyio.fail_after(STALL_SECONDS):
-                    return await anext(body, None)
+                with anyio.fail_after(STALL_SECONDS) as patience:
+                    while size < AT_ONCE and (piece := await anext(body, None)) is not None:
+                        patience.deadline = anyio.current_time() + STALL_SECONDS
+                        size += len(piece)
+                        some.append(piece)
             except TimeoutError as error:
                 raise Stalled from error
+            return some
 
         def pieces() -> Iterator[bytes]:
-            while (piece := anyio.from_thread.run(following)) is not None:
-                if piece:
-                    yield piece
+            while some := anyio.from_thread.run(following):
+                yield from filter(None, some)
 
         return await anyio.to_thread.run_sync(lambda: keep(pieces()), limiter=self._limiter)

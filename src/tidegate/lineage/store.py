@@ -25,10 +25,11 @@ class LineageGraph:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._add = catalog.prepared(catalog.insert(edges).on_conflict_do_nothing())
 
     def add(self, edge: Edge) -> None:
         """Add one edge, inside the ambient transaction."""
-        insert = self._catalog.insert(edges).values(
+        self._add(
             source_kind=edge.source.kind,
             source_key=edge.source.key,
             source_label=edge.source.label,
@@ -37,8 +38,6 @@ class LineageGraph:
             target_label=edge.target.label,
             role=edge.role,
         )
-        with self._catalog.connect() as connection:
-            connection.execute(insert.on_conflict_do_nothing())
 
     def into(self, target: Node) -> list[Edge]:
         """What went into this node: one step back towards the data."""

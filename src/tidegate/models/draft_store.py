@@ -15,7 +15,7 @@ from tidegate.runs.search.paging import Position
 from tidegate.runs.search_clauses import LACKING, PRESENT, Clause, Column, Key, clause, in_order
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.released import Claims, Released
-from tidegate.storage.schema import Micros, table
+from tidegate.storage.schema import OF_RUN, Micros, table
 
 drafts = table(
     "draft",
@@ -23,7 +23,7 @@ drafts = table(
     sa.Column("experiment_id", sa.String(32), nullable=False),
     sa.Column("name", sa.String(250), nullable=False),
     sa.Column("kind", sa.String(250), nullable=False),
-    sa.Column("run_id", sa.String(32), nullable=True),
+    sa.Column("run_id", sa.String(32), nullable=True, info=OF_RUN),
     sa.Column("status", sa.String(16), nullable=False),
     sa.Column("created_at", Micros, nullable=False),
     sa.Column("created_by", sa.String(128), nullable=False),
@@ -58,16 +58,17 @@ metrics = table(
     sa.Column("name", sa.String(250), primary_key=True),
     sa.Column("at", Micros, primary_key=True, autoincrement=False),
     sa.Column("step", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("run_id", sa.String(32), primary_key=True),
+    sa.Column("run_id", sa.String(32), primary_key=True, info=OF_RUN),
     sa.Column("value", sa.Double, nullable=True),  # null is NaN
     sa.Column("dataset", sa.String(500), nullable=False),
     sa.Column("dataset_digest", sa.String(36), nullable=False),
+    sa.Index("ix_draft_metric_run_id", "run_id"),
     room="models",
 )
 
 uses = table(
     "draft_use",
-    sa.Column("run_id", sa.String(32), primary_key=True),
+    sa.Column("run_id", sa.String(32), primary_key=True, info=OF_RUN),
     sa.Column("draft_id", sa.String(32), primary_key=True),
     sa.Column("role", sa.String(8), primary_key=True),
     sa.Column("step", sa.BigInteger, nullable=False),

@@ -190,8 +190,9 @@ class Drafts(Service):
     ) -> ModelVersion:
         """Make a version of a draft, of a run's artifacts below a path, or of another version.
 
-        The files stay as they are, named by their digests: no process opens them, and no server loads what is not in
-        one of our formats. ``facts`` are kept beside what is found, such as where a client says that it came from.
+        Where a run has no artifacts at the path, the draft of that name that it left is meant. The files stay as
+        they are, named by their digests: no process opens them, and no server loads what is not in one of our formats.
+        ``facts`` are kept beside what is found, such as where a client says that it came from.
         With ``signature``, what the model takes and gives, and perhaps an ``example``, a directory of MLflow is
         answered by a process of its own, once an admin trusts the version: `models.trust`.
         """
@@ -199,25 +200,40 @@ class Drafts(Service):
             raise Invalid("say one of draft_id, run_id and version: what is to become a version", field="draft_id")
         if version:
             manifest = msgspec.structs.replace(self._models.resolve(version).manifest, name=name)
-        elif draft_id:
-            draft = self.get(draft_id)
-            manifest = self._manifest(name, draft.files, draft.run_id or run_id, facts | {DRAFT: draft.id})
         else:
-            run = self._runs.get(run_id)
-            manifest = self._manifest(name, draft_rules.below(run.artifacts, path), run.id, facts | {"path": path})
+            manifest = self._found(name, draft_id, run_id, path, facts)
         if signature is not None:
             manifest = draft_rules.answering(manifest, signature, example)
         elif example:
             raise Invalid("an example needs the signature by which it is read", field="example")
         return self._models.register(name, manifest, note=note, tags=tags)
 
+    def _found(self, name: str, draft_id: str, run_id: str, path: str, facts: Mapping[str, str]) -> Manifest:
+        """What a draft, or a run at a path, has for a version."""
+        draft = self.get(draft_id) if draft_id else None
+        left_by = run_id if draft is None else draft.run_id or run_id
+        run = self._runs.get(left_by) if left_by else None
+        files: tuple[Artifact, ...] = ()
+        if draft is None and run is not None:
+            files = draft_rules.below(run.artifacts, path)
+            draft = None if files else self._left(run, path)
+        if draft is None:
+            return self._manifest(name, files, run, {**facts, "path": path})
+        return self._manifest(name, draft.files, run, {**facts, DRAFT: draft.id})
+
     def _held(self, draft_id: str) -> Draft:
         return _there(self._store.hold(draft_id), draft_id)
 
-    def _manifest(self, name: str, files: tuple[Artifact, ...], run_id: str, facts: Mapping[str, str]) -> Manifest:
+    def _left(self, run: Run, name: str) -> Draft | None:
+        """The draft of a name that a run left, if there is one."""
+        if not name or set(name) & set("/'"):
+            return None
+        left = f"name = '{name}' AND run_id = '{run.id}'"
+        return next(iter(self.search(left, experiments=(run.experiment_id,), limit=1).items), None)
+
+    def _manifest(self, name: str, files: tuple[Artifact, ...], run: Run | None, facts: Mapping[str, str]) -> Manifest:
         if not files:
             raise Invalid("there are no files to make a version of: log the model first", field="source")
-        run = self._runs.get(run_id) if run_id else None
         described = next((one for one in files if one.name == draft_rules.DESCRIPTION), None)
         found: dict[str, str] = {}
         if described is not None and described.bytes <= draft_rules.MOST_DESCRIPTION:
@@ -229,7 +245,7 @@ class Drafts(Service):
             files={one.name: one.digest for one in files},
             facts=found | dict(facts),
             origins=_origins(run),
-            run_id=run_id or None,
+            run_id=None if run is None else run.id,
         )
 
     def _write(self, draft: Draft, params: Mapping[str, str], tags: Mapping[str, str]) -> None:

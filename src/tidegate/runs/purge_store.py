@@ -57,6 +57,10 @@ class SqlPurge:
             for part in metadata.sorted_tables:
                 if part.info.get("room") == "runs" and "run_id" in part.c and part.name not in _APART:
                     connection.execute(part.delete().where(part.c.run_id == run_id))
+            for column in _elsewhere():
+                named = column == run_id
+                change = column.table.update().values({column.name: None}) if column.nullable else column.table.delete()
+                connection.execute(change.where(named))
             connection.execute(runs.delete().where(runs.c.id == run_id))
             connection.execute(purged.insert().values(run_id=run_id, purged_at=now))
         return digests
@@ -100,6 +104,11 @@ class SqlPurge:
     def _ids(self, query: sa.Select[Any], limit: int) -> list[str]:
         with self._catalog.connect() as connection:
             return list(connection.execute(query.order_by(sa.text("1")).limit(limit)).scalars())
+
+
+def _elsewhere() -> list[sa.Column[Any]]:
+    """The columns of other rooms that name runs."""
+    return [column for part in metadata.sorted_tables for column in part.c if column.info.get("of_run")]
 
 
 def _deleted(before: int, which: sa.ColumnElement[bool]) -> sa.Select[Any]:

@@ -79,6 +79,7 @@ class Purger:
     1. **Policy.** Only what was deleted, and stays so, for as many days of business time is purged: a run by itself
        or with its experiment, an experiment once it has no runs.
     2. **Whole.** Of a purged run nothing is left: params, metrics, tags, inputs, artifacts' references, edges, row.
+       A draft that it left stays, and names it no more; what it measured of drafts goes.
     3. **Versions.** A run that a version of a model came from is kept as long as its edge to the version is.
     4. **Released.** Every object that a purged run referred to is released, in the same transaction.
     5. **For good.** Nothing brings a purged run back: no restore, and no journal that is uploaded again.

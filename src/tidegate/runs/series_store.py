@@ -1,7 +1,7 @@
 """The tables of metrics: a series a metric of a run, and its points."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from math import nan
 from typing import Any, Final
 
@@ -93,9 +93,10 @@ class SqlSeries:
             ids = {name: row.id for name, row in held.items()} | _begun(connection, fresh)
             for name, row in held.items():
                 told[name] -= self._sealed(connection, row, told[name])
-            added = self._append(connection, {ids[name]: points for name, points in told.items()})
+            ends = {row.id: _last(row) for row in held.values()}
+            added = self._append(connection, {ids[name]: points for name, points in told.items()}, ends)
             grown = [_grown(row, added[row.id]) for row in held.values() if row.id in added]
-            self._grow.many(grown)
+            self._grow.defer(grown)
             long = [row["series"] for row in grown if row["tail_count"] >= self._sizes.most]
             long += [ids[row["name"]] for row in fresh if row["tail_count"] >= self._sizes.most]
             if long:
@@ -162,33 +163,36 @@ class SqlSeries:
         query = sa.select(series).where(series.c.run_id == run_id, series.c.name.in_(names))
         return {row.name: row for row in connection.execute(query.order_by(series.c.name).with_for_update())}
 
-    def _append(self, connection: sa.Connection, points: Mapping[int, set[Point]]) -> dict[int, set[Point]]:
-        """Put points into the tails of series that are held; those that were not there."""
-        every = [(id_, *point) for id_, several in points.items() for point in several]
-        if not every:
-            return {}
-        if len(every) == 1:
-            ((id_, step, at, rank),) = every
-            new = self._append_each(series_id=id_, step=step, at=at, rank=rank) == 1
-            return {id_: points[id_]} if new else {}
-        _, steps, ats, _ = zip(*every, strict=True)
-        ids = [id_ for id_, several in points.items() if several]
+    def _append(
+        self, connection: sa.Connection, points: Mapping[int, set[Point]], ends: Mapping[int, Point]
+    ) -> dict[int, set[Point]]:
+        """Put points into the tails of series that are held, and tell which were not there.
+
+        ``ends`` are the last points of those that have any: what comes after, as most do, is new.
+        """
+        late = {(id_, one) for id_, several in points.items() if id_ in ends for one in several if one <= ends[id_]}
+        if len(late) == 1:
+            new = {(id_, one) for id_, one in late if self._append_each(**_tail_row(id_, one))}
+        else:
+            new = late - self._in_tails(connection, late)
+        fresh = [(id_, one) for id_, several in points.items() for one in sorted(several) if (id_, one) not in late]
+        self._append_each.defer([_tail_row(*each) for each in (fresh if len(late) == 1 else [*sorted(new), *fresh])])
+        added: dict[int, set[Point]] = defaultdict(set)
+        for id_, one in (*new, *fresh):
+            added[id_].add(one)
+        return added
+
+    def _in_tails(self, connection: sa.Connection, points: Collection[tuple[int, Point]]) -> set[tuple[int, Point]]:
+        """Those of some points that lie in the tails of their series."""
+        if not points:
+            return set()
+        steps, ats = [point.step for _, point in points], [point.at for _, point in points]
         query = sa.select(tail).where(
-            tail.c.series_id.in_(ids),
+            tail.c.series_id.in_({id_ for id_, _ in points}),
             tail.c.step.between(min(steps), max(steps)),
             tail.c.at.between(min(ats), max(ats)),
         )
-        added: dict[int, set[Point]] = {id_: set(several) for id_, several in points.items() if several}
-        for id_, *known in connection.execute(query):
-            added[id_].discard(Point(*known))
-        self._append_each.many(
-            [
-                {"series_id": id_, "step": step, "at": at, "rank": rank}
-                for id_, several in added.items()
-                for step, at, rank in sorted(several)
-            ]
-        )
-        return {id_: several for id_, several in added.items() if several}
+        return {(id_, Point(*known)) for id_, *known in connection.execute(query)}
 
     def _sealed(self, connection: sa.Connection, row: Any, points: set[Point]) -> set[Point]:
         """Those of some points that lie in chunks already."""
@@ -261,6 +265,14 @@ def _metric(name: str, step: int, at: int, rank: int) -> Metric:
     return Metric(name=name, value=value_of(rank), step=step, at=from_micros(at))
 
 
+def _tail_row(series_id: int, point: Point) -> dict[str, int]:
+    return {"series_id": series_id, "step": point.step, "at": point.at, "rank": point.rank}
+
+
+def _last(row: Any) -> Point:
+    return Point(row.last_step, row.last_at, _rank(row.last_value))
+
+
 def _greatest_sealed(row: Any) -> Point | None:
     return None if row.sealed_step is None else Point(row.sealed_step, row.sealed_at, row.sealed_rank)
 
@@ -301,7 +313,7 @@ def _summary(row: Any) -> Summary:
         count=row.count,
         nan_count=row.nan_count,
         first=Point(row.first_step, row.first_at, _rank(row.first_value)),
-        last=Point(row.last_step, row.last_at, _rank(row.last_value)),
+        last=_last(row),
         least=None if row.least_step is None else Extreme(rank_of(row.least_value), row.least_step),
         greatest=None if row.greatest_step is None else Extreme(rank_of(row.greatest_value), row.greatest_step),
     )

@@ -230,14 +230,15 @@ class SqlRuns:
 
     def set_artifacts(self, run_id: str, artifacts: Sequence[Artifact]) -> None:
         """Set artifacts by name, and hold their objects; those that they take the place of are released."""
+        if not artifacts:
+            return
         digests = {one.name: one.digest for one in artifacts}
         before = sa.select(run_artifacts.c.name, run_artifacts.c.digest).where(
             run_artifacts.c.run_id == run_id, run_artifacts.c.name.in_(list(digests))
         )
-        if digests:
-            with self._catalog.connect() as connection:
-                replaced = [row.digest for row in connection.execute(before) if row.digest != digests[row.name]]
-            self._released.add(replaced)
+        with self._catalog.connect() as connection:
+            replaced = [row.digest for row in connection.execute(before) if row.digest != digests[row.name]]
+        self._released.add(replaced)
         self._hold_objects(digests.values())
         rows = [{"run_id": run_id, **msgspec.structs.asdict(one)} for one in artifacts]
         self._upsert(run_artifacts, ("digest", "bytes"), rows)

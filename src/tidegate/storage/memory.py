@@ -1,5 +1,8 @@
 """Answers by idempotency key, written in the transaction that they answer for."""
 
+from collections.abc import Callable
+from typing import Any, Final
+
 import msgspec
 import sqlalchemy as sa
 
@@ -7,6 +10,12 @@ from tidegate.kernel.clock import MachineClock, to_micros
 from tidegate.kernel.dispatch import Remembered
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.schema import HOLDS_NONE, Micros, table
+
+KEPT_SECONDS: Final = 24 * 3600.0
+"""So long an answer is remembered: whoever repeats a request does so within seconds, or after a night."""
+
+REST_SECONDS: Final = 600.0
+_AT_ONCE: Final = 500  # a few milliseconds
 
 answers = table(
     "idempotency",
@@ -48,15 +57,22 @@ class AnswerMemory:
         """Keep the answer under the key that `recall` has taken, inside the same transaction."""
         self._keep(whose=actor, which=key, written_at=self._now(), **msgspec.structs.asdict(remembered))
 
-    def forget(self, older_than_seconds: float) -> int:
-        """Drop answers older than this (machine time); returns how many."""
-        limit = self._now() - int(older_than_seconds * 1e6)
+    def step(self, fence: Callable[[Any], None] | None = None) -> float | None:
+        """A controller's: forget some answers older than `KEPT_SECONDS` of machine time; 0 when there may be more."""
+        key = sa.tuple_(answers.c.actor, answers.c.key)
+        old = sa.select(answers.c.actor, answers.c.key).where(
+            answers.c.written_at < self._now() - int(KEPT_SECONDS * 1e6)
+        )
+        with self._catalog.connect() as connection:
+            if connection.execute(old.limit(1)).first() is None:
+                return REST_SECONDS
 
-        def work() -> int:
+        def work() -> None:
             with self._catalog.connect() as connection:
-                return connection.execute(answers.delete().where(answers.c.written_at < limit)).rowcount
+                connection.execute(answers.delete().where(key.in_(old.limit(_AT_ONCE))))
 
-        return self._catalog.write(work, durable=False)
+        self._catalog.write(work, durable=False, fence=fence)
+        return 0.0
 
     def _now(self) -> int:
         return to_micros(self._machine.wall())

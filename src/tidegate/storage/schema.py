@@ -22,6 +22,10 @@ AutoKey = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 HOLDS_NONE: dict[str, Any] = {"holds_objects": False}
 """The ``info`` of a column that looks as if it named objects, and does not: see `storage.released`."""
 
+OF_RUN: dict[str, Any] = {"of_run": True}
+"""The ``info`` of a column outside the room of runs that names a run, which it lets go of when the run is purged: it is
+null then; where it is in the key, the row goes."""
+
 
 def table(name: str, *parts: Any, room: str, by_key: bool = False) -> sa.Table:
     """A table that belongs to a room. ``by_key``: SQLite keeps its rows in the primary key itself; for small rows."""

@@ -96,7 +96,6 @@ def build(shared: Shared) -> list[Controller]:
         retraining=shared.retraining,
     )
     incidents = IncidentController(store=SqlIncidents(catalog), book=shared.book, events=shared.facts)
-    purging = PurgeController(shared.purger, catalog, storage.audit)
     sweeper = Sweeper(catalog, objects, storage.audit, machine, shared.grace_seconds)
     return [
         Controller("sealing", sealing.step, apart=True),
@@ -106,8 +105,9 @@ def build(shared: Shared) -> list[Controller]:
         Controller("retraining", retrainer.step),
         _pipelines(shared),
         Controller("incidents", incidents.step),
-        Controller("purging", purging.step),
+        Controller("purging", PurgeController(shared.purger, catalog, storage.audit).step),
         Controller("sweeping", sweeper.step),
+        Controller("forgetting", storage.memory.step),
     ]
 
 

@@ -16,6 +16,7 @@ from tidegate.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from tidegate.kernel.settings import Settings
 from tidegate.lineage.records import Edge, Node
 from tidegate.lineage.store import LineageGraph
+from tidegate.models.records import DraftMetric
 from tidegate.runs.controller import PurgeController
 from tidegate.runs.records import Artifact, Metric
 from tidegate.runs.series_store import series
@@ -106,6 +107,23 @@ def test_law_2_of_a_purged_run_nothing_is_left(space: LocalWorkspace) -> None:
     ):
         with pytest.raises(NotFound, match="no run"):
             gone()
+
+
+def test_law_2_a_draft_outlives_its_run_and_names_it_no_more(space: LocalWorkspace) -> None:
+    gone, other = full(space), full(space)
+    measured = tuple(DraftMetric(name="loss", value=1.0, run_id=run_id) for run_id in (gone, other))
+    info = space.objects.put(b"weights")
+    draft = space.drafts.create("flights", "late", run_id=gone)
+    space.drafts.log(draft.id, metrics=measured, files=(Artifact("weights", info.digest, info.size),))
+    for run_id in (gone, other):
+        space.drafts.link(draft.id, run_id=run_id)
+    space.runs.delete(gone)
+    later(space, 31)
+    left = space.drafts.get(draft.id)
+    assert (left.run_id, [one.run_id for one in left.metrics]) == (None, [other])
+    assert [use.run_id for use in space.drafts.of_runs((gone, other))] == [other]
+    version = space.drafts.adopt("late", draft_id=draft.id)
+    assert (version.run_id, version.manifest.files) == (None, {"weights": info.digest})
 
 
 def test_law_2_a_run_of_many_metrics_is_forgotten_piece_by_piece(space: LocalWorkspace) -> None:

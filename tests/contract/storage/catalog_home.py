@@ -1,7 +1,11 @@
 """A catalog for tests on each database, and a small table to write to."""
 
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -114,3 +118,30 @@ def values(catalog: Catalog) -> dict[str, int]:
     """Every counter."""
     with catalog.connect() as connection:
         return {row.name: row.value for row in connection.execute(sa.select(counters))}
+
+
+def one_group(catalog: Catalog, works: list[Callable[[], Any]]) -> list[Future[Any]]:
+    """Run the works in one group: they queue while another work holds the lead."""
+    entered, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        entered.set()
+        assert release.wait(20)
+
+    with ThreadPoolExecutor(len(works) + 1) as pool:
+        leader = pool.submit(catalog.write, hold)
+        assert entered.wait(20)
+        futures = []
+        for number, work in enumerate(works, 1):
+            futures.append(pool.submit(catalog.write, work))
+            wait_until(lambda number=number: len(catalog._queue) >= number)  # type: ignore[misc]
+        release.set()
+        leader.result(20)
+    return futures
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)

@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -17,9 +17,11 @@ from tests.contract.storage.catalog_home import (
     counters,
     make_tables,
     metadata,
+    one_group,
     put,
     sequence,
     values,
+    wait_until,
 )
 from tidegate.events.store import EventLog
 from tidegate.kernel.clock import SystemClock
@@ -27,33 +29,6 @@ from tidegate.kernel.errors import Conflict, Internal, TidegateError
 from tidegate.kernel.ids import IdFactory
 from tidegate.storage.catalog import Catalog, open_catalog
 from tidegate.storage.leases import Leases
-
-
-def one_group(catalog: Catalog, works: list[Callable[[], Any]]) -> list[Future[Any]]:
-    """Run the works in one group: they queue while another work holds the lead."""
-    entered, release = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        entered.set()
-        assert release.wait(20)
-
-    with ThreadPoolExecutor(len(works) + 1) as pool:
-        leader = pool.submit(catalog.write, hold)
-        assert entered.wait(20)
-        futures = []
-        for number, work in enumerate(works, 1):
-            futures.append(pool.submit(catalog.write, work))
-            wait_until(lambda number=number: len(catalog._queue) >= number)  # type: ignore[misc]
-        release.set()
-        leader.result(20)
-    return futures
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def durability(catalog: Catalog) -> str:

@@ -1,11 +1,12 @@
 """Prepared statements do what SQLAlchemy's own execution does, on SQLite and on PostgreSQL."""
 
 import threading
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from tests.contract.storage.catalog_home import counters, sequence
+from tests.contract.storage.catalog_home import counters, one_group, sequence
 from tidegate.kernel.errors import Invalid
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.text import among
@@ -72,6 +73,90 @@ def test_many_rows_go_at_once_and_all_or_none_of_them(catalog: Catalog) -> None:
     assert all_of(catalog, counters) == [("a", 2), ("b", 2), ("c", 1)]
     with pytest.raises(RuntimeError, match=r"inside write"):
         insert.many([{"name": "f", "value": 1}])
+
+
+def test_deferred_rows_are_there_for_whatever_comes_next(catalog: Catalog) -> None:
+    insert = catalog.prepared(counters.insert())
+    move = catalog.prepared(counters.update().where(counters.c.name == sa.bindparam("which")))
+    known = catalog.query(sa.select(counters.c.value).where(counters.c.name == sa.bindparam("which")))
+
+    def work() -> list[object]:
+        insert.defer([{"name": "a", "value": 1}])
+        seen: list[object] = [known(which="a")]
+        insert.defer([{"name": name, "value": 1} for name in "bc"])
+        insert.defer([])
+        seen.append(move(which="c", value=3))
+        move.defer([{"which": name, "value": 2} for name in "ab"])
+        return [*seen, all_of(catalog, counters)]
+
+    assert catalog.write(work) == [[(1,)], 1, [("a", 2), ("b", 2), ("c", 3)]]
+    catalog.write(lambda: move.defer([{"which": "a", "value": 9}]))
+    assert all_of(catalog, counters) == [("a", 9), ("b", 2), ("c", 3)]
+    with pytest.raises(RuntimeError, match=r"inside write"):
+        insert.defer([{"name": "f", "value": 1}])
+
+
+def test_a_deferred_row_that_fails_takes_its_own_work_back_and_no_other(catalog: Catalog) -> None:
+    insert = catalog.prepared(counters.insert())
+
+    def put(name: str) -> None:
+        insert.defer([{"name": name, "value": 1}])
+
+    catalog.write(lambda: put("a"))
+    with pytest.raises(sa.exc.IntegrityError):
+        catalog.write(lambda: put("a"))
+    first, twice, last = one_group(catalog, [lambda: put("b"), lambda: put("a"), lambda: put("c")])
+    assert (first.exception(), type(twice.exception()), last.exception()) == (None, sa.exc.IntegrityError, None)
+    assert all_of(catalog, counters) == [("a", 1), ("b", 1), ("c", 1)]
+
+
+def test_what_is_deferred_and_what_begins_a_transaction_costs_no_round_trip(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if catalog.dialect == "sqlite":
+        pytest.skip("SQLite has no way to save")
+    insert = catalog.prepared(counters.insert())
+    move = catalog.prepared(counters.update().where(counters.c.name == sa.bindparam("which")))
+    known = catalog.query(sa.select(counters.c.value).where(counters.c.name == sa.bindparam("which")))
+    catalog.write(lambda: insert(name="a", value=1))
+    dialect: Any = catalog._dialect
+    run, trips = dialect._run, list[str]()
+
+    def counted(connection: sa.Connection, statement: str, *parameters: Any, **how: Any) -> Any:
+        trips.append(statement.split()[0])
+        return run(connection, statement, *parameters, **how)
+
+    def work() -> None:
+        assert known(which="a") == [(1,)]
+        insert.defer([{"name": name, "value": 1} for name in "bc"])
+        move.defer([{"which": "b", "value": 2}])
+
+    monkeypatch.setattr(dialect, "_run", counted)
+    catalog.write(work)
+    assert known(which="b") == [(2,)]
+    assert trips == ["SELECT", "COMMIT", "SELECT"]
+
+
+def test_a_nested_write_takes_back_what_it_deferred_and_nothing_else(catalog: Catalog) -> None:
+    insert = catalog.prepared(counters.insert())
+
+    def put(*names: str, fails: bool = False) -> None:
+        insert.defer([{"name": name, "value": 1} for name in names])
+        if fails:
+            raise LookupError
+
+    def work() -> None:
+        put("a")
+        for names, error in ((("b",), LookupError), (("a", "c"), sa.exc.IntegrityError)):
+            with pytest.raises(error):
+                catalog.write(lambda names=names, error=error: put(*names, fails=error is LookupError))  # type: ignore[misc]
+        catalog.write(lambda: put("d"))
+
+    catalog.write(work)
+    assert all_of(catalog, counters) == [("a", 1), ("d", 1)]
+    with pytest.raises(LookupError):
+        catalog.write(lambda: put("e", fails=True))
+    assert all_of(catalog, counters) == [("a", 1), ("d", 1)]
 
 
 def test_values_of_every_kind_come_back_as_they_were_given(catalog: Catalog) -> None:

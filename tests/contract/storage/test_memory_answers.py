@@ -9,8 +9,9 @@ import pytest
 from tests.contract.storage.catalog_home import put, values
 from tidegate.kernel.clock import SystemClock
 from tidegate.kernel.dispatch import Remembered
+from tidegate.kernel.errors import Conflict
 from tidegate.storage.catalog import Catalog
-from tidegate.storage.memory import AnswerMemory
+from tidegate.storage.memory import KEPT_SECONDS, REST_SECONDS, AnswerMemory
 
 ANSWER = Remembered("models.promote", "d" * 64, b'{"number":1}')
 
@@ -105,6 +106,19 @@ def test_old_answers_are_forgotten_by_machine_time(
     answer(catalog, memory, key="old")
     machine.moved = timedelta(hours=2)
     answer(catalog, memory, key="new")
-    assert memory.forget(3600) == 1
+    machine.moved = timedelta(seconds=KEPT_SECONDS + 3600)
+    assert memory.step() == 0
+    assert memory.step() == REST_SECONDS
     assert recalled(catalog, memory, "ann", "old") is None
     assert recalled(catalog, memory, "ann", "new") == ANSWER
+
+
+def test_nothing_is_forgotten_under_an_old_term(catalog: Catalog, memory: AnswerMemory, machine: MachineTime) -> None:
+    def refuse(_connection: object) -> None:
+        raise Conflict("the lease has gone")
+
+    answer(catalog, memory, key="old")
+    machine.moved = timedelta(seconds=KEPT_SECONDS + 1)
+    with pytest.raises(Conflict):
+        memory.step(refuse)
+    assert recalled(catalog, memory, "ann", "old") == ANSWER

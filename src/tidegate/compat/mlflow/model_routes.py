@@ -23,7 +23,7 @@ def model_routes(workspace: "LocalWorkspace", runs: RunCalls) -> dict[tuple[str,
     found = _run_models(RunModelCalls(runs, workspace.runs, workspace.drafts))
     found |= _logged_models(LoggedModelCalls(workspace.drafts, workspace.models, workspace.experiments))
     found |= _registered_models(RegisteredModelCalls(workspace.models))
-    return found | _model_versions(ModelVersionCalls(workspace.models, workspace.drafts, workspace.runs))
+    return found | _model_versions(ModelVersionCalls(workspace.models, workspace.drafts))
 
 
 def templated(path: str) -> tuple[str, dict[str, str]]:

@@ -14,7 +14,6 @@ from tidegate.kernel.pages import MAX_PAGE
 from tidegate.models.drafts import Drafts
 from tidegate.models.records import Model, ModelVersion, Stage
 from tidegate.models.service import Models
-from tidegate.runs.service import Runs
 
 STAGES: Final[dict[str, Stage]] = {
     "None": "development",
@@ -133,16 +132,15 @@ class RegisteredModelCalls:
 class ModelVersionCalls:
     """Answers the calls under ``model-versions/``."""
 
-    def __init__(self, models: Models, drafts: Drafts, runs: Runs) -> None:
+    def __init__(self, models: Models, drafts: Drafts) -> None:
         self._models = models
         self._drafts = drafts
-        self._runs = runs
 
     def create(self, asked: model_records.CreateVersion) -> dict[str, Any]:
         """A version of what a source names. The same source again answers the version that it made before."""
         _refuse_prompt(asked.tags)
         model = self._models.model(asked.name)  # a client makes it first
-        source = self._found(parse_source(asked.source), draft_of(asked.model_id))
+        source = _meant_by(parse_source(asked.source), draft_of(asked.model_id))
         run_id = asked.run_id if source.draft else source.run
         if source.run and asked.run_id not in ("", source.run):
             raise Invalid(f"source {asked.source!r} is not of run {asked.run_id[:40]!r}", field="run_id")
@@ -220,23 +218,6 @@ class ModelVersionCalls:
     def _shown(self, version: ModelVersion) -> dict[str, Any]:
         return {"model_version": version_view(version, self._models.model(version.name).aliases)}
 
-    def _found(self, source: Source, draft_id: str) -> Source:
-        """What is meant: a logged model that is named beside the source is the source, or it is wrong."""
-        if not draft_id:
-            return self._of_run(source) if source.run else source
-        if source.draft not in ("", draft_id) or source.version:
-            raise Invalid(f"source and model_id 'm-{draft_id}' name different models", field="model_id")
-        return Source(draft=draft_id)
-
-    def _of_run(self, source: Source) -> Source:
-        """The run's artifacts; or, where there are none at the path, the logged model of that name that it left."""
-        run, name = self._runs.get(source.run), source.path
-        if any(one.name.startswith(f"{name}/") for one in run.artifacts) or not name or set(name) & set("/'"):
-            return source
-        left = f"name = '{name}' AND run_id = '{run.id}'"
-        found = self._drafts.search(left, experiments=(run.experiment_id,), limit=1).items
-        return Source(draft=found[0].id) if found else source
-
 
 def version_view(version: ModelVersion, aliases: Mapping[str, int]) -> dict[str, Any]:
     """A version, with those of its model's aliases that point at it."""
@@ -279,6 +260,15 @@ def stage_of(spelling: str) -> Stage:
             f"Invalid Model Version stage: {spelling[:40]}. Value must be one of {', '.join(STAGES)}", field="stage"
         )
     return found
+
+
+def _meant_by(source: Source, draft_id: str) -> Source:
+    """What is meant: a logged model that is named beside the source is the source, or it is wrong."""
+    if not draft_id:
+        return source
+    if source.draft not in ("", draft_id) or source.version:
+        raise Invalid(f"source and model_id 'm-{draft_id}' name different models", field="model_id")
+    return Source(draft=draft_id)
 
 
 def _texts(tags: Iterable[KeyValue]) -> dict[str, str]:

@@ -287,11 +287,13 @@ class Catalog:
     def _run(self, work: _Work[Any], connection: sa.Connection, *, alone: bool) -> None:
         work.error = None
         if not alone:
-            self._dialect.control(connection, "SAVEPOINT work")
+            self._dialect.defer(connection, "SAVEPOINT work")
         try:
             work.answer = work.context.copy().run(self._within, connection, work)
             if self._dialect.spoilt(connection):
                 raise Internal("a statement of this write failed, and its error was passed over; nothing was written")
+            if not alone:  # here, for it brings the statements that were deferred, and their errors
+                self._dialect.control(connection, "RELEASE SAVEPOINT work")
         except KeyboardInterrupt:
             raise  # it is the leader's, whose thread this is
         except BaseException as error:
@@ -304,9 +306,8 @@ class Catalog:
             work.error = translated(self._dialect, error) if isinstance(error, sa.exc.DBAPIError) else error
             if not alone:
                 self._dialect.control(connection, "ROLLBACK TO SAVEPOINT work")
+                self._dialect.control(connection, "RELEASE SAVEPOINT work")
                 self._serialised = False  # PostgreSQL gave the lock back with the savepoint
-        if not alone:
-            self._dialect.control(connection, "RELEASE SAVEPOINT work")
 
     def _within(self, connection: sa.Connection, work: _Work[T]) -> T:
         ambient = _Ambient(self, connection, _ambient.get())
@@ -320,16 +321,16 @@ class Catalog:
 
     @contextlib.contextmanager
     def _savepoint(self, connection: sa.Connection) -> Iterator[None]:
-        self._dialect.control(connection, "SAVEPOINT nested")
+        self._dialect.defer(connection, "SAVEPOINT nested")
         try:
             yield
+            self._dialect.control(connection, "RELEASE SAVEPOINT nested")
         except BaseException:
             if self._dialect.in_transaction(connection):
                 self._dialect.control(connection, "ROLLBACK TO SAVEPOINT nested")
                 self._dialect.control(connection, "RELEASE SAVEPOINT nested")
                 self._serialised = False
             raise
-        self._dialect.control(connection, "RELEASE SAVEPOINT nested")
 
     def _settle(self, group: list[_Work[Any]], taken: int) -> list[_Work[Any]]:
         for work in group[:taken]:

@@ -35,6 +35,14 @@ class Dialect(Protocol):
         """Run what returns no rows as cheaply as the driver can; how many rows it changed."""
         ...
 
+    def defer(self, connection: sa.Connection, statement: str, parameters: Any = ()) -> None:
+        """`control`, where nobody asks what it changed: on the way at the latest with the next statement."""
+        ...
+
+    def defer_many(self, connection: sa.Connection, statement: str, parameters: Sequence[Any]) -> None:
+        """`control_many` in the same way."""
+        ...
+
     def control_many(self, connection: sa.Connection, statement: str, parameters: Sequence[Any]) -> int:
         """Run it for each of several parameters, at least one; how many rows that changed in all."""
         ...

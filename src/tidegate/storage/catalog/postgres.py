@@ -5,9 +5,11 @@ for minutes, and two leaders believe in themselves.
 """
 
 import contextlib
+import functools
+import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -28,12 +30,33 @@ _RETRY_STATES = ("57P01", "57P02", "57P03", "25P03", "40001", "40P01")
 _COMMIT_ORDER_LOCK = 0x7469_6465  # one advisory lock for all homes in one database: "tide"
 _PREPARE_WRITER = "SET idle_in_transaction_session_timeout = '30s'; SET tcp_keepalives_idle = 5"
 _DAY = 86400
-_MARKED = "UPDATE transaction_mark SET number = {number}, seen = extract(epoch FROM now()) WHERE writer = '{writer}'"
+_MARKED = (
+    "INSERT INTO transaction_mark VALUES (%s, %s, extract(epoch FROM now()))"
+    " ON CONFLICT (writer) DO UPDATE SET number = excluded.number, seen = excluded.seen"
+)
+_VALUE = r"%\(\w+\)s::(?:BIGINT|INTEGER|VARCHAR|BYTEA)"
+_HEAD, _CONFLICT = r"INSERT INTO \w+ \([^()]+\)", r"(?: ON CONFLICT DO NOTHING)?"
+_INSERT = re.compile(rf"({_HEAD}) VALUES \(({_VALUE}(?:, {_VALUE})*)\)({_CONFLICT})")
 _NO_TURN = contextlib.nullcontext()
 
 
+class _Deferred(NamedTuple):
+    """A statement that waits for the next one."""
+
+    statement: str
+    parameters: Any
+    many: bool
+
+
+_BEGIN = _Deferred("BEGIN", None, many=False)
+
+
 class PostgresDialect:
-    """A PostgreSQL database shared by any number of replicas."""
+    """A PostgreSQL database shared by any number of replicas.
+
+    A statement costs a round trip, and on a busy machine each waits for its turn on the processor twice: so those whose
+    outcome nobody asks for wait, and go with the next one or with the COMMIT.
+    """
 
     name = "postgresql"
     begin_read = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -47,6 +70,9 @@ class PostgresDialect:
         except ImportError as error:
             raise Unavailable("a PostgreSQL catalog needs the extra: pip install 'tidegate[postgres]'") from error
         sa.event.listen(self._writer, "connect", self._prepare_writer)
+        sa.event.listen(self._writer, "before_cursor_execute", self._send_first)
+        self._begun: sa.Connection | None = None
+        self._waiting: list[_Deferred] = []  # on the connection that began last
         self._marker: Any = None  # the driver's connection that our mark was registered on
         self._mark = ""
         self._number = 0
@@ -80,24 +106,19 @@ class PostgresDialect:
         return _NO_TURN
 
     def begin(self, connection: sa.Connection, durable: bool) -> str | None:
-        """One round trip, the mark included; telemetry does not wait for the log's flush."""
-        begin = f"BEGIN; SET LOCAL synchronous_commit = {'on' if durable else 'off'}"
+        """It goes with the first statement, the mark included; telemetry does not wait for the log's flush."""
         driver: Any = connection.connection.driver_connection
+        self._begun, self._waiting = connection, []
         try:
-            for _ in range(2):
-                if self._marker is not driver and not self._register(driver):
-                    driver.execute(begin)
-                    return None
-                self._number += 1
-                cursor = driver.execute(f"{begin}; {_MARKED.format(number=self._number, writer=self._mark)}")
-                while cursor.nextset():
-                    pass
-                if cursor.rowcount == 1:
-                    break
-                driver.execute("ROLLBACK")  # idle for so long that another replica cleared our mark away
-                self._marker = None
+            marked = self._marker is driver or self._register(driver)
         except Exception as error:
-            raise self._wrap(connection, begin, error) from error
+            raise self._wrap(connection, "BEGIN", error) from error
+        flushed = f"SET LOCAL synchronous_commit = {'on' if durable else 'off'}"
+        self._waiting = [_BEGIN, _Deferred(flushed, None, many=False)]
+        if not marked:
+            return None
+        self._number += 1
+        self._waiting.append(_Deferred(_MARKED, (self._mark, self._number), many=False))
         return f"{self._mark}:{self._number}"
 
     def _register(self, driver: Any) -> bool:
@@ -112,31 +133,57 @@ class PostgresDialect:
 
     def control(self, connection: sa.Connection, statement: str, parameters: Any = ()) -> int:
         """Straight on the driver."""
+        if self._waiting and connection is self._begun and statement.startswith("ROLLBACK"):
+            self._take_back(whole=statement == "ROLLBACK")
         changed: int = self._run(connection, statement, parameters).rowcount
         return changed
 
+    def defer(self, connection: sa.Connection, statement: str, parameters: Any = ()) -> None:
+        """It goes with the next statement."""
+        self._waiting.append(_Deferred(statement, parameters or None, many=False))
+
+    def defer_many(self, connection: sa.Connection, statement: str, parameters: Sequence[Any]) -> None:
+        """They go with the next statement."""
+        self._waiting.append(_Deferred(statement, parameters, many=True))
+
     def control_many(self, connection: sa.Connection, statement: str, parameters: Sequence[Any]) -> int:
         """Straight on the driver, which does not wait for each answer."""
-        driver: Any = connection.connection.driver_connection
-        try:
-            with driver.cursor() as cursor:
-                cursor.executemany(statement, parameters)
-                changed: int = cursor.rowcount
-                return changed
-        except Exception as error:
-            raise self._wrap(connection, statement, error) from error
+        changed: int = self._run(connection, statement, parameters, many=True).rowcount
+        return changed
 
     def fetch(self, connection: sa.Connection, statement: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
         """Straight on the driver."""
         rows: list[tuple[Any, ...]] = self._run(connection, statement, parameters).fetchall()
         return rows
 
-    def _run(self, connection: sa.Connection, statement: str, parameters: Any) -> Any:
+    def _run(self, connection: sa.Connection, statement: str, parameters: Any, *, many: bool = False) -> Any:
         driver: Any = connection.connection.driver_connection
+        last = _Deferred(statement, parameters or None, many)
+        waiting: list[_Deferred] = []
+        if connection is self._begun:
+            waiting, self._waiting = self._waiting, waiting
         try:
-            return driver.execute(statement, parameters or None)
+            if not waiting:
+                return _executed(driver, last)
+            with driver.pipeline():
+                for each in waiting:
+                    _executed(driver, each)
+                return _executed(driver, last)
         except Exception as error:
             raise self._wrap(connection, statement, error) from error
+
+    def _send_first(self, connection: sa.Connection, *_statement: Any) -> None:
+        """Before what SQLAlchemy runs."""
+        if self._waiting and connection is self._begun:
+            last = self._waiting.pop()
+            self._run(connection, last.statement, last.parameters, many=last.many)
+
+    def _take_back(self, *, whole: bool) -> None:
+        """Forget what is to be rolled back anyway: all of it, or what came after the last savepoint."""
+        if whole:
+            self._waiting = []
+        while self._waiting and not self._waiting[-1].statement.startswith("SAVEPOINT"):
+            self._waiting.pop()
 
     def _wrap(self, connection: sa.Connection, statement: str, error: Exception) -> Exception:
         base = connection.dialect.loaded_dbapi.Error
@@ -169,6 +216,8 @@ class PostgresDialect:
         """PostgreSQL answers the COMMIT of a failed transaction with a silent ROLLBACK."""
         if connection.invalidated:
             return True
+        if self._waiting and self._waiting[0] is _BEGIN:
+            return False
         driver: Any = connection.connection.driver_connection
         return bool(driver.info.transaction_status != driver.info.transaction_status.INTRANS)
 
@@ -208,3 +257,29 @@ class PostgresDialect:
                 self._marker.execute("DELETE FROM transaction_mark WHERE writer = %s", (self._mark,))
         self._writer.dispose()
         self._reader.dispose()
+
+
+def _executed(driver: Any, what: _Deferred) -> Any:
+    """The cursor of a statement that has run, or that runs with the pipeline that it is in."""
+    if not what.many:
+        return driver.execute(what.statement, what.parameters)
+    at_once = _of_arrays(what.statement)
+    if at_once is not None:
+        rows = what.parameters
+        return driver.execute(at_once, {name: [row[name] for row in rows] for name in rows[0]})
+    cursor = driver.cursor()
+    cursor.executemany(what.statement, what.parameters)
+    return cursor
+
+
+@functools.lru_cache(256)
+def _of_arrays(statement: str) -> str | None:
+    """An INSERT of one row as one of many, from an array a column; None where it may not be said so.
+
+    A row of an `on conflict do update` may come twice only in statements of their own.
+    """
+    found = _INSERT.fullmatch(statement)
+    if found is None:
+        return None
+    insert, values, otherwise = found.groups()
+    return f"{insert} SELECT {', '.join(f'unnest({value}[])' for value in values.split(', '))}{otherwise}"

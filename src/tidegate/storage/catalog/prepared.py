@@ -43,6 +43,18 @@ class Prepared:
         connection, compiled = self._ready(rows[0])
         return self._dialect.control_many(connection, compiled.sql, [compiled.parameters(row) for row in rows])
 
+    def defer(self, rows: Sequence[dict[str, Any]]) -> None:
+        """`many`, for whom nobody asks what it changed: it shares the way of the next statement, or of the commit.
+
+        Where it fails, the error is that statement's.
+        """
+        if rows:
+            connection, compiled = self._ready(rows[0])
+            if len(rows) == 1:
+                self._dialect.defer(connection, compiled.sql, compiled.parameters(rows[0]))
+            else:
+                self._dialect.defer_many(connection, compiled.sql, [compiled.parameters(row) for row in rows])
+
     def _ready(self, values: Mapping[str, object]) -> "tuple[sa.Connection, _Compiled]":
         connection = self._transaction()
         if connection is None:

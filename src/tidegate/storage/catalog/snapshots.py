@@ -30,16 +30,13 @@ class Snapshots:
     @contextlib.contextmanager
     def take(self) -> Iterator[sa.Connection]:
         """A connection on one committed snapshot."""
-        connection, pool = self._begin()
+        connection, pool, _ = self._patiently(lambda fresh: self._dialect.control(fresh, self._dialect.begin_read))
         try:
             yield connection
         except sa.exc.DBAPIError as error:
             raise translated(self._dialect, error) from error
         finally:
-            if pool is self._dialect.reader().pool:
-                self._end(connection)
-            else:
-                discard(connection)  # its pool was disposed of meanwhile, and would keep it open for nobody
+            self._end(connection, pool, begun=True)
 
     def pulse(self) -> object:
         """A value that changes whenever anybody commits."""
@@ -49,8 +46,9 @@ class Snapshots:
         """The rows of one query. It is a snapshot by itself; where queries are quick they share a connection."""
         if self._dialect.quick_pulse:
             return self._at_hand(lambda connection: self._dialect.fetch(connection, statement, parameters))
-        with self.take() as connection:
-            return self._dialect.fetch(connection, statement, parameters)
+        connection, pool, rows = self._patiently(lambda fresh: self._dialect.fetch(fresh, statement, parameters))
+        self._end(connection, pool, begun=False)
+        return rows
 
     def _at_hand(self, look: Callable[[sa.Connection], T]) -> T:
         """What is seen on the connection that is kept for looks of a few microseconds."""
@@ -70,14 +68,15 @@ class Snapshots:
         discard(self._pulse_connection)
         self._pulse_connection = None
 
-    def _begin(self) -> tuple[sa.Connection, sa.Pool]:
+    def _patiently(self, look: Callable[[sa.Connection], T]) -> tuple[sa.Connection, sa.Pool, T]:
+        """A connection, the pool that it is of, and what is seen on it first; a lost database is waited for."""
         give_up = 0.0
         pause = 0.01
         while True:
             connection, pool = None, self._dialect.reader().pool
             try:
                 connection = self._dialect.reader().connect()
-                self._dialect.control(connection, self._dialect.begin_read)
+                seen = look(connection)
             except sa.exc.DBAPIError as error:
                 give_up = give_up or time.monotonic() + RETRY_SECONDS
                 discard(connection)
@@ -85,13 +84,16 @@ class Snapshots:
                     raise translated(self._dialect, error) from error
                 self._dialect.reader().dispose()  # the idle ones are as dead
             else:
-                return connection, pool
+                return connection, pool, seen
             time.sleep(pause * jitter())
             pause = min(pause * 2, 0.5)
 
-    def _end(self, connection: sa.Connection) -> None:
+    def _end(self, connection: sa.Connection, pool: sa.Pool, *, begun: bool) -> None:
+        if pool is not self._dialect.reader().pool:
+            discard(connection)  # its pool was disposed of meanwhile, and would keep it open for nobody
+            return
         try:
-            if not connection.invalidated:
+            if begun and not connection.invalidated:
                 self._dialect.control(connection, "ROLLBACK")
         except sa.exc.DBAPIError:
             connection.invalidate()

@@ -111,6 +111,14 @@ class SqliteDialect:
         changed: int = self._run(connection, statement, parameters).rowcount
         return changed
 
+    def defer(self, connection: sa.Connection, statement: str, parameters: Any = ()) -> None:
+        """At once: there is no way to save."""
+        self._run(connection, statement, parameters)
+
+    def defer_many(self, connection: sa.Connection, statement: str, parameters: Sequence[Any]) -> None:
+        """At once."""
+        self.control_many(connection, statement, parameters)
+
     def control_many(self, connection: sa.Connection, statement: str, parameters: Sequence[Any]) -> int:
         """Straight on the driver."""
         cursor = connection.connection.cursor()

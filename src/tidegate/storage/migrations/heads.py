@@ -10,7 +10,7 @@ HEADS: dict[str, str] = {
     "incidents": "incidents_0001",
     "lineage": "lineage_0001",
     "loop": "loop_0001",
-    "models": "models_0002",
+    "models": "models_0003",
     "monitors": "monitors_0001",
     "pipelines": "pipelines_0001",
     "rollouts": "rollouts_0001",
