@@ -192,8 +192,7 @@ def streams_in(reference: ColumnReference, values: pl.Series) -> tuple[list[floa
     """The streams of a column (`typed`) in one window, and their noise, without the rest of `measured`."""
     if reference.type == "number":
         return number_streams(reference, finite(values), len(values))
-    found = _texts(reference, values)
-    return found.values, found.noise
+    return _text_streams(reference, Counter(values.drop_nulls().to_list()), len(values))
 
 
 def finite(values: pl.Series) -> Floats:
@@ -250,6 +249,17 @@ def _numbers(reference: ColumnReference, values: pl.Series) -> Measured:
     return Measured(window, streams, noise)
 
 
+def _text_streams(reference: ColumnReference, counts: Counter[str], rows: int) -> tuple[list[float], list[float]]:
+    """Null rate, share of values never seen, and the shares of the tracked ones, of a window of `rows`; their noise."""
+    known = reference.categories
+    there = sum(counts.values())
+    strange = NAN
+    if not reference.others:
+        strange = _share(there - sum(counts[name] for name in known.keys() & counts.keys()), rows)
+    values = [_share(rows - there, rows), strange, *(_share(counts[name], rows) for name in _tracked(reference))]
+    return values, [_noise(rows)] * len(values)
+
+
 def _texts(reference: ColumnReference, values: pl.Series) -> Measured:
     there = values.drop_nulls()
     counts = Counter(there.to_list())
@@ -275,9 +285,7 @@ def _texts(reference: ColumnReference, values: pl.Series) -> Measured:
         jsd=far.jsd,
         ks=NAN,
     )
-    shares = [_share(counts.get(name, 0), rows) for name in _tracked(reference)]
-    strange = NAN if reference.others else _share(strangers, rows)
-    return Measured(window, [_share(rows - len(there), rows), strange, *shares], [_noise(rows)] * (2 + len(shares)))
+    return Measured(window, *_text_streams(reference, counts, rows))
 
 
 def _tracked(reference: ColumnReference) -> list[str]:
