@@ -1,6 +1,7 @@
 """The controller process: ``python -m tidegate.workspace.controlling``, its settings on standard input as JSON."""
 
 import logging
+import os
 import signal
 import threading
 
@@ -9,6 +10,9 @@ import msgspec
 from tidegate.kernel.settings import Settings
 from tidegate.loop.supervisor import end_with_parent, read_message, settle
 from tidegate.workspace.opening import open_local
+
+NICENESS = 5
+"""Whoever waits for an answer goes first."""
 
 
 def main() -> None:
@@ -19,6 +23,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     end_with_parent()
+    os.nice(NICENESS)
     with open_local(settings, part="controllers") as workspace:
         settle()
         if hasattr(workspace.storage.clock, "advance"):
