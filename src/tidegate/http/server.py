@@ -59,6 +59,7 @@ def configuration(app: HotPath) -> uvicorn.Config:
         http=Protocol,
         ws="none",
         timeout_graceful_shutdown=5,
+        timeout_keep_alive=75,  # clients reuse a connection that rested: it must outlive their own patience
         backlog=BACKLOG,
     )
 
