@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextvars import ContextVar, copy_context
+from contextvars import Context, ContextVar, copy_context
 from typing import Any, Generic, TypeVar, cast
 
 import sqlalchemy as sa
@@ -45,19 +45,22 @@ class _Ambient:
 class _Work(Generic[T]):
     """One caller's function, waiting for its transaction."""
 
-    __slots__ = ("answer", "context", "done", "durable", "error", "fence", "leads", "run", "wake")
+    context: Context | None = None
+    leads = False
+    done = False
+    answer: T | None = None
+    error: BaseException | None = None
 
     def __init__(self, run: Callable[[], T], durable: bool, fence: Fence | None) -> None:
         self.run = run
         self.durable = durable
         self.fence = fence
+
+    def queue(self) -> None:
+        """From here on another thread may run it, in a context like the caller's."""
         self.context = copy_context()
         self.wake = threading.Lock()
         self.wake.acquire()
-        self.leads = False
-        self.done = False
-        self.answer: T | None = None
-        self.error: BaseException | None = None
 
     def result(self) -> T:
         """The function's answer, or its error."""
@@ -98,6 +101,7 @@ class Catalog:
         work = _Work(run, durable, fence)
         with self._mutex:
             if wait := self._leading:
+                work.queue()
                 self._queue.append(work)
             else:
                 self._leading = True
@@ -217,7 +221,10 @@ class Catalog:
         """Commit the group; returns the works left for the next group. Errors go into the works."""
         attempt = _Attempt()
         try:
-            return self._commit_patiently(group, attempt)
+            try:
+                return self._commit_once(group, attempt)
+            except sa.exc.DBAPIError as error:
+                return self._commit_again(group, attempt, error)
         except BaseException as error:  # noqa: BLE001 - it goes to the caller, as the error of its work
             self._drop_connection()
             group[0].done, group[0].error = True, error
@@ -227,34 +234,35 @@ class Catalog:
                 return group[1:]  # only the leader was interrupted
             return self._fail(group[1:], error)
 
-    def _commit_patiently(self, group: list[_Work[Any]], attempt: "_Attempt") -> list[_Work[Any]]:
-        """Commit the group, again after a lost connection."""
-        give_up = 0.0
+    def _commit_again(self, group: list[_Work[Any]], attempt: "_Attempt", error: sa.exc.DBAPIError) -> list[_Work[Any]]:
+        """Commit the group after it failed, for as long as connections are lost."""
+        give_up = time.monotonic() + RETRY_SECONDS
         pause = 0.01
         while True:
-            try:
-                return self._commit_once(group, attempt)
-            except sa.exc.DBAPIError as error:
-                give_up = give_up or time.monotonic() + RETRY_SECONDS
-                self._drop_connection()
-                if not self._dialect.lost(error):
-                    return self._fail(group, translated(self._dialect, error))
-                if attempt.committing:
-                    outcome = self._outcome(attempt.transaction_id)
-                    if outcome:
-                        return self._settle(group, attempt.taken)
-                    if outcome is None:
-                        return self._fail(group, _unknown_outcome())
-                if time.monotonic() > give_up:
-                    return self._fail(group, translated(self._dialect, error))
+            self._drop_connection()
+            if not self._dialect.lost(error):
+                return self._fail(group, translated(self._dialect, error))
+            if attempt.committing:
+                outcome = self._outcome(attempt.transaction_id)
+                if outcome:
+                    return self._settle(group, attempt.taken)
+                if outcome is None:
+                    return self._fail(group, _unknown_outcome())
+            if time.monotonic() > give_up:
+                return self._fail(group, translated(self._dialect, error))
             attempt.reset()
             time.sleep(pause * jitter())
             pause = min(pause * 2, 0.5)
+            try:
+                return self._commit_once(group, attempt)
+            except sa.exc.DBAPIError as again:
+                error = again
 
     def _commit_once(self, group: list[_Work[Any]], attempt: "_Attempt") -> list[_Work[Any]]:
         with self._dialect.turn():
             connection = self._writing_connection()
-            attempt.transaction_id = self._dialect.begin(connection, any(work.durable for work in group))
+            durable = group[0].durable if len(group) == 1 else any(work.durable for work in group)
+            attempt.transaction_id = self._dialect.begin(connection, durable)
             self._serialised = False
             try:
                 failed = self._run_group(group, connection, attempt)
@@ -289,7 +297,10 @@ class Catalog:
         if not alone:
             self._dialect.defer(connection, "SAVEPOINT work")
         try:
-            work.answer = work.context.copy().run(self._within, connection, work)
+            if work.context is None:
+                work.answer = self._within(connection, work)
+            else:
+                work.answer = work.context.copy().run(self._within, connection, work)
             if self._dialect.spoilt(connection):
                 raise Internal("a statement of this write failed, and its error was passed over; nothing was written")
             if not alone:  # here, for it brings the statements that were deferred, and their errors
@@ -311,13 +322,14 @@ class Catalog:
 
     def _within(self, connection: sa.Connection, work: _Work[T]) -> T:
         ambient = _Ambient(self, connection, _ambient.get())
-        _ambient.set(ambient)
+        token = _ambient.set(ambient)
         try:
             if work.fence is not None:
                 work.fence(connection)
             return work.run()
         finally:
             ambient.connection = None
+            _ambient.reset(token)
 
     @contextlib.contextmanager
     def _savepoint(self, connection: sa.Connection) -> Iterator[None]:
@@ -333,9 +345,10 @@ class Catalog:
             raise
 
     def _settle(self, group: list[_Work[Any]], taken: int) -> list[_Work[Any]]:
-        for work in group[:taken]:
+        rest = group[taken:]
+        for work in group[:taken] if rest else group:
             work.done = True
-        return group[taken:]
+        return rest
 
     def _fail(self, group: list[_Work[Any]], error: BaseException) -> list[_Work[Any]]:
         for work in group:

@@ -33,7 +33,9 @@ class Prepared:
 
     def __call__(self, **values: object) -> int:
         """Run it in the ambient transaction; how many rows it changed."""
-        connection, compiled = self._ready(values)
+        connection, compiled = self._transaction(), self._compiled
+        if connection is None or compiled is None:
+            connection, compiled = self._ready(values)
         return self._dialect.control(connection, compiled.sql, compiled.parameters(values))
 
     def many(self, rows: Sequence[dict[str, Any]]) -> int:
@@ -139,5 +141,5 @@ class _Compiled:
         for name, process in self._processors:
             values[name] = process(values[name])
         if self._positional:
-            return tuple([values[name] for name in self._names])
+            return tuple(map(values.__getitem__, self._names))
         return {name: values[name] for name in self._names}

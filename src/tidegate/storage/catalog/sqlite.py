@@ -108,12 +108,16 @@ class SqliteDialect:
 
     def control(self, connection: sa.Connection, statement: str, parameters: Any = ()) -> int:
         """Straight on the driver: a third of SQLAlchemy's price."""
-        changed: int = self._run(connection, statement, parameters).rowcount
+        cursor: Any = self._cursor if connection is self._begun else connection.connection.driver_connection
+        try:
+            changed: int = cursor.execute(statement, parameters).rowcount
+        except sqlite3.Error as error:
+            raise sa.exc.DBAPIError.instance(statement, parameters, error, sqlite3.Error) from error
         return changed
 
     def defer(self, connection: sa.Connection, statement: str, parameters: Any = ()) -> None:
         """At once: there is no way to save."""
-        self._run(connection, statement, parameters)
+        self.control(connection, statement, parameters)
 
     def defer_many(self, connection: sa.Connection, statement: str, parameters: Sequence[Any]) -> None:
         """At once."""
@@ -132,15 +136,12 @@ class SqliteDialect:
 
     def fetch(self, connection: sa.Connection, statement: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
         """Straight on the driver."""
-        rows: list[tuple[Any, ...]] = self._run(connection, statement, parameters).fetchall()
-        return rows
-
-    def _run(self, connection: sa.Connection, statement: str, parameters: Any) -> Any:
         cursor: Any = self._cursor if connection is self._begun else connection.connection.driver_connection
         try:
-            return cursor.execute(statement, parameters)
+            rows: list[tuple[Any, ...]] = cursor.execute(statement, parameters).fetchall()
         except sqlite3.Error as error:
             raise sa.exc.DBAPIError.instance(statement, parameters, error, sqlite3.Error) from error
+        return rows
 
     def committed(self, _transaction_id: str) -> bool | None:
         """Never asked."""
