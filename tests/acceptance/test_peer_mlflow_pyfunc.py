@@ -59,7 +59,7 @@ def logged(peer: Callable[[str], Peer], tmp_path_factory: pytest.TempPathFactory
     """The client logs all its directories to a server, once."""
     folder = tmp_path_factory.mktemp("pyfunc")
     client = peer("mlflow")
-    python = str(client.folder / ".venv" / "bin" / "python")
+    python = str(client.python)
     settings = Settings(home=str(folder / "home"), pyfunc_python=python, pyfunc_seconds=20)
     with open_local(settings) as workspace, serving(workspace) as url:
         marker = folder / "marker"
