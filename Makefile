@@ -89,7 +89,7 @@ changelog: setup  ## Fold changelog.d/ into CHANGELOG.md (VERSION=0.2.0)
 
 screenshots: setup  ## Take the pictures in docs/ anew
 	@bash tools/debian_packages.sh
-	.venv/bin/python tools/screenshots.py
+	.venv/bin/python -m tools.screenshots
 
 clean:  ## Remove everything that can be made again
 	rm -rf .venv tests/peers/*/.venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
