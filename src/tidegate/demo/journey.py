@@ -32,6 +32,7 @@ from tidegate.demo.watching import Watcher
 from tidegate.endpoints.records import Strategy
 from tidegate.kernel.errors import Internal, Invalid, Unavailable
 from tidegate.loop.policy import RetrainingPolicy
+from tidegate.loop.supervisor import settle
 from tidegate.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Journey:
     def run(self, progress: Callable[[int, int], None]) -> None:
         """All days. Raises what the server refuses for good."""
         self._prepare()
+        settle()
         with self._remote, ThreadPoolExecutor(1, "controllers") as controllers:
             working = controllers.submit(self._work, self.plan.since)
             for number in range(self.plan.days):

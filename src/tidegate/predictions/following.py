@@ -78,10 +78,11 @@ class Follower:
     def skip(self, mark: Mark) -> Mark:
         """The mark behind everything that there is now; what nobody else has read is not decoded."""
         end, _ = self._end
-        if end is not None and (mark == end or self._known(mark)):
+        if end is not None:  # whoever comes from where: this is behind all that there was when it was read
             news = self.after(end, _KEPT)
             if news.exhausted:
                 return news.mark
+            mark = news.mark
         progress = _Progress(mark, sys.maxsize)
         with self._reader.snapshot() as snapshot:
             files = {info.segment for info in snapshot.segments()}
