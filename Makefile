@@ -18,10 +18,10 @@ WORKERS ?= 2
 EXTRAS := lightgbm postgres s3 sklearn xgboost
 ARGS ?=
 
-.PHONY: help setup demo test test-peers test-torch lint format bench soak lock openapi index migrations changelog screenshots clean
+.PHONY: help setup demo test test-peers test-peers-newest test-torch lint format bench soak lock openapi index migrations changelog screenshots clean
 
 help:  ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-17s %s\n", $$1, $$2 }'
 
 setup: $(STAMP)  ## Make .venv from requirements.lock (at once when nothing changed)
 	@:
@@ -40,6 +40,10 @@ test: setup  ## The whole test suite
 test-peers: setup  ## The tests against peer servers (MLServer, MLflow)
 	@$(PEERS) setup --clients --servers
 	$(PYTEST) -m peers $(ARGS)
+
+test-peers-newest: setup  ## The tests of the MLflow client with the newest that installs: for a schedule
+	@$(PEERS) newest mlflow
+	$(PYTEST) --newest tests/acceptance/test_peer_mlflow{,_models,_pyfunc}.py $(ARGS)
 
 test-torch: setup  ## The tests of PyTorch's models, in several gigabytes of their own
 	@$(PEERS) setup torch
@@ -85,7 +89,7 @@ changelog: setup  ## Fold changelog.d/ into CHANGELOG.md (VERSION=0.2.0)
 
 screenshots: setup  ## Take the pictures in docs/ anew
 	@bash tools/debian_packages.sh
-	.venv/bin/python tools/screenshots.py
+	.venv/bin/python -m tools.screenshots
 
 clean:  ## Remove everything that can be made again
 	rm -rf .venv tests/peers/*/.venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.peers.peer import Peer, find_peer
+from tests.peers.peer import Peer, find_newest, find_peer
 from tidegate.loop.supervisor import settle
 from tidegate.loop.threads import one_thread
 
@@ -23,10 +23,15 @@ settings.register_profile("suite", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("suite")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--newest`: peers in the newest versions that install (`make test-peers-newest`), not in those of their locks."""
+    parser.addoption("--newest", action="store_true", help="foreign clients as tools/peers.py newest installed them")
+
+
 @pytest.fixture(scope="session")
-def peer() -> Callable[[str], Peer]:
+def peer(request: pytest.FixtureRequest) -> Callable[[str], Peer]:
     """Opens a foreign client or server by its name: `peer("tritonclient").run("driver.py", …)`."""
-    return find_peer
+    return find_newest if request.config.getoption("newest") else find_peer
 
 
 def pytest_collection_finish() -> None:

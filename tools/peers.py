@@ -1,7 +1,11 @@
-"""Sets up and locks the clients, servers and frameworks in tests/peers, each in an environment of its own."""
+"""Sets up and locks the clients, servers and frameworks in tests/peers, each in an environment of its own.
+
+`newest` makes another environment of a peer, of the newest versions that install, which no lock holds.
+"""
 
 import argparse
 import hashlib
+import json
 import subprocess
 import sys
 import tomllib
@@ -9,13 +13,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / "tests" / "peers"
+NEWEST = ROOT / "build" / "peers"
 UV = ROOT / ".venv" / "bin" / "uv"
 
 
 def main() -> int:
-    """Run `setup` or `lock` for the peers that were named."""
+    """Run `setup`, `lock` or `newest` for the peers that were named."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=["setup", "lock", "list"])
+    parser.add_argument("action", choices=["setup", "lock", "newest", "list"])
     parser.add_argument("names", nargs="*", help="folders of tests/peers")
     parser.add_argument("--clients", action="store_true", help="every foreign client")
     parser.add_argument("--servers", action="store_true", help="every peer server")
@@ -26,7 +31,7 @@ def main() -> int:
     if unknown:
         parser.error(f"there is no peer {', '.join(unknown)}; there are {', '.join(known)}")
     for name in sorted({*wanted, *given.names} if given.action != "list" else known):
-        {"setup": setup, "lock": lock, "list": show}[given.action](PEERS / name)
+        {"setup": setup, "lock": lock, "newest": newest, "list": show}[given.action](PEERS / name)
     return 0
 
 
@@ -40,9 +45,7 @@ def setup(folder: Path) -> None:
     if is_ready(folder):
         return
     print(f"setting up the peer {folder.name}", flush=True)
-    environment = folder / ".venv"
-    run("venv", "--quiet", "--clear", "--python", sys.executable, str(environment))
-    interpreter = str(environment / "bin" / "python")
+    interpreter = empty(folder / ".venv")
     run("pip", "sync", "--quiet", "--python", interpreter, "--require-hashes", str(folder / "requirements.lock"))
     stamp_of(folder).write_text(digest_of(folder), encoding="utf-8")
 
@@ -51,6 +54,25 @@ def lock(folder: Path) -> None:
     """Resolve the peer's requirements.in into its hashed lock."""
     options = ("--quiet", "--upgrade", "--generate-hashes", "--no-header", "--python-version", "3.11")
     run("pip", "compile", *options, "requirements.in", "-o", "requirements.lock", cwd=folder)
+
+
+def newest(folder: Path) -> None:
+    """Install the newest of what the peer's requirements.in names, whatever it pins, and say what that was."""
+    asked = (folder / "requirements.in").read_text(encoding="utf-8").split()
+    names = [line.partition("==")[0] for line in asked]
+    interpreter = empty(NEWEST / folder.name)
+    run("pip", "install", "--quiet", "--refresh", "--python", interpreter, *names)
+    listed = subprocess.check_output([str(UV), "pip", "list", "--quiet", "--format=json", "--python", interpreter])
+    found = {each["name"]: each["version"] for each in json.loads(listed)}
+    print(f"the peer {folder.name}, of the newest that install:")
+    for line, name in zip(asked, names, strict=True):
+        print(f"  {line}: {found[name.partition('[')[0]]}", flush=True)
+
+
+def empty(environment: Path) -> str:
+    """Make an environment anew; returns its interpreter."""
+    run("venv", "--quiet", "--clear", "--python", sys.executable, str(environment))
+    return str(environment / "bin" / "python")
 
 
 def show(folder: Path) -> None:

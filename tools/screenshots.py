@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from tidegate.demo import flights
@@ -20,18 +20,9 @@ from tidegate.demo.server import DemoServer
 from tidegate.endpoints.records import OutcomeIn, Strategy
 from tidegate.models.records import ModelVersion, StagePolicy
 from tidegate.workspace import Workspace, open_workspace
+from tools.browser import launched
 
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
-CHROMIUM = "/usr/bin/chromium"
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SIZES = {"wide": (1100, 800), "narrow": (390, 844)}
 DAY = timedelta(days=1)
 NEVER = midnight(2015, 1, 1)
@@ -62,10 +53,8 @@ def main() -> int:
         try:
             with open_workspace(home, simulated_clock=True, catalog="", objects="", actor=AUTHOR) as workspace:
                 live(workspace, home, server)
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+            with launched() as browser:
                 take(browser, f"{server.url}/")
-                browser.close()
         finally:
             server.stop()
     sys.stdout.write(f"{PICTURES}: {time.perf_counter() - started:.0f} s\n")

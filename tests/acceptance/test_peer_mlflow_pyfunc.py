@@ -59,7 +59,7 @@ def logged(peer: Callable[[str], Peer], tmp_path_factory: pytest.TempPathFactory
     """The client logs all its directories to a server, once."""
     folder = tmp_path_factory.mktemp("pyfunc")
     client = peer("mlflow")
-    python = str(client.folder / ".venv" / "bin" / "python")
+    python = str(client.python)
     settings = Settings(home=str(folder / "home"), pyfunc_python=python, pyfunc_seconds=20)
     with open_local(settings) as workspace, serving(workspace) as url:
         marker = folder / "marker"
@@ -141,6 +141,25 @@ def test_a_function_of_python_answers_as_it_did_where_it_was_logged(logged: Logg
     with pytest.raises(Invalid, match="not safely convert float64 to int64"):
         model.predict([{**ROWS[0], "passengers": 1.5}])
     assert model.predict(ROWS[:1]).values == pytest.approx(logged.answers["delay"][:1])
+
+
+def test_what_a_directory_says_of_itself_is_enough_to_trust_and_deploy_it(logged: Logged) -> None:
+    space = logged.workspace
+    space.models.trust("gusts", 1, reason="read line by line")
+    version = space.models.get("gusts", 1)
+    assert version.example[0] == {"wind": 1.0, "gust": None, "landing": True}
+    space.models.set_policy("gusts", "production", policy=StagePolicy())
+    space.endpoints.deploy("gusts", space.models.promote("gusts", 1, to="production"))
+    rows: list[dict[str, Any]] = [{"wind": 2.0, "gust": 4.0, "landing": True}, *version.example]
+    assert [one.value for one in space.endpoints.predict("gusts", rows).predictions] == [6.0, 1001.0, 2.5]
+    with pytest.raises(Invalid, match=r"rows\[0\].wind: .*it is missing"):
+        space.endpoints.predict("gusts", [{"gust": 4.0, "landing": True}])
+    with pytest.raises(Invalid, match="answers int64, and not which classes there are: give classes"):
+        space.models.trust(NAME, 1, reason="read line by line")
+    told = space.drafts.adopt("told", version=f"{NAME}/1", classes=(0, 1))
+    space.models.trust("told", told.number, reason="read line by line")
+    asked = [{"x0": row["wind"], "x1": row["passengers"]} for row in ROWS]
+    assert space.models.load(told).predict(asked).values == logged.answers["late"]
 
 
 def test_a_pickled_estimator_answers_its_classes(logged: Logged) -> None:

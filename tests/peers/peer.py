@@ -1,4 +1,4 @@
-"""Drives a foreign client or server as a subprocess, in the environment that `tools/peers.py` made for it."""
+"""Drives a foreign client or server as a subprocess, in an environment that `tools/peers.py` made for it."""
 
 import contextlib
 import hashlib
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
+NEWEST = FOLDER.parents[1] / "build" / "peers"
 
 
 class PeerFailed(AssertionError):
@@ -17,16 +18,20 @@ class PeerFailed(AssertionError):
 
 
 class Peer:
-    """One foreign client or server: a folder beside this file with a lock, an environment and scripts."""
+    """One foreign client or server: a folder beside this file with a lock and scripts, and the `python` they run in.
 
-    def __init__(self, folder: Path) -> None:
+    ``newest``: whether that is of the newest versions that install, and not of those that the lock holds.
+    """
+
+    def __init__(self, folder: Path, environment: Path, *, newest: bool = False) -> None:
         self.folder = folder
-        self._python = folder / ".venv" / "bin" / "python"
+        self.newest = newest
+        self.python = environment / "bin" / "python"
 
     def run(self, script: str, *arguments: str, timeout: float = 60, **given: object) -> Any:
         """Run a script of the peer to its end: it reads `given` as JSON; its last line of output is the answer."""
         finished = subprocess.run(
-            [str(self._python), str(self.folder / script), *arguments],
+            [str(self.python), str(self.folder / script), *arguments],
             input=json.dumps(given),
             capture_output=True,
             text=True,
@@ -45,7 +50,7 @@ class Peer:
         """A server of the peer, ended with the block. Its output goes to the log."""
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [str(self._python), str(self.folder / script), *arguments],
+                [str(self.python), str(self.folder / script), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -65,7 +70,7 @@ class Peer:
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV", "COV_"))
         }
-        return {**kept, "PATH": f"{self._python.parent}{os.pathsep}{kept.get('PATH', '')}"}
+        return {**kept, "PATH": f"{self.python.parent}{os.pathsep}{kept.get('PATH', '')}"}
 
 
 def find_peer(name: str) -> Peer:
@@ -75,4 +80,12 @@ def find_peer(name: str) -> Peer:
     stamp = folder / ".venv" / ".lock-digest"
     if not stamp.exists() or stamp.read_text(encoding="utf-8") != digest:
         raise PeerFailed(f"the peer {name} is not set up: run .venv/bin/python tools/peers.py setup {name}")
-    return Peer(folder)
+    return Peer(folder, folder / ".venv")
+
+
+def find_newest(name: str) -> Peer:
+    """The peer of this name in the newest versions that install. Fails, and says what to run, when it is not set up."""
+    peer = Peer(FOLDER / name, NEWEST / name, newest=True)
+    if not peer.python.exists():
+        raise PeerFailed(f"the newest {name} is not set up: run .venv/bin/python tools/peers.py newest {name}")
+    return peer

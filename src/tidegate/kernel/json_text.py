@@ -3,7 +3,6 @@
 The decoder itself tells a byte at best, and of a key that an object names twice it keeps the last in silence.
 """
 
-import itertools
 import json
 import math
 import re
@@ -81,9 +80,9 @@ def check_keys(raw: bytes, colons: int, quotes: Callable[[], int] = lambda: 0, w
         json.loads(raw.decode(), object_pairs_hook=_differing, parse_int=str, parse_float=str)
     except _RepeatedError as error:
         said = "an object names this key twice"
-        for byte, _, place in _tokens(raw):
-            if place.repeats:
-                raise Fault(said, byte, place.field).invalid(raw, what) from error
+        for byte, _, path, again in _tokens(raw):
+            if again:
+                raise Fault(said, byte, _field(path)).invalid(raw, what) from error
         field = _shown(error.args[0])
         raise Invalid(f"{what}: {said}: {field}", field=field) from error
     except RecursionError as error:
@@ -115,75 +114,57 @@ def _differing(pairs: list[tuple[str, Any]]) -> None:
         raise _RepeatedError(next(key for key in keys if keys.count(key) > 1))
 
 
-class _Place:
-    """Where in nested objects and lists one stands."""
-
-    def __init__(self) -> None:
-        self._inside: list[str | int | None] = []
-        """Of each object the key, None where one is due; of each list the index."""
-        self._seen: list[set[str]] = []
-        self.repeats = False
-
-    @property
-    def field(self) -> str:
-        """The path, such as `rows[0].wind`."""
-        some = itertools.islice(self._inside, DEEPEST)
-        parts = [f"[{each}]" if isinstance(each, int) else f".{_shown(each)}" for each in some if each is not None]
-        return "".join(parts).removeprefix(".")
-
-    def take(self, token: bytes) -> None:
-        """Step over a token that opens nothing."""
-        self.repeats = False
-        if not self._inside:
-            return
-        here = self._inside[-1]
-        if token in (b"}", b"]"):
-            self._inside.pop()
-            self._seen.pop()
-        elif token == b",":
-            self._inside[-1] = here + 1 if isinstance(here, int) else None
-        elif here is None and token[:1] == b'"':
-            self._inside[-1] = key = _text(token)
-            self.repeats = key in self._seen[-1]
-            self._seen[-1].add(key)
-
-    def open(self, token: bytes) -> None:
-        """Go into an object or a list."""
-        self._inside.append(None if token == b"{" else 0)
-        self._seen.append(set())
+_Path = list[str | int | None]
+"""Of each object that one stands in the key, None where one is due; of each list the index."""
 
 
-def _tokens(raw: bytes) -> Iterator[tuple[int, bytes, _Place]]:
-    """Each token with its first byte, and the place at which one stands with it, as far as the text makes sense."""
-    place, position = _Place(), 0
-    text = raw[:FIELDS_WITHIN]
+def _tokens(raw: bytes) -> Iterator[tuple[int, bytes, _Path, bool]]:
+    """Each token: its first byte, where one stands with it, and whether it is a key that its object names again.
+
+    As far as the text makes sense; the last one is empty. The path is one list, which changes with the next token.
+    """
+    path: _Path = []
+    seen: list[set[str]] = []
+    text, position = raw[:FIELDS_WITHIN], 0
     while (found := _TOKEN.match(text, position)) is not None:
-        token: bytes = found[1]
-        opens = token in (b"{", b"[")
-        if not opens:
-            place.take(token)
-        yield found.start(1), token, place
-        if opens:
-            place.open(token)
-        position = found.end()
-    yield len(text), b"", place
+        token, position, again = found[1], found.end(), False
+        if path and token in (b"}", b"]"):
+            path.pop()
+            seen.pop()
+        elif path and token == b",":
+            path[-1] = path[-1] + 1 if isinstance(path[-1], int) else None
+        elif path and path[-1] is None and token[:1] == b'"':
+            path[-1] = key = _text(token)
+            again = key in seen[-1]
+            seen[-1].add(key)
+        yield found.start(1), token, path, again
+        if token in (b"{", b"["):
+            path.append(None if token == b"{" else 0)
+            seen.append(set())
+    yield len(text), b"", path, False
+
+
+def _field(path: _Path) -> str:
+    """The path as it is told, such as `rows[0].wind`."""
+    steps = (
+        f"[{each}]" if isinstance(each, int) else f".{_shown(each)}" for each in path[:DEEPEST] if each is not None
+    )
+    return "".join(steps).removeprefix(".")
 
 
 def _field_at(raw: bytes, byte: int) -> str:
     """The field at which one stands before this byte is read."""
-    field = ""
-    if byte <= FIELDS_WITHIN:
-        for start, token, place in _tokens(raw[:byte]):
-            if start + len(token) <= byte:
-                field = place.field
-    return field
+    if byte > FIELDS_WITHIN:
+        return ""
+    *_, (_, _, path, _) = _tokens(raw[:byte])
+    return _field(path)
 
 
 def _find(raw: bytes, wrong: Callable[[bytes], bool]) -> tuple[int, str] | None:
     """The first token of which something is so: its byte, its field."""
-    for start, token, place in _tokens(raw):
+    for start, token, path, _ in _tokens(raw):
         if token and wrong(token):
-            return start, place.field
+            return start, _field(path)
     return None
 
 

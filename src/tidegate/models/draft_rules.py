@@ -1,32 +1,19 @@
 """What a draft may be told, and what is read of its files: pure functions."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import msgspec
-
 from tidegate.kernel.errors import Conflict, Invalid
-from tidegate.models.records import PYFUNC, Cell, DraftMetric, Manifest
+from tidegate.models.mlmodel import FLAVOR, FORMAT, signed
+from tidegate.models.records import Cell, DraftMetric, Manifest
 from tidegate.models.signature import Encoder, Signature
 from tidegate.runs.records import Artifact, Metric
 from tidegate.runs.rules import MOST_STEPS, check_artifact_name, check_run_name
 from tidegate.runs.rules import check_metrics as check_measured
 from tidegate.runs.rules import check_params as check_texts
 
-FORMAT: Final = "mlflow"
-"""The format of a version whose files are a directory as MLflow makes it; it has no runtime of ours."""
-
-DESCRIPTION: Final = "MLmodel"
-"""The file in which such a directory says what it holds."""
-
-MOST_DESCRIPTION: Final = 1 << 20
-"""Bytes of it that are read."""
-
 MOST_DATASET: Final = 500
 MOST_DIGEST: Final = 36
-
-_FLAVOR: Final = re.compile(r" {2}([A-Za-z_][\w.]{0,60}):")
 
 
 def check_draft(name: str, kind: str) -> None:
@@ -75,30 +62,27 @@ def below(artifacts: Sequence[Artifact], path: str) -> tuple[Artifact, ...]:
     return tuple(Artifact(one.name[len(path) + 1 :], one.digest, one.bytes) for one in found)
 
 
+def check_told(
+    manifest: Manifest, signature: Signature | None, example: Sequence[object], classes: Sequence[object]
+) -> None:
+    """Raise `Invalid` where what is said of a directory does not go together."""
+    if example and signature is None:
+        raise Invalid("an example needs the signature by which it is read", field="example")
+    if classes and (signature is not None or manifest.signature is not None):
+        raise Invalid("the signature names the classes: leave them out, or give another signature", field="classes")
+    if classes and manifest.format != FORMAT:
+        raise Invalid(f"classes are told of directories of MLflow, not of format {manifest.format!r}", field="classes")
+
+
 def answering(manifest: Manifest, signature: Signature, example: tuple[dict[str, Cell], ...]) -> Manifest:
     """The manifest of a directory that a process of its own may answer, by this signature. Raises `Invalid`."""
     found = manifest.facts.get("flavors", "").split(", ")
-    if manifest.format != FORMAT or "python_function" not in found:
+    if manifest.format != FORMAT or FLAVOR not in found:
         raise Invalid(
-            f"only a directory of MLflow with the flavor python_function is answered by a process of its own; this is "
+            f"only a directory of MLflow with the flavor {FLAVOR} is answered by a process of its own; this is "
             f"of format {manifest.format!r} with the flavors {manifest.facts.get('flavors') or 'none'}",
             field="signature",
         )
     if example:
         Encoder(signature).encode(example)
-    return msgspec.structs.replace(manifest, signature=signature, runtime=PYFUNC, example=example)
-
-
-def flavors(description: bytes) -> str:
-    """The flavors that a description lists, such as ``python_function, sklearn``; only for people to read.
-
-    Read line by line: it is somebody's YAML, and no parser of it is asked.
-    """
-    names: list[str] = []
-    inside = False
-    for line in description.decode("utf-8", "replace").splitlines():
-        if line and not line.startswith(" "):
-            inside = line.rstrip() == "flavors:"
-        elif inside and (found := _FLAVOR.match(line)) and len(names) < 20:
-            names.append(found[1])
-    return ", ".join(names)
+    return signed(manifest, signature, example)

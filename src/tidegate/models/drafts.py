@@ -14,11 +14,11 @@ from tidegate.kernel.ids import IdFactory
 from tidegate.kernel.objects import ObjectPlane, parse_digest
 from tidegate.kernel.operation import Service, operation
 from tidegate.kernel.pages import Page
-from tidegate.models import draft_rules
+from tidegate.models import draft_rules, mlmodel
 from tidegate.models.records import DRAFT, Cell, Draft, DraftMetric, DraftUse, Manifest, ModelVersion
 from tidegate.models.search import draft_search, read_drafts
 from tidegate.models.service import Models
-from tidegate.models.signature import Signature
+from tidegate.models.signature import Label, Signature
 from tidegate.models.stores import DraftStore
 from tidegate.runs.experiments import Experiments
 from tidegate.runs.records import Artifact, Run
@@ -187,14 +187,16 @@ class Drafts(Service):
         tags: dict[str, str] = {},  # noqa: B006 - never changed
         signature: Signature | None = None,
         example: tuple[dict[str, Cell], ...] = (),
+        classes: tuple[Label, ...] = (),
     ) -> ModelVersion:
         """Make a version of a draft, of a run's artifacts below a path, or of another version.
 
         Where a run has no artifacts at the path, the draft of that name that it left is meant. The files stay as
         they are, named by their digests: no process opens them, and no server loads what is not in one of our formats.
         ``facts`` are kept beside what is found, such as where a client says that it came from.
-        With ``signature``, what the model takes and gives, and perhaps an ``example``, a directory of MLflow is
-        answered by a process of its own, once an admin trusts the version: `models.trust`.
+        A directory of MLflow that says what it takes and gives is answered by a process of its own, once an admin
+        trusts the version: `models.trust`. Where it says all but the ``classes`` that it answers, give them; where it
+        says less, or wrongly, the whole ``signature``, and perhaps an ``example``.
         """
         if sum(map(bool, (draft_id, run_id and not draft_id, version))) != 1:
             raise Invalid("say one of draft_id, run_id and version: what is to become a version", field="draft_id")
@@ -202,10 +204,12 @@ class Drafts(Service):
             manifest = msgspec.structs.replace(self._models.resolve(version).manifest, name=name)
         else:
             manifest = self._found(name, draft_id, run_id, path, facts)
+        draft_rules.check_told(manifest, signature, example, classes)
+        if manifest.signature is None and manifest.format == mlmodel.FORMAT:
+            files = manifest.files
+            manifest = mlmodel.described(manifest, lambda file: self._read(files.get(file, "")), classes)
         if signature is not None:
             manifest = draft_rules.answering(manifest, signature, example)
-        elif example:
-            raise Invalid("an example needs the signature by which it is read", field="example")
         return self._models.register(name, manifest, note=note, tags=tags)
 
     def _found(self, name: str, draft_id: str, run_id: str, path: str, facts: Mapping[str, str]) -> Manifest:
@@ -234,19 +238,20 @@ class Drafts(Service):
     def _manifest(self, name: str, files: tuple[Artifact, ...], run: Run | None, facts: Mapping[str, str]) -> Manifest:
         if not files:
             raise Invalid("there are no files to make a version of: log the model first", field="source")
-        described = next((one for one in files if one.name == draft_rules.DESCRIPTION), None)
-        found: dict[str, str] = {}
-        if described is not None and described.bytes <= draft_rules.MOST_DESCRIPTION:
-            found["flavors"] = draft_rules.flavors(self._objects.get(described.digest))
         return Manifest(
             name=name,
-            format=draft_rules.FORMAT,
+            format=mlmodel.FORMAT,
             runtime="",
             files={one.name: one.digest for one in files},
-            facts=found | dict(facts),
+            facts=dict(facts),
             origins=_origins(run),
             run_id=None if run is None else run.id,
         )
+
+    def _read(self, digest: str) -> bytes:
+        """A small object; nothing where it is not there, or not small."""
+        kept = digest and self._objects.exists(digest)
+        return self._objects.get(digest) if kept and self._objects.stat(digest).size <= mlmodel.MOST_READ else b""
 
     def _write(self, draft: Draft, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
         draft_rules.check_params(params, draft.params)

@@ -38,6 +38,9 @@ PYFUNC = "pyfunc"
 DRAFT = "draft"
 """The fact of a manifest that names the draft that it was made of."""
 
+UNSIGNED = "signature"
+"""The fact of a manifest without a signature that says why its directory's own was not taken."""
+
 CHAMPION = "champion"
 """The alias of the version that serves, and that others are measured against."""
 
@@ -73,7 +76,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     signature: Signature | None = None
-    """None for a format that does not tell it in our words."""
+    """None where nothing tells it in our words."""
     format: str
     runtime: str
     """The format that answers in serving; empty for files that no server may load."""
@@ -117,8 +120,9 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
         """What goes in and what comes out. Raises `Refused` where its format does not say."""
         if self.manifest.signature is None:
             raise Refused(
-                f"{self.reference} is a directory of format {self.manifest.format}, without a signature of ours: it is "
-                "kept and handed out, but no server loads it, since its files may run whatever their author wrote; "
+                f"{self.reference} is a directory of format {self.manifest.format}, without a signature of ours"
+                f"{self.unsigned}: it is kept and handed out, but no server loads it, since its files may run whatever "
+                "their author wrote; "
                 "log the model with models.log(name, model, inputs=rows), which keeps it in a safe format; or, where "
                 "there is none for it, make a version with a signature, which runs in a process of its own once an "
                 f"admin trusts it: drafts.adopt({self.name!r}, version={self.reference!r}, signature=…)",
@@ -126,6 +130,12 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
                 format=self.manifest.format,
             )
         return self.manifest.signature
+
+    @property
+    def unsigned(self) -> str:
+        """Why its directory's own signature was not taken, in parentheses; empty where nobody knows."""
+        why = self.manifest.facts.get(UNSIGNED)
+        return f" ({why})" if why else ""
 
     @property
     def runtime(self) -> str:

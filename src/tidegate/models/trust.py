@@ -59,8 +59,8 @@ class Trust(Evidence):
             raise Invalid(
                 f"{version.reference} runs no code of its own, so nobody need trust it"
                 if version.runtime
-                else f"{version.reference} has no signature, so no process answers for it: make a version with one, "
-                f"drafts.adopt({name!r}, version={version.reference!r}, signature=…)",
+                else f"{version.reference} has no signature{version.unsigned}, so no process answers for it: make a "
+                f"version with one, drafts.adopt({name!r}, version={version.reference!r}, signature=…)",
                 version=version.reference,
             )
         if not reason.strip():

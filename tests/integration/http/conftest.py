@@ -5,15 +5,15 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from tests.contract.endpoints.serving_home import ROW
-from tests.integration.http.browsing import CHROMIUM, QUIET
 from tests.integration.http.served_home import ENDPOINT, ServedHome, log_version
 from tidegate.http.meter import PrometheusMeter
 from tidegate.http.thread import serving
 from tidegate.kernel.settings import Settings
 from tidegate.workspace import open_local
+from tools.browser import CHROMIUM, launched
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +34,5 @@ def browser() -> Iterator[Browser]:
         if os.environ.get("CI") == "true":
             pytest.fail(told)
         pytest.skip(told)
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+    with launched() as found:
         yield found
-        found.close()

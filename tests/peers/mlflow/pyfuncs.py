@@ -28,6 +28,14 @@ class Delay(PythonModel):  # type: ignore[misc]  # MLflow is no dependency of ou
         return model_input["wind"] * 2 + model_input["passengers"] + 100 * (model_input["carrier"] == "UA")
 
 
+class Gusts(PythonModel):  # type: ignore[misc]  # MLflow is no dependency of ours
+    """Answers a number a row, and takes one that may be missing."""
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
+        """Wind and gust."""
+        return model_input["wind"] + model_input["gust"].fillna(1000) * model_input["landing"]
+
+
 class Wild(PythonModel):  # type: ignore[misc]  # MLflow is no dependency of ours
     """Does what the wind says."""
 
@@ -105,6 +113,8 @@ def main() -> None:
     mlflow.set_experiment("pyfuncs")
     with mlflow.start_run():
         logged(Delay(), "delay", signature=infer_signature(ROWS, np.zeros(4)))
+        gusts = pd.DataFrame({"wind": [1.0, 2.5], "gust": [None, 3.0], "landing": [True, False]})
+        logged(Gusts(), "gusts", signature=infer_signature(gusts, np.zeros(2)), input_example=gusts)
         logged(Wild(), "wild")
         logged(Carrier(Payload(given["marker"])), "evil")
         fitted = LogisticRegression().fit(ROWS[["wind", "passengers"]].to_numpy(), [0, 1, 0, 1])
