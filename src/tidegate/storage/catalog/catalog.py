@@ -229,10 +229,10 @@ class Catalog:
             self._drop_connection()
             group[0].done, group[0].error = True, error
             if attempt.committing:
-                return self._fail(group[1:], _unknown_outcome())
+                return _fail(group[1:], _unknown_outcome())
             if isinstance(error, KeyboardInterrupt):
                 return group[1:]  # only the leader was interrupted
-            return self._fail(group[1:], error)
+            return _fail(group[1:], error)
 
     def _commit_again(self, group: list[_Work[Any]], attempt: "_Attempt", error: sa.exc.DBAPIError) -> list[_Work[Any]]:
         """Commit the group after it failed, for as long as connections are lost."""
@@ -241,15 +241,15 @@ class Catalog:
         while True:
             self._drop_connection()
             if not self._dialect.lost(error):
-                return self._fail(group, translated(self._dialect, error))
+                return _fail(group, translated(self._dialect, error))
             if attempt.committing:
                 outcome = self._outcome(attempt.transaction_id)
                 if outcome:
-                    return self._settle(group, attempt.taken)
+                    return _settle(group, attempt.taken)
                 if outcome is None:
-                    return self._fail(group, _unknown_outcome())
+                    return _fail(group, _unknown_outcome())
             if time.monotonic() > give_up:
-                return self._fail(group, translated(self._dialect, error))
+                return _fail(group, translated(self._dialect, error))
             attempt.reset()
             time.sleep(pause * jitter())
             pause = min(pause * 2, 0.5)
@@ -271,7 +271,7 @@ class Catalog:
             except BaseException:
                 self._roll_back(connection)
                 raise
-        return self._settle(group, attempt.taken)
+        return _settle(group, attempt.taken)
 
     def _run_group(self, group: list[_Work[Any]], connection: sa.Connection, attempt: "_Attempt") -> bool:
         """Run as many works as fit into a group's time; returns whether all of them failed."""
@@ -344,17 +344,6 @@ class Catalog:
                 self._serialised = False
             raise
 
-    def _settle(self, group: list[_Work[Any]], taken: int) -> list[_Work[Any]]:
-        rest = group[taken:]
-        for work in group[:taken] if rest else group:
-            work.done = True
-        return rest
-
-    def _fail(self, group: list[_Work[Any]], error: BaseException) -> list[_Work[Any]]:
-        for work in group:
-            work.done, work.error = True, error
-        return []
-
     def _outcome(self, transaction_id: str | None) -> bool | None:
         """Whether a transaction was committed whose COMMIT was never answered; None where nobody can say."""
         give_up = time.monotonic() + RETRY_SECONDS
@@ -389,6 +378,18 @@ class _Attempt:
     def reset(self) -> None:
         """Before the next try."""
         self.transaction_id, self.committing, self.taken = None, False, 0
+
+
+def _settle(group: list[_Work[Any]], taken: int) -> list[_Work[Any]]:
+    for work in group[:taken]:
+        work.done = True
+    return group[taken:]
+
+
+def _fail(group: list[_Work[Any]], error: BaseException) -> list[_Work[Any]]:
+    for work in group:
+        work.done, work.error = True, error
+    return []
 
 
 def _unknown_outcome() -> Unavailable:
