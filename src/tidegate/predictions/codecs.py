@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 decode_prediction = msgspec.msgpack.Decoder(PredictionRow).decode
 decode_label = msgspec.msgpack.Decoder(LabelRow).decode
 
-_CHUNK = 10_000
+_CHUNK = 2_000
 """So many decoded rows live at a time: the garbage collector walks over all of them."""
 
 
