@@ -77,13 +77,13 @@ class Pusher:
         kept = self._kept(times, names, now)
         counts = Counter([names[row] for row in kept])
         codes = {name: code for code, name in enumerate(counts)}
-        keys = {row: (codes[names[row]], times[0][row], times[1][row], identity[row]) for row in kept}
+        keys = list(zip(map(codes.get, names), *times, identity, strict=True))
         kept.sort(key=keys.__getitem__)
         event, known, identity = ([column[row] for row in kept] for column in (*times, identity))
         whole = self.layout.pack(Rows(event, known, identity, self._columns(cells, kept)))
         ends = accumulate(counts.values())
         parts = [whole.part(end - count, end) for end, count in zip(ends, counts.values(), strict=True)]
-        if len(set(keys.values())) < len(keys):  # an event is there twice
+        if len({keys[row] for row in kept}) < len(kept):  # an event is there twice
             parts = [self.layout.ordered(part, replace=False) for part in parts]
         return Batch(dict(zip(map(entity_key, counts), parts, strict=True)), rows - len(kept))
 
@@ -149,10 +149,11 @@ def _identity(cells: Mapping[str, list[Any]], columns: Mapping[str, SourceType])
     floats = [name for name, kind in columns.items() if kind == "Float64"]
     integers = [name for name in columns if name not in words and name not in floats]
     for names, dtype in ((floats, np.float64), (integers, np.int64)):  # of each at once: rows are few
-        numbers = [[0 if cell is None else cell for cell in cells[name]] for name in names]
-        present = [[cell is not None for cell in cells[name]] for name in names]
+        columns_of = [cells[name] for name in names]
+        present = np.array([[cell is not None for cell in column] for column in columns_of], np.bool_)
+        numbers = [[0 if cell is None else cell for cell in one] if None in one else one for one in columns_of]
         data: NDArray[Any] = np.array(numbers, dtype)
-        words |= zip(names, words_of_numbers(data, np.array(present, np.bool_)), strict=True)
+        words |= zip(names, words_of_numbers(data, present), strict=True)
     named: list[int] = identify([words[name] for name in columns]).tolist()
     return named
 
