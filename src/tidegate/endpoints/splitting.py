@@ -17,7 +17,7 @@ from math import ceil
 from typing import Any, NamedTuple
 
 from tidegate.endpoints.routing import Route
-from tidegate.endpoints.variant import Answered, Encoding, LiveVariant, Said, Takes, row_texts
+from tidegate.endpoints.variant import Answered, Encoding, LiveVariant, Said, Takes, row_json
 from tidegate.kernel.errors import Invalid, Unavailable
 from tidegate.kernel.features import FeatureLookup
 from tidegate.predictions.records import FELL_BACK, Shadow, Source
@@ -156,17 +156,15 @@ class _Request:
         """The completed rows, beside which stand those that are logged: looked up once a feature service and row."""
         rows, texts = self._completed.setdefault(variant.service, ({}, {}))
         lacking = [index for index in places if index not in rows]
-        if lacking:
-            asked, given = [self._asked.rows[index] for index in lacking], self._asked.texts
-            if variant.service is not None:
-                made = self._look_up(variant, variant.service, lacking)
-                asked = [one | two for one, two in zip(asked, made, strict=True)]  # entity keys, and what the model takes
-                given = None
-            else:
-                made = asked
-            told = row_texts(asked) if given is None else [given[index] for index in lacking]
-            rows |= zip(lacking, made, strict=True)
-            texts |= zip(lacking, told, strict=True)
+        if lacking and variant.service is None:
+            given = self._asked.texts
+            for index in lacking:
+                rows[index] = self._asked.rows[index]
+                texts[index] = given[index] if given is not None else row_json(self._asked.rows[index])
+        elif lacking and variant.service is not None:
+            for index, row in zip(lacking, self._look_up(variant, variant.service, lacking), strict=True):
+                rows[index] = row
+                texts[index] = row_json({**self._asked.rows[index], **row})  # entity keys, and all that the model takes
         return rows
 
     def _look_up(self, variant: LiveVariant, service: str, places: Sequence[int]) -> list[dict[str, Any]]:

@@ -134,7 +134,7 @@ class LiveVariant:
         encoding = self.encode(rows)
         outputs = self._outputs(encoding)
         if texts is None:
-            texts = row_texts(rows)
+            texts = [row_json(row) for row in rows]
         if outputs.finite and encoding.surprises is _NO_SURPRISES:
             return self._tell_all(ids, moments, texts, outputs)
         answered = Answered([], [], surprising=encoding.surprises is not _NO_SURPRISES)
@@ -255,9 +255,5 @@ def _plain(value: object) -> object:
     raise NotImplementedError(type(value))
 
 
-_ENCODER: Final = msgspec.json.Encoder(enc_hook=_plain)
-
-
-def row_texts(rows: Sequence[dict[str, Any]]) -> list[bytes]:
-    """Rows as the log keeps them, each as JSON."""
-    return _ENCODER.encode_lines(rows).splitlines()
+row_json = msgspec.json.Encoder(enc_hook=_plain).encode
+"""A row as the log keeps it."""
