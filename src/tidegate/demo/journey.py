@@ -14,7 +14,7 @@ from tidegate.demo.plan import HEAD, Plan
 from tidegate.demo.replay import Replay
 from tidegate.demo.report import Restart
 from tidegate.demo.server import DemoServer
-from tidegate.demo.telling import Say
+from tidegate.demo.telling import Mark, Say
 from tidegate.demo.training import (
     CANARY,
     ENDPOINT,
@@ -32,6 +32,7 @@ from tidegate.demo.watching import Watcher
 from tidegate.endpoints.records import Strategy
 from tidegate.kernel.errors import Internal, Invalid, Unavailable
 from tidegate.loop.policy import RetrainingPolicy
+from tidegate.loop.supervisor import settle
 from tidegate.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Journey:
         self._say = say
         self.schedule, self._weather = tables
         self._upstream = Upstream(home / "upstream")
-        self._watcher = Watcher(ws, say)
+        self._watcher = Watcher(ws)
         self._remote = open_workspace(server.url, token="")
         self._shadowed = False
         self.restarts: list[Restart] = []
@@ -74,20 +75,21 @@ class Journey:
     def run(self, progress: Callable[[int, int], None]) -> None:
         """All days. Raises what the server refuses for good."""
         self._prepare()
+        settle()
         with self._remote, ThreadPoolExecutor(1, "controllers") as controllers:
-            working = controllers.submit(self._tick, self.plan.since)
+            working = controllers.submit(self._work, self.plan.since)
             for number in range(self.plan.days):
                 day = self.plan.since + number * DAY
                 for hour in self.replay.day(day):
                     if hour in self.plan.kills:
                         working.result()  # whoever is killed over a tick leaves a lease that must first run out
                         self._kill(hour)
-                working.result()
+                self._tell(working.result())
                 self._look_after(day + DAY)
                 # The controllers do a day's work beside the traffic of the next one, as they would anywhere.
-                working = controllers.submit(self._tick, day + DAY)
+                working = controllers.submit(self._work, day + DAY)
                 progress(number + 1, self.plan.days)
-            working.result()
+            self._tell(working.result())
             self._settle()
 
     def _prepare(self) -> None:
@@ -114,6 +116,15 @@ class Journey:
         self.replay.weather = weather
         weather.write_parquet(self._upstream.folder / "weather.parquet")
 
+    def _work(self, until: datetime) -> list[tuple[Mark, str]]:
+        """Have the controllers work; what there is to tell then."""
+        self._tick(until)
+        return self._watcher.look(until)
+
+    def _tell(self, news: list[tuple[Mark, str]]) -> None:
+        for mark, text in news:
+            self._say(mark, text)
+
     def _tick(self, until: datetime) -> None:
         """Have the server's controllers do what is due, once more where the server was killed over it."""
         give_up = time.monotonic() + PATIENCE_SECONDS
@@ -128,7 +139,7 @@ class Journey:
                 return
 
     def _look_after(self, now: datetime) -> None:
-        """Midnight: a person's approval, what the plan has for this day, and what there is to tell."""
+        """Midnight: a person's approval, and what the plan has for this day."""
         self._approve_what_waits()
         if now == self.plan.leaky:
             self._let_a_leaky_model_out(now)
@@ -138,7 +149,6 @@ class Journey:
             self._tell_weather(self._weather)
             self._say("plain", f"{now:%d %B}  the weather feed tells miles again, and has mended what it had told")
         self._keep_the_first_model_in_sight()
-        self._watcher.look(now)
 
     def _approve_what_waits(self) -> None:
         for run in self._ws.pipelines.runs(PIPELINE, state="waiting").items:
@@ -222,8 +232,7 @@ class Journey:
         end = self.plan.until
         for number in (1, 2):
             self._approve_what_waits()
-            self._tick(end + number * DAY)
-            self._watcher.look(end + number * DAY)
+            self._tell(self._work(end + number * DAY))
 
 
 def _to_replay(schedule: "pl.DataFrame", plan: Plan) -> "pl.DataFrame":

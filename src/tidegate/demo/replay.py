@@ -56,8 +56,10 @@ class Replay:
         self._weather_known = (weather["observed_at"] + flights.WEATHER_LAG).dt.epoch("us").to_numpy()
         self.weather = weather
         self._ids: list[str | None] = [None] * len(self._rows)
-        self._answers: list[tuple[int, str, bool, float]] = []
-        self._told: list[tuple[str, bool, int]] = []
+        self._values: list[bool] = []
+        self._shares: list[float] = []
+        self._answered: list[range] = []
+        self._told: list[tuple[str, int]] = []
         self._to_tell: list[tuple[str, int]] = []
         self._next = datetime.min.replace(tzinfo=UTC)
         self.requests = 0
@@ -76,7 +78,7 @@ class Replay:
     @property
     def acknowledged(self) -> int:
         """Predictions that were acknowledged so far."""
-        return len(self._answers)
+        return len(self._values)
 
     def day(self, day: datetime) -> Iterator[datetime]:
         """Replay the 24 hours from a moment on; yields the end of each hour when it is done."""
@@ -107,24 +109,25 @@ class Replay:
 
     def kept(self) -> Kept:
         """What was acknowledged so far."""
-        trips, ids, values, shares = zip(*self._answers, strict=True) if self._answers else ((), (), (), ())
-        asked = [bytes(self._rows[trip]).decode() for trip in trips]
-        told_ids, told, seen = zip(*self._told, strict=True) if self._told else ((), (), ())
         instant = pl.Datetime("us", "UTC")
-        predictions = pl.DataFrame(
-            {"id": ids, "at": self._departs[list(trips)], "value": values, "probability": shares, "asked": asked},
-            schema={
-                "id": pl.String,
-                "at": pl.Int64,
-                "value": pl.Boolean,
-                "probability": pl.Float64,
-                "asked": pl.String,
-            },
-        ).with_columns(pl.col("at").cast(instant))
-        labels = pl.DataFrame(
-            {"id": told_ids, "label": told, "observed_at": seen},
-            schema={"id": pl.String, "label": pl.Boolean, "observed_at": pl.Int64},
-        ).with_columns(pl.col("observed_at").cast(instant))
+        trips = [trip for some in self._answered for trip in some]
+        answers = {
+            "id": [self._ids[trip] for trip in trips],
+            "at": self._departs[trips],
+            "value": self._values,
+            "probability": self._shares,
+            "asked": [bytes(self._rows[trip]).decode() for trip in trips],
+        }
+        types = {"id": pl.String, "at": pl.Int64, "value": pl.Boolean, "probability": pl.Float64, "asked": pl.String}
+        predictions = pl.DataFrame(answers, schema=types).with_columns(pl.col("at").cast(instant))
+        places = [place for _, place in self._told]
+        told = {
+            "id": [prediction for prediction, _ in self._told],
+            "label": [self._late[place] for place in places],
+            "observed_at": self._lands[places],
+        }
+        types = {"id": pl.String, "label": pl.Boolean, "observed_at": pl.Int64}
+        labels = pl.DataFrame(told, schema=types).with_columns(pl.col("observed_at").cast(instant))
         return Kept(predictions, labels, self.requests, self._connection.retried)
 
     def _exchange(self, posts: Sequence[Post]) -> list[bytes]:
@@ -137,16 +140,19 @@ class Replay:
             for prediction, place in telling
         ]
         _, *replies = self._connection.send([Post(self._labels, {"labels": labels}, self._next), *posts])
-        self._told += [(prediction, self._late[place], int(self._lands[place])) for prediction, place in telling]
+        self._told += telling
         self._to_tell = []
         return replies
 
     def _hear(self, reply: bytes, first: int) -> None:
         """Keep what was answered to the trips from the first one on."""
         self.requests += 1
-        for trip, each in enumerate(_ANSWER(reply).predictions, first):
-            self._ids[trip] = each.id
-            self._answers.append((trip, each.id, each.value, each.probabilities["true"]))
+        answers = _ANSWER(reply).predictions
+        trips = range(first, first + len(answers))
+        self._answered.append(trips)
+        self._ids[first : trips.stop] = [each.id for each in answers]
+        self._values += [each.value for each in answers]
+        self._shares += [each.probabilities["true"] for each in answers]
 
     def _landed(self, start: int) -> list[tuple[str, int]]:
         """What landed in this hour and was asked about: the prediction, and the place among the landings."""

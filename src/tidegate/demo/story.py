@@ -4,6 +4,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,8 +72,10 @@ def _sum_up(
 ) -> DemoReport:
     say, started = telling
     plan = journey.plan
-    log = ws.predictions.scan(ENDPOINT).collect()
-    kept = journey.replay.kept()
+    with ThreadPoolExecutor(1) as beside:
+        keeping = beside.submit(journey.replay.kept)
+        log = ws.predictions.scan(ENDPOINT).collect()
+        kept = keeping.result()
     found = reconcile(log, kept)
     say("chapter", "Summary")
     say(

@@ -1,9 +1,9 @@
-"""Tells what happened since yesterday: rollouts, retrainings, episodes that matter, incidents."""
+"""Finds what happened since yesterday: rollouts, retrainings, episodes that matter, incidents."""
 
 from datetime import datetime
 from typing import Final
 
-from tidegate.demo.telling import Mark, Say
+from tidegate.demo.telling import Mark
 from tidegate.demo.training import ENDPOINT
 from tidegate.loop.records import RetrainingDecision
 from tidegate.monitors.drift_records import Episode
@@ -15,19 +15,20 @@ _NEWEST: Final = 50
 
 
 class Watcher:
-    """Remembers what it has told. It only reads."""
+    """Remembers what it has found. It only reads."""
 
-    def __init__(self, ws: Workspace, say: Say) -> None:
+    def __init__(self, ws: Workspace) -> None:
         self._ws = ws
-        self._say = say
+        self._news: list[tuple[Mark, str]] = []
         self._steps: dict[str, int] = {}
         self._decided: set[str] = set()
         self._decisions: set[str] = set()
         self._episodes: dict[str, str] = {}
         self._incidents: dict[str, str] = {}
 
-    def look(self, now: datetime) -> None:
-        """Tell what is new."""
+    def look(self, now: datetime) -> list[tuple[Mark, str]]:
+        """What is new."""
+        self._news = []
         for decision in reversed(self._ws.retraining.decisions(ENDPOINT, limit=_NEWEST).items):
             self._decision(now, decision)
         for rollout in reversed(self._ws.rollouts.list(endpoint=ENDPOINT, limit=_NEWEST).items):
@@ -38,6 +39,10 @@ class Watcher:
             if self._incidents.get(incident.id) != incident.state:
                 self._incidents[incident.id] = incident.state
                 self._incident(now, incident.title, incident.state, incident.what_to_do)
+        return self._news
+
+    def _say(self, mark: Mark, text: str) -> None:
+        self._news.append((mark, text))
 
     def _decision(self, now: datetime, decision: RetrainingDecision) -> None:
         if decision.id not in self._decisions:

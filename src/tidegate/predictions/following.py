@@ -2,6 +2,7 @@
 
 import functools
 import sys
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 _KEPT = 5_000
-"""Of so many records at most the last reading is kept for others who follow the same topic."""
+"""So many records at most are kept, of the last steps, for others who follow the same topic."""
 
 
 class News(NamedTuple):
@@ -33,8 +34,7 @@ class News(NamedTuple):
 class Follower:
     """Reads one topic of the prediction log onwards from a mark. Not thread-safe.
 
-    Several may follow through one, each from marks of its own: what one has read, the next does not decode again, nor
-    even read while nothing is appended and they come from the same mark, as in a tick.
+    Several may follow through one, each from marks of its own: what one has read, the next takes from memory.
 
     Law: following from the empty mark, each time from the mark that the last step gave, yields every record of the
     topic exactly once, whatever is written and sealed meanwhile and wherever the steps are cut.
@@ -46,9 +46,10 @@ class Follower:
         self._index = index
         self._topic = topic
         self._codec = next(codec for codec in CODECS if codec.topic == topic)
-        self._read: tuple[Mark, object] | None = None
-        self._last: tuple[Mark, object, News] | None = None
-        self._decoded: tuple[list[bytes], pl.DataFrame] | None = None
+        # By the law, a step and the one from its mark on are one larger step.
+        self._steps: deque[_Step] = deque()
+        self._end: tuple[Mark | None, object] = None, None
+        """Behind the last step, and how far the log went then."""
 
     @functools.cached_property
     def _nothing(self) -> "pl.DataFrame":
@@ -58,41 +59,30 @@ class Follower:
         """Up to about `limit` new records, by the schema of their topic in `predictions.codecs`."""
         import polars as pl
 
+        known = self._known(mark)
+        if known and known[0].frame.height > limit:
+            return self._read(mark, limit)
+        frames = [self._nothing]
+        for step in known:
+            if step.frame.height > limit:
+                return News(pl.concat(frames), mark, exhausted=False)
+            frames.append(step.frame)
+            mark, limit = step.mark, limit - step.frame.height
         extent = self._reader.extent()  # before the look, so that what was seen is as new as that, or newer
-        if self._read == (mark, extent):
-            return News(self._nothing, mark, True)
-        if self._last is not None and self._last[:2] == (mark, extent) and self._last[2].frame.height < limit:
-            return self._last[2]
-        progress = _Progress(mark, limit)
-        with self._reader.snapshot() as snapshot:
-            frames = self._sealed(snapshot, progress)
-            payloads = self._files(snapshot, progress)
-        wanted = self._nothing.columns
-        frame = pl.concat([*(frame.select(wanted) for frame in frames), self._frame_of(payloads)])
-        news = News(frame, progress.mark(), exhausted=progress.left > 0)
-        if news.exhausted:
-            self._read = news.mark, extent
-            self._last = (mark, extent, news) if frame.height <= _KEPT else None
-        return news
-
-    def _frame_of(self, payloads: list[bytes]) -> "pl.DataFrame":
-        """The records as columns; those that were decoded last are not decoded again."""
-        import polars as pl
-
-        if not payloads:
-            return self._nothing
-        known, decoded = self._decoded or ([], self._nothing)
-        start = known.index(payloads[0]) if payloads[0] in known else len(known)
-        again = min(len(known) - start, len(payloads))
-        if known[start : start + again] != payloads[:again]:
-            again = 0
-        frame = pl.concat([decoded.slice(start, again), self._codec.to_frame(payloads[again:])])
-        if len(payloads) <= _KEPT:
-            self._decoded = payloads, frame
-        return frame
+        if (mark, extent) == self._end:
+            return News(pl.concat(frames), mark, exhausted=True)
+        news = self._read(mark, limit)
+        self._keep(mark, news, extent)
+        return News(pl.concat([*frames, news.frame]), news.mark, news.exhausted)
 
     def skip(self, mark: Mark) -> Mark:
-        """The mark behind everything that there is now, without decoding any of it."""
+        """The mark behind everything that there is now; what nobody else has read is not decoded."""
+        end, _ = self._end
+        if end is not None:  # whoever comes from where: this is behind all that there was when it was read
+            news = self.after(end, _KEPT)
+            if news.exhausted:
+                return news.mark
+            mark = news.mark
         progress = _Progress(mark, sys.maxsize)
         with self._reader.snapshot() as snapshot:
             files = {info.segment for info in snapshot.segments()}
@@ -104,6 +94,34 @@ class Follower:
             for position, _ in snapshot.scan(self._topic, progress.numbers):
                 progress.numbers[position.segment] = position.number
         return progress.mark()
+
+    def _known(self, mark: Mark) -> "list[_Step]":
+        """The steps that are kept, from a mark on."""
+        steps = list(self._steps)
+        start = next((place for place, step in enumerate(steps) if step.since == mark), len(steps))
+        return steps[start:]
+
+    def _keep(self, since: Mark, news: News, extent: object) -> None:
+        if not news.exhausted:
+            return
+        if since != self._end[0]:
+            self._steps.clear()
+        self._end = news.mark, extent
+        if news.mark != since:
+            self._steps.append(_Step(since, news.frame, news.mark))
+        while sum(step.frame.height + 1 for step in self._steps) > _KEPT:
+            self._steps.popleft()
+
+    def _read(self, mark: Mark, limit: int) -> News:
+        import polars as pl
+
+        progress = _Progress(mark, limit)
+        with self._reader.snapshot() as snapshot:
+            frames = self._sealed(snapshot, progress)
+            payloads = self._files(snapshot, progress)
+        wanted = self._nothing.columns
+        frame = pl.concat([self._nothing, *(frame.select(wanted) for frame in frames), self._codec.to_frame(payloads)])
+        return News(frame, progress.mark(), exhausted=progress.left > 0)
 
     def _sealed(self, snapshot: JournalSnapshot, progress: "_Progress") -> "list[pl.DataFrame]":
         import polars as pl
@@ -132,6 +150,14 @@ class Follower:
             if progress.left <= 0:
                 break
         return payloads
+
+
+class _Step(NamedTuple):
+    """A step that was made to the end of what there was."""
+
+    since: Mark
+    frame: "pl.DataFrame"
+    mark: Mark
 
 
 class _Progress:

@@ -115,6 +115,24 @@ def test_who_comes_from_the_same_mark_reads_nothing_again(home: LoggedHome, read
     assert follower.after(mark, HISTORY).frame.height == 11
 
 
+def test_who_lags_behind_reads_only_what_nobody_has_read(home: LoggedHome, read: Read) -> None:
+    follower = home.follower(PREDICTIONS)
+    first = follower.after(Mark(), 2 * HISTORY).mark
+    home.predict(*(home.row() for _ in range(10)))
+    second = follower.after(first, HISTORY)
+    home.predict(*(home.row() for _ in range(10)))
+    read.since()
+    third = follower.after(second.mark, HISTORY)
+    assert read.since() <= 12
+    home.predict(home.row())
+    late = follower.after(first, HISTORY)
+    assert read.since() <= 3
+    assert late.frame[:20].equals(second.frame.vstack(third.frame))
+    assert late.frame.height == 21
+    assert follower.skip(first) == follower.skip(third.mark) == late.mark
+    assert read.since() == 0
+
+
 def test_going_back_to_any_record_costs_little(home: LoggedHome, read: Read) -> None:
     follower, marks = home.follower(PREDICTIONS), [Mark()]
     while not (news := follower.after(marks[-1], 500)).exhausted:
