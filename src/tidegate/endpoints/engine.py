@@ -18,7 +18,7 @@ from tidegate.endpoints.records import (
     PredictRequest,
 )
 from tidegate.endpoints.routing import Route, RoutingTable, Wishes
-from tidegate.endpoints.rules import check_count, check_outcome, moments_of
+from tidegate.endpoints.rules import check_count, check_outcomes, moments_of
 from tidegate.endpoints.splitting import Asked, answer_split
 from tidegate.endpoints.variant import LiveVariant
 from tidegate.kernel import wire
@@ -137,15 +137,12 @@ class ServingEngine:
         now = self._clock.now()
         check_count(len(labels), "labels")
         received = to_micros(now)
+        values = check_outcomes(labels, route.classes, now)
         rows = [
             LabelRow(
-                outcome.prediction_id,
-                name,
-                check_outcome(index, outcome, route.classes, now),
-                to_micros(outcome.observed_at, f"labels[{index}].observed_at"),
-                received,
+                one.prediction_id, name, value, to_micros(one.observed_at, f"labels[{index}].observed_at"), received
             )
-            for index, outcome in enumerate(labels)
+            for index, (one, value) in enumerate(zip(labels, values, strict=True))
         ]
         self._log.append_labels(rows)
         return LabelsAnswer(len(rows))
@@ -173,8 +170,10 @@ class ServingEngine:
 def _count_surprises(meter: ServingMeter, endpoint: str, rows: Iterable[PredictionRow]) -> None:
     found = Counter[tuple[Surprise, str]]()
     for row in rows:
-        found.update({("unknown", feature): values for feature, values in (row.unknown or {}).items()})
-        found.update({("missing", feature): values for feature, values in (row.missing or {}).items()})
+        if row.unknown:
+            found.update({("unknown", feature): values for feature, values in row.unknown.items()})
+        if row.missing:
+            found.update({("missing", feature): values for feature, values in row.missing.items()})
     for (kind, feature), values in found.items():
         meter.surprise(endpoint, kind, feature, values)
 

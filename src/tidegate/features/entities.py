@@ -1,5 +1,6 @@
 """The online store as entities: merged into, and looked up, without unpacking the same bytes twice."""
 
+import contextlib
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -36,14 +37,15 @@ class Entities:
                 self._mark = news.mark
                 for key in news.keys:
                     self._fresh.pop(key, None)
+            with contextlib.suppress(KeyError):
+                return [self._fresh[key] for key in keys]
             missing = [key for key in keys if key not in self._fresh]
-            if missing:
-                if len(self._fresh) + len(missing) > MOST_KEPT:
-                    self._fresh.clear()
-                    missing = list(keys)
-                found = self._store.read(missing)
-                for key in missing:
-                    self._fresh[key] = self._unpack(layouts[key[0]], key, found[key]) if key in found else None
+            if len(self._fresh) + len(missing) > MOST_KEPT:
+                self._fresh.clear()
+                missing = list(keys)
+            found = self._store.read(missing)
+            for key in missing:
+                self._fresh[key] = self._unpack(layouts[key[0]], key, found[key]) if key in found else None
             return [self._fresh[key] for key in keys]
 
     def merge(self, layouts: Mapping[str, Layout], given: Mapping[Key, Entity], *, replace: bool) -> list[Key]:

@@ -86,11 +86,13 @@ class Entity(msgspec.Struct, frozen=True, array_like=True, gc=False):
             columns,
         )
 
-    def since(self, first: int, floor: int) -> "Entity":
-        """The rows from one on."""
-        rows, start = len(self), first * _WORD
-        columns = [Column(one.data[first * len(one.data) // rows :], one.present[first:]) for one in self.columns]
-        return Entity(floor, self.event[start:], self.known[start:], self.identity[start:], columns)
+    def part(self, first: int, end: int) -> "Entity":
+        """The rows from one to before another."""
+        rows, words, columns = len(self), slice(first * _WORD, end * _WORD), []
+        for one in self.columns:
+            width = len(one.data) // rows
+            columns.append(Column(one.data[first * width : end * width], one.present[first:end]))
+        return Entity(self.floor, self.event[words], self.known[words], self.identity[words], columns)
 
 
 _WORD: Final = 8
@@ -202,7 +204,9 @@ class Layout:
         else:
             holding = range(bisect_right(event, since) - 1, 0, -1)
             first = next((place for place in holding if known[place] <= since), 0)
-        return entity.since(first, max(entity.floor, since)) if first else entity
+        if not first:
+            return entity
+        return msgspec.structs.replace(entity.part(first, len(event)), floor=max(entity.floor, since))
 
     def history(self, entities: Sequence[Entity]) -> History:
         """One history of several entities: their codes are their places."""

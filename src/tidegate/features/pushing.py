@@ -1,7 +1,9 @@
 """Rows of a source, one by one, as the histories of the entities that they belong to."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,20 +75,17 @@ class Pusher:
         times = self._times(cells, rows)
         names = list(zip(*[cells[name] for name in self._view.view.entity], strict=True))
         kept = self._kept(times, names, now)
-        if len(kept) < rows:
-            cells = {name: [column[row] for row in kept] for name, column in cells.items()}
-            times = [[column[row] for row in kept] for column in times]
-            names = [names[row] for row in kept]
-            identity = [identity[row] for row in kept]
-        whole = self._whole(cells, times, identity)
-        places: dict[tuple[Any, ...], list[int]] = {}
-        for place, name in enumerate(names):
-            places.setdefault(name, []).append(place)
-        entities = {
-            entity_key(name): self.layout.pack(self.layout.order(whole.take(some), replace=False))
-            for name, some in places.items()
-        }
-        return Batch(entities, rows - len(kept))
+        counts = Counter([names[row] for row in kept])
+        codes = {name: code for code, name in enumerate(counts)}
+        keys = list(zip(map(codes.get, names), *times, identity, strict=True))
+        kept.sort(key=keys.__getitem__)
+        event, known, identity = ([column[row] for row in kept] for column in (*times, identity))
+        whole = self.layout.pack(Rows(event, known, identity, self._columns(cells, kept)))
+        ends = accumulate(counts.values())
+        parts = [whole.part(end - count, end) for end, count in zip(ends, counts.values(), strict=True)]
+        if len({keys[row] for row in kept}) < len(kept):  # an event is there twice
+            parts = [self.layout.ordered(part, replace=False) for part in parts]
+        return Batch(dict(zip(map(entity_key, counts), parts, strict=True)), rows - len(kept))
 
     def _check(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """A row may leave out a column that the view does not read, and no other."""
@@ -132,34 +131,30 @@ class Pusher:
                 kept.append(row)
         return kept
 
-    def _whole(self, cells: dict[str, list[Any]], times: list[list[Any]], identity: list[int]) -> Rows:
+    def _columns(self, cells: Mapping[str, list[Any]], rows: Sequence[int]) -> list[list[Any]]:
+        """What is packed of these rows."""
         columns = []
         for expression, compute in self._arguments:
             if isinstance(expression, ColumnOf):
-                columns.append(cells[expression.name])
+                columns.append([cells[expression.name][row] for row in rows])
             elif isinstance(expression, Constant):
-                columns.append([expression.value] * len(identity))
+                columns.append([expression.value] * len(rows))
             else:
-                rows = zip(*cells.values(), strict=True)
-                columns.append([compute(dict(zip(cells, row, strict=True))) for row in rows])
-        event, known = times
-        return Rows(event, known, identity, columns)
-
-
-_NUMBERS: Final[Mapping[str, type]] = {"Float64": np.float64, "Boolean": np.bool_}
+                columns.append([compute({name: column[row] for name, column in cells.items()}) for row in rows])
+        return columns
 
 
 def _identity(cells: Mapping[str, list[Any]], columns: Mapping[str, SourceType]) -> list[int]:
-    words = []
-    for name, kind in columns.items():
-        if kind == "Text":
-            words.append(words_of_texts(cells[name]))
-        else:
-            present = np.array([cell is not None for cell in cells[name]], np.bool_)
-            numbers = [0 if cell is None else cell for cell in cells[name]]
-            data: NDArray[Any] = np.array(numbers, _NUMBERS.get(kind, np.int64))
-            words.append(words_of_numbers(data, present))
-    named: list[int] = identify(words).tolist()
+    words = {name: words_of_texts(cells[name]) for name, kind in columns.items() if kind == "Text"}
+    floats = [name for name, kind in columns.items() if kind == "Float64"]
+    integers = [name for name in columns if name not in words and name not in floats]
+    for names, dtype in ((floats, np.float64), (integers, np.int64)):  # of each at once: rows are few
+        columns_of = [cells[name] for name in names]
+        present = np.array([[cell is not None for cell in column] for column in columns_of], np.bool_)
+        numbers = [[0 if cell is None else cell for cell in one] if None in one else one for one in columns_of]
+        data: NDArray[Any] = np.array(numbers, dtype)
+        words |= zip(names, words_of_numbers(data, present), strict=True)
+    named: list[int] = identify([words[name] for name in columns]).tolist()
     return named
 
 

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from tidegate.kernel.errors import Invalid
 
 FIELDS_WITHIN: Final = 256 << 10
@@ -21,6 +23,7 @@ _TOKEN = re.compile(rb'[ \t\n\r]*+([{}\[\],:]|"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^ \t\
 _NUMBER = re.compile(rb"-?(0|[1-9][0-9]*+)(\.[0-9]++)?([eE][+-]?[0-9]++)?")
 _WORDS = (b"{", b"}", b"[", b"]", b",", b":", b"true", b"false", b"null")
 _BYTE = re.compile(r" \(byte (\d+)\)\Z")
+_ENCODE: Final = msgspec.json.Encoder().encode
 
 
 class Fault(NamedTuple):
@@ -89,6 +92,20 @@ def check_keys(raw: bytes, colons: int, quotes: Callable[[], int] = lambda: 0, w
         raise Invalid(f"{what} is nested too deeply") from error
     except ValueError as error:  # in a part that the decoder passed over, since nobody asks for it
         raise malformed(raw, str(error)).invalid(raw, f"{what} is not valid JSON") from error
+
+
+def check_plain(raw: bytes, plain: Any, what: str = "the body") -> None:
+    """`check_keys` of text that was decoded as these plain dicts and lists.
+
+    Without escapes it has two quotation marks for each key and each text: written again it has as many, or one key too
+    few came out.
+    """
+    try:
+        if b"\\" not in raw and raw.count(b'"') == _ENCODE(plain).count(b'"'):
+            return
+    except RecursionError:  # nested just less deeply than can be decoded
+        pass
+    check_keys(raw, keys_of(plain), what=what)
 
 
 def keys_of(plain: Any) -> int:

@@ -6,7 +6,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from tidegate.kernel.errors import Invalid
-from tidegate.kernel.json_text import check_keys, keys_of, malformed, out_of_range
+from tidegate.kernel.json_text import check_plain, malformed, out_of_range
 from tidegate.kernel.real import Real, real_from_wire, real_to_wire
 
 _JSON = msgspec.json.Encoder()
@@ -45,7 +45,7 @@ def decode(raw: bytes | str, kind: Any, what: str = "body", *, part: bool = Fals
 def decode_plain(raw: bytes | str, kind: Any, what: str = "body") -> Any:
     """Plain dicts and lists in JSON text that a stranger wrote: as `decode`; a key that is named twice is refused."""
     decoded = decode(raw, kind, what)
-    check_keys(_bytes(raw), keys_of(decoded), what=_named(what))
+    check_plain(_bytes(raw), decoded, _named(what))
     return decoded
 
 

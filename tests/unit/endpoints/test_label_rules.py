@@ -1,7 +1,9 @@
 """Rules of serving: labels, instants, counts, the spelling of classes."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from tidegate.endpoints.rules import (
     canonical_classes,
     check_count,
     check_outcome,
+    check_outcomes,
     moments_of,
     spelling,
 )
@@ -62,6 +65,29 @@ def test_ids_may_be_ahead_by_the_skew_of_clocks_only() -> None:
 def test_what_is_no_id_is_refused(text: str) -> None:
     with pytest.raises(Invalid, match=r"labels\[0\]\.prediction_id"):
         check_outcome(0, OutcomeIn(text, 1.0, NOW), {}, NOW)
+
+
+AHEAD = NOW + SKEW
+BORN = [IdFactory(Standing()).new(at) for at in (NOW, AHEAD, AHEAD + timedelta(milliseconds=1))]
+ids = st.sampled_from([*BORN, "0" * 32, "A" * 32, "7", "f" * 32])
+seen = st.sampled_from([NOW, NOW - timedelta(days=1), NOW + timedelta(microseconds=1)])
+outcomes = st.builds(OutcomeIn, ids, st.sampled_from([True, 1, 0, 1.0, "late", 2]), seen)
+
+
+@given(st.lists(outcomes, max_size=4), st.sampled_from([[], [False, True], ["late", "on time"], [0, 1, 2]]))
+def test_outcomes_are_taken_and_refused_together_as_one_by_one(
+    some: list[OutcomeIn], classes: list[str | int | bool]
+) -> None:
+    canonical = canonical_classes(classes)
+
+    def told(check: Callable[[], list[Any]]) -> str:
+        try:
+            return repr(check())
+        except Invalid as error:
+            return error.message
+
+    together = told(lambda: check_outcomes(some, canonical, NOW))
+    assert together == told(lambda: [check_outcome(index, one, canonical, NOW) for index, one in enumerate(some)])
 
 
 def test_one_instant_a_row_and_none_of_the_future() -> None:
