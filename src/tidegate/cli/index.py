@@ -112,6 +112,7 @@ ROOMS: dict[str, tuple[str, dict[str, str]]] = {
             "create": "Begin a draft in an experiment, by its id or name; it is pending until it is finished.",
             "get": "One draft, with its params, tags, metrics and files.",
             "log": "Tell a draft more, all of it or nothing.",
+            "measure": "Tell a run more, as `runs.log`, and drafts, by their ids, what it measured of them: all of it or nothing.",
             "finish": "Say that all of a draft is there, or that it failed.",
             "delete-tag": "Delete a tag of a draft.",
             "delete": "Delete a draft for good; returns it as it was.",

@@ -53,7 +53,7 @@ class EventLog:
         """Add one fact, inside the ambient transaction."""
         self._catalog.serialise()
         now = self._clock.now()
-        self._append(
+        self._append.soon(
             id=self._ids.new(now),
             type=type_,
             subject=subject,

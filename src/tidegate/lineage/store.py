@@ -29,7 +29,7 @@ class LineageGraph:
 
     def add(self, edge: Edge) -> None:
         """Add one edge, inside the ambient transaction."""
-        self._add(
+        self._add.soon(
             source_kind=edge.source.kind,
             source_key=edge.source.key,
             source_label=edge.source.label,

@@ -1,6 +1,7 @@
 """The tables of drafts: files of models that runs left, and what is said and measured of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from tidegate.runs.search_clauses import LACKING, PRESENT, Clause, Column, Key, 
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.released import Claims, Released
 from tidegate.storage.schema import OF_RUN, Micros, table
+from tidegate.storage.text import among
 
 drafts = table(
     "draft",
@@ -85,6 +87,11 @@ class SqlDrafts:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._claims, self._released = Claims(catalog), Released(catalog)
+        moved = drafts.update().where(drafts.c.id == sa.bindparam("draft")).values(updated_at=sa.bindparam("at"))
+        self._touch = catalog.prepared(moved)
+        self._put_metric = catalog.prepared(_upsert(catalog, metrics))
+        order = (uses.c.run_id, uses.c.step, uses.c.draft_id)
+        self._uses = catalog.queries(sa.select(uses).where(among(uses.c.run_id, named="run_ids")).order_by(*order))
 
     def add(self, draft: Draft) -> None:
         """Add a draft without params, tags, metrics and files."""
@@ -102,6 +109,10 @@ class SqlDrafts:
         """A draft that nobody else changes until the transaction ends."""
         self._run(sa.select(drafts.c.id).where(drafts.c.id == draft_id).with_for_update())
         return self.get(draft_id)
+
+    def touch(self, draft_id: str, at: datetime) -> bool:
+        """Note when a draft was changed, which nobody else does until the transaction ends; whether it is there."""
+        return self._touch(draft=draft_id, at=to_micros(at)) > 0
 
     def write(self, draft: Draft) -> None:
         """Write status and moment of a draft that is there."""
@@ -150,7 +161,8 @@ class SqlDrafts:
             }
             for one in given
         ]
-        self._put(metrics, list({tuple(row[key.name] for key in metrics.primary_key): row for row in rows}.values()))
+        once = {tuple(row[key.name] for key in metrics.primary_key): row for row in rows}
+        self._put_metric.defer(list(once.values()))
 
     def put_use(self, use: DraftUse) -> None:
         """Note that a run left or took a draft."""
@@ -158,9 +170,7 @@ class SqlDrafts:
 
     def uses(self, run_ids: Sequence[str]) -> list[DraftUse]:
         """What runs left and took, by run, in the order of step and id."""
-        query = sa.select(uses).where(uses.c.run_id.in_(run_ids))
-        with self._catalog.connect() as connection:
-            rows = connection.execute(query.order_by(uses.c.run_id, uses.c.step, uses.c.draft_id)).all()
+        [rows] = self._uses(run_ids=list(run_ids))  # perhaps of thousands: not on the connection of quick looks
         return [DraftUse(draft_id=row.draft_id, run_id=row.run_id, role=row.role, step=row.step) for row in rows]
 
     def page(self, search: DraftSearch, after: Position | None, limit: int) -> list[tuple[Draft, Position]]:
@@ -175,17 +185,20 @@ class SqlDrafts:
         return [(draft, tuple(key.place(row) for key in keys)) for draft, row in zip(found, rows, strict=True)]
 
     def _put(self, into: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        if not rows:
-            return
-        insert = self._catalog.insert(into)
-        keys = [column.name for column in into.primary_key]
-        new = {column.name: insert.excluded[column.name] for column in into.c if column.name not in keys}
-        with self._catalog.connect() as connection:
-            connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=new), rows)
+        if rows:
+            with self._catalog.connect() as connection:
+                connection.execute(_upsert(self._catalog, into), rows)
 
     def _run(self, statement: sa.Executable) -> None:
         with self._catalog.connect() as connection:
             connection.execute(statement)
+
+
+def _upsert(catalog: Catalog, into: sa.Table) -> Any:
+    insert = catalog.insert(into)
+    keys = [column.name for column in into.primary_key]
+    new = {column.name: insert.excluded[column.name] for column in into.c if column.name not in keys}
+    return insert.on_conflict_do_update(index_elements=keys, set_=new)
 
 
 class _DraftFields:

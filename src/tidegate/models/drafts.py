@@ -21,7 +21,7 @@ from tidegate.models.service import Models
 from tidegate.models.signature import Label, Signature
 from tidegate.models.stores import DraftStore
 from tidegate.runs.experiments import Experiments
-from tidegate.runs.records import Artifact, Run
+from tidegate.runs.records import Artifact, Logged, Metric, Run, Value
 from tidegate.runs.rules import check_artifact_name, check_tags
 from tidegate.runs.service import Runs
 
@@ -108,6 +108,27 @@ class Drafts(Service):
         self._store.put_files(draft.id, files)
         self._store.write(msgspec.structs.replace(draft, updated_at=now))
         return self.get(draft_id)
+
+    @operation("POST /drafts/measure", role="contributor", audit="summary")
+    def measure(
+        self,
+        run_id: str,
+        *,
+        measured: dict[str, tuple[DraftMetric, ...]],
+        params: dict[str, Value] = {},  # noqa: B006 - never changed
+        metrics: tuple[Metric, ...] = (),
+        tags: dict[str, str] = {},  # noqa: B006 - never changed
+        late: bool = False,
+    ) -> Logged:
+        """Tell a run more, as `runs.log`, and drafts, by their ids, what it measured of them: all of it or nothing."""
+        now = self._clock.now()
+        for draft_id, several in sorted(measured.items()):
+            draft_rules.check_metrics(several)
+            if not self._store.touch(draft_id, now):
+                raise _absent(draft_id)
+            dated = (_dated(metric, now) for metric in several)
+            self._store.put_metrics(draft_id, [msgspec.structs.replace(metric, run_id=run_id) for metric in dated])
+        return self._runs.log(run_id, params=params, metrics=metrics, tags=tags, late=late)
 
     @operation("POST /drafts/{draft_id}/finish", role="contributor", audit="change")
     def finish(self, draft_id: str, *, status: Literal["ready", "failed"] = "ready") -> Draft:
@@ -268,8 +289,12 @@ class Drafts(Service):
 
 def _there(draft: Draft | None, draft_id: str) -> Draft:
     if draft is None:
-        raise NotFound(f"there is no draft {draft_id[:140]!r}; drafts.search shows those there are")
+        raise _absent(draft_id)
     return draft
+
+
+def _absent(draft_id: str) -> NotFound:
+    return NotFound(f"there is no draft {draft_id[:140]!r}; drafts.search shows those there are")
 
 
 def _dated(metric: DraftMetric, now: Instant) -> DraftMetric:

@@ -45,6 +45,16 @@ class SqlRegistry:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        name = sa.bindparam("name", type_=sa.String)
+        self._insert = catalog.prepared(models.insert())
+        self._one = catalog.queries(
+            sa.select(models, COUNT).where(models.c.name == name),
+            sa.select(tags).where(tags.c.name == name, tags.c.number == OF_MODEL).order_by(tags.c.tag),
+            sa.select(aliases.c.alias, aliases.c.number).where(aliases.c.name == name).order_by(aliases.c.alias),
+        )
+        own = models.update().where(models.c.name == sa.bindparam("model"))
+        raised = {"numbered": models.c.numbered + 1, "updated_at": sa.bindparam("at")}
+        self._raise = catalog.returning(own.values(raised).returning(models.c.numbered))
 
     def claim(self) -> None:
         """Wait for this transaction's turn."""
@@ -52,23 +62,23 @@ class SqlRegistry:
 
     def add(self, model: Model) -> None:
         """Add a model without versions."""
-        self._run(
-            models.insert().values(
-                name=model.name,
-                owner=model.owner,
-                note=model.note,
-                numbered=0,
-                created_at=to_micros(model.created_at),
-                created_by=model.created_by,
-                updated_at=to_micros(model.updated_at),
-            )
+        self._insert.soon(
+            name=model.name,
+            owner=model.owner,
+            note=model.note,
+            numbered=0,
+            created_at=to_micros(model.created_at),
+            created_by=model.created_by,
+            updated_at=to_micros(model.updated_at),
         )
         self.set_tags(model.name, model.tags)
 
     def model(self, name: str) -> Model | None:
         """The model of this name."""
-        found = self.read(sa.select(models, COUNT).where(models.c.name == name))
-        return found[0] if found else None
+        found, tagged, pointed = self._one(name=name)
+        if not found:
+            return None
+        return _model(found[0], {row.tag: row.text for row in tagged}, {row.alias: row.number for row in pointed})
 
     def models(self, after: str, limit: int) -> list[Model]:
         """Models by name, those after this one."""
@@ -76,11 +86,8 @@ class SqlRegistry:
 
     def take_number(self, name: str, at: datetime) -> int | None:
         """The number of the model's next version, which changes it at this moment; None where there is no model."""
-        raised = {"numbered": models.c.numbered + 1, "updated_at": to_micros(at)}
-        update = models.update().where(models.c.name == name).values(raised)
-        with self._catalog.connect() as connection:
-            found: int | None = connection.execute(update.returning(models.c.numbered)).scalar_one_or_none()
-        return found
+        found = self._raise(model=name, at=to_micros(at))
+        return found[0].numbered if found else None
 
     def write(self, model: Model) -> None:
         """Write owner, note and moment of a model that is there."""
@@ -143,7 +150,7 @@ def _pointed(connection: sa.Connection, names: Sequence[str]) -> dict[str, dict[
     return found
 
 
-def _model(row: sa.Row[Any], tagged: dict[str, str], pointed: dict[str, int]) -> Model:
+def _model(row: Any, tagged: dict[str, str], pointed: dict[str, int]) -> Model:
     return Model(
         name=row.name,
         owner=row.owner,

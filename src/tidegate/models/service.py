@@ -108,9 +108,9 @@ class Models(Registry, Trust):
             parse_id(manifest.run_id, "run_id")
         digest = rules.digest_of(manifest)
         self._store.claim()
-        known = self._store.with_digest(digest, name)
-        if known:
-            return known[0]
+        known = self._store.same(name, digest)
+        if known is not None:
+            return known
         absent = sorted(file for file, content in manifest.files.items() if not self._objects.exists(content))
         if absent:
             raise Invalid(f"the object of {', '.join(absent)} is not kept here: put it first", field="manifest.files")

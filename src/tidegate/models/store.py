@@ -95,6 +95,14 @@ class SqlVersions:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._claims, self._released = Claims(catalog), Released(catalog)
+        name, number = sa.bindparam("name", type_=sa.String), sa.bindparam("number", type_=sa.Integer)
+        own = versions.c.name == name
+        self._insert = catalog.prepared(versions.insert())
+        self._numbered = catalog.queries(
+            sa.select(versions).where(own, versions.c.number == number),
+            sa.select(tags).where(tags.c.name == name, tags.c.number == number).order_by(tags.c.tag),
+        )
+        self._same = catalog.query(sa.select(versions.c.number).where(own, versions.c.digest == sa.bindparam("digest")))
 
     def claim(self) -> None:
         """Wait for this transaction's turn."""
@@ -103,20 +111,18 @@ class SqlVersions:
     def add(self, version: ModelVersion) -> None:
         """Add a version, and hold its files."""
         self._claims.hold(version.manifest.files.values())
-        self._run(
-            versions.insert().values(
-                name=version.name,
-                number=version.number,
-                digest=version.digest,
-                stage=version.stage,
-                created_at=to_micros(version.created_at),
-                created_by=version.created_by,
-                note=version.note,
-                manifest=msgspec.json.encode(version.manifest, order="sorted"),
-                updated_at=to_micros(version.updated_at),
-                run_id=version.run_id,
-                draft_id=version.draft_id,
-            )
+        self._insert.soon(
+            name=version.name,
+            number=version.number,
+            digest=version.digest,
+            stage=version.stage,
+            created_at=to_micros(version.created_at),
+            created_by=version.created_by,
+            note=version.note,
+            manifest=msgspec.json.encode(version.manifest, order="sorted"),
+            updated_at=to_micros(version.updated_at),
+            run_id=version.run_id,
+            draft_id=version.draft_id,
         )
 
     def latest(self, name: str) -> ModelVersion | None:
@@ -125,17 +131,26 @@ class SqlVersions:
 
     def numbered(self, name: str, number: int) -> ModelVersion | None:
         """The version of that number."""
-        return self._one(_of(name).where(versions.c.number == number)) if 0 < number < 2**31 else None
+        if not 0 < number < 2**31:
+            return None
+        found, tagged = self._numbered(name=name, number=number)
+        return _version(found[0], {row.tag: row.text for row in tagged}) if found else None
 
     def aliased(self, name: str, alias: str) -> ModelVersion | None:
         """The version that the alias points at."""
         number = sa.select(aliases.c.number).where(aliases.c.name == name, aliases.c.alias == alias)
         return self._one(_of(name).where(versions.c.number == number.scalar_subquery()))
 
-    def with_digest(self, prefix: str, name: str | None = None) -> list[ModelVersion]:
+    def with_digest(self, prefix: str) -> list[ModelVersion]:
         """At most two versions whose digest begins so."""
-        query = sa.select(versions).where(versions.c.digest >= prefix, versions.c.digest < prefix + "g").limit(2)
-        return self._all(query if name is None else query.where(versions.c.name == name))
+        return self._all(
+            sa.select(versions).where(versions.c.digest >= prefix, versions.c.digest < prefix + "g").limit(2)
+        )
+
+    def same(self, name: str, digest: str) -> ModelVersion | None:
+        """The version of a model that has this digest."""
+        found = self._same(name=name, digest=digest)
+        return self.numbered(name, found[0].number) if found else None
 
     def versions(self, name: str, before: int, limit: int) -> list[ModelVersion]:
         """Versions with a smaller number, newest first."""
@@ -292,7 +307,7 @@ def drop_tag(connection: sa.Connection, name: str, number: int, tag: str) -> boo
     return connection.execute(tags.delete().where(own)).rowcount > 0
 
 
-def _version(row: sa.Row[Any], tagged: dict[str, str]) -> ModelVersion:
+def _version(row: Any, tagged: dict[str, str]) -> ModelVersion:
     return ModelVersion(
         name=row.name,
         number=row.number,

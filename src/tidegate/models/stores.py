@@ -50,8 +50,12 @@ class VersionStore(Protocol):
         """The version that the alias points at."""
         ...
 
-    def with_digest(self, prefix: str, name: str | None = None) -> list[ModelVersion]:
+    def with_digest(self, prefix: str) -> list[ModelVersion]:
         """At most two versions whose digest begins so."""
+        ...
+
+    def same(self, name: str, digest: str) -> ModelVersion | None:
+        """The version of a model that has this digest."""
         ...
 
     def versions(self, name: str, before: int, limit: int) -> list[ModelVersion]:
@@ -174,6 +178,10 @@ class DraftStore(Protocol):
 
     def hold(self, draft_id: str) -> Draft | None:
         """A draft that nobody else changes until the transaction ends."""
+        ...
+
+    def touch(self, draft_id: str, at: datetime) -> bool:
+        """Note when a draft was changed, which nobody else does until the transaction ends; whether it is there."""
         ...
 
     def write(self, draft: Draft) -> None:

@@ -9,7 +9,6 @@ Laws:
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
-from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
@@ -21,14 +20,12 @@ from tidegate.runs.series.chunks import (
     by_time,
     columns_of,
     decoded,
-    encoded,
     joined,
     part_of,
     picked,
     point_at,
     points_of,
     stretches,
-    summary_of_columns,
     within,
 )
 from tidegate.runs.series.points import Extreme, Point, Summary, combined
@@ -95,11 +92,11 @@ blobs = table(
     room="runs",
 )
 
-_point_key = sa.tuple_(tail.c.step, tail.c.at, tail.c.rank)
-_ORDER = (tail.c.step, tail.c.at, tail.c.rank)
+point_key = sa.tuple_(tail.c.step, tail.c.at, tail.c.rank)
+ORDER = (tail.c.step, tail.c.at, tail.c.rank)
 _point_by_time = sa.tuple_(tail.c.at, tail.c.step, tail.c.rank)
 _BY_TIME = (tail.c.at, tail.c.step, tail.c.rank)
-_first_key = sa.tuple_(chunks.c.first_step, chunks.c.first_at, chunks.c.first_rank)
+first_key = sa.tuple_(chunks.c.first_step, chunks.c.first_at, chunks.c.first_rank)
 _EXTENT = (
     chunks.c.blob_id,
     chunks.c.count,
@@ -108,8 +105,8 @@ _EXTENT = (
     chunks.c.last_at,
     chunks.c.last_rank,
 )
-_ASCENDING = (chunks.c.first_step, chunks.c.first_at, chunks.c.first_rank)
-_DESCENDING = tuple(column.desc() for column in _ASCENDING)
+ASCENDING = (chunks.c.first_step, chunks.c.first_at, chunks.c.first_rank)
+_DESCENDING = tuple(column.desc() for column in ASCENDING)
 
 
 class SeriesPoints:
@@ -124,17 +121,17 @@ class SeriesPoints:
         """Those of some points that lie in chunks."""
         asked = sorted(points)
         cover = self._covering(0, asked[0])
-        low = asked[0] if cover is None else _first(cover)
-        nodes = self._connection.execute(self._nodes(0).where(_first_key >= low, _first_key <= asked[-1])).all()
-        covered = [node for node in nodes if any(_first(node) <= point <= _last(node) for point in asked)]
+        low = asked[0] if cover is None else first_of(cover)
+        nodes = self._connection.execute(self._nodes(0).where(first_key >= low, first_key <= asked[-1])).all()
+        covered = [node for node in nodes if any(first_of(node) <= point <= _last(node) for point in asked)]
         return set(points_of(self._decoded(covered))).intersection(asked)
 
     def sealed_after(self, after: Point | None, limit: int) -> list[Columns]:
         """The sealed points after one, in order, as parts: so many at least, where there are so many."""
         parts: list[Columns] = []
-        query = self._nodes(0).order_by(*_ASCENDING)
+        query = self._nodes(0).order_by(*ASCENDING)
         cover = None if after is None else self._covering(0, after)
-        more = query if cover is None else query.where(_first_key >= _first(cover))
+        more = query if cover is None else query.where(first_key >= first_of(cover))
         missing = limit
         while missing > 0:
             wanted = missing // self._sizes.chunk + 2
@@ -144,19 +141,19 @@ class SeriesPoints:
             missing -= len(parts[-1].steps)
             if len(nodes) < wanted:
                 break
-            more = query.where(_first_key > _first(nodes[-1]))
+            more = query.where(first_key > first_of(nodes[-1]))
         return parts
 
     def tail_after(self, after: Point | None, limit: int) -> list[Point]:
         """The points of the tail after one, in order."""
-        query = sa.select(*_ORDER).where(tail.c.series_id == self._series_id).order_by(*_ORDER).limit(limit)
-        query = query if after is None else query.where(_point_key > after)
+        query = sa.select(*ORDER).where(tail.c.series_id == self._series_id).order_by(*ORDER).limit(limit)
+        query = query if after is None else query.where(point_key > after)
         return [Point(*row) for row in self._connection.execute(query).all()]
 
     def tail_between(self, start: int, end: int) -> Columns:
         """The points of the tail whose steps lie between two, both included, in order."""
         within = (tail.c.series_id == self._series_id, tail.c.step.between(start, end))
-        return columns_of(self._connection.execute(sa.select(*_ORDER).where(*within).order_by(*_ORDER)).all())
+        return columns_of(self._connection.execute(sa.select(*ORDER).where(*within).order_by(*ORDER)).all())
 
     def sealed_between(
         self, start: int, end: int, bucket: Callable[[int], int]
@@ -170,13 +167,13 @@ class SeriesPoints:
         level = self._connection.execute(top).scalar()
         if level is None:
             return whole, self._decoded([])
-        query = self._nodes(level).where(chunks.c.first_step <= end).order_by(*_ASCENDING)
+        query = self._nodes(level).where(chunks.c.first_step <= end).order_by(*ASCENDING)
         opened = _opened(self._connection.execute(query), start, end, bucket, whole)
         while level > 0:
             level -= 1
-            below = self._nodes(level).order_by(*_ASCENDING)
+            below = self._nodes(level).order_by(*ASCENDING)
             stretches = [
-                below.where(_first_key >= _first(nodes[0]), _first_key <= _last(nodes[-1])) for nodes in opened
+                below.where(first_key >= first_of(nodes[0]), first_key <= _last(nodes[-1])) for nodes in opened
             ]
             # Each on its own: between two stretches lie nodes that are told whole.
             opened = [
@@ -192,7 +189,7 @@ class SeriesPoints:
         Chunks are read in the order of their least times, until none that is left can hold anything earlier: as many
         as a page is long, and those whose times overlap with it.
         """
-        query = sa.select(*_ORDER).where(tail.c.series_id == self._series_id).order_by(*_BY_TIME).limit(limit)
+        query = sa.select(*ORDER).where(tail.c.series_id == self._series_id).order_by(*_BY_TIME).limit(limit)
         begin = sa.func.coalesce(chunks.c.least_at, -_MOST_MICROS)
         of = sa.select(chunks.c.blob_id, begin.label("begin")).where(*self._level(0)).order_by(begin)
         if after is not None:
@@ -214,7 +211,7 @@ class SeriesPoints:
         Only chunks that one of them lies in are read, as long as no point of the tail belongs between the sealed ones.
         """
         between = sa.select(*_EXTENT).where(*self._level(0), chunks.c.last_step >= start, chunks.c.first_step <= end)
-        nodes = self._connection.execute(between.order_by(*_ASCENDING)).all()
+        nodes = self._connection.execute(between.order_by(*ASCENDING)).all()
         recent = self.tail_between(start, end)
         if nodes and len(recent.steps) and point_at(recent, 0) < _last(nodes[-1]):
             whole = joined([within(self._decoded(nodes), start, end), recent])
@@ -235,71 +232,6 @@ class SeriesPoints:
         begins[read] = np.cumsum(counts[read]) - counts[read]
         return picked(found, places - (ends - sizes)[parts] + (skipped + begins)[parts])
 
-    def seal(self, sealed: Point | None) -> tuple[int, Point]:
-        """Move up to `Sizes.chunk` points, the least of the tail, into chunks.
-
-        ``sealed`` is the greatest sealed point. Returns how many were moved, and the greatest now.
-        """
-        points = self.tail_after(None, self._sizes.chunk)
-        old = None
-        if sealed is not None and points[0] < sealed:
-            old = self._covering(0, points[0]) or self._lowest(0)
-            following = self._following(0, _first(old))
-            points = [point for point in points if following is None or point < _first(following)]
-        columns = columns_of(points)
-        if old is not None:
-            columns = joined([self._decoded([old]), columns])
-        size = len(columns.steps)
-        pieces = -(-size // self._sizes.most)
-        ends = [size * piece // pieces for piece in range(pieces + 1)]
-        self._connection.execute(tail.delete().where(tail.c.series_id == self._series_id, _point_key <= points[-1]))
-        parts = [part_of(columns, start, end) for start, end in pairwise(ends)]
-        self._replace(old, parts)
-        return len(points), points[-1] if sealed is None else max(sealed, points[-1])
-
-    def _replace(self, old: Any, parts: Sequence[Columns]) -> None:
-        """Put chunks in the place of one, or after all others, and mend the levels above."""
-        if old is not None:
-            self._connection.execute(blobs.delete().where(blobs.c.id == old.blob_id))
-            self._connection.execute(chunks.delete().where(*self._level(0), _first_key == _first(old)))
-        rows = []
-        for part in parts:
-            insert = blobs.insert().values(blob=encoded(part)).returning(blobs.c.id)
-            blob_id = self._connection.execute(insert).scalar_one()
-            told = _row(self._series_id, 0, summary_of_columns(part))
-            times = {"least_at": int(part.ats.min()), "greatest_at": int(part.ats.max())}
-            rows.append({**told, **times, "blob_id": blob_id})
-        self._connection.execute(chunks.insert(), rows)
-        firsts = [Point(row["first_step"], row["first_at"], row["first_rank"]) for row in rows]
-        changed: tuple[Point, Point] | None = (firsts[0] if old is None else min(firsts[0], _first(old)), firsts[-1])
-        for level in range(1, self._sizes.top + 1):
-            if changed is not None:
-                changed = self._mend(level, *changed)
-
-    def _mend(self, level: int, low: Point, high: Point) -> tuple[Point, Point] | None:
-        """Sum up again what changed between two nodes of the level below; the first and last node that this made."""
-        cover = self._covering(level, low) or self._lowest(level)
-        below = self._nodes(level - 1).order_by(*_ASCENDING)
-        if cover is None:
-            children = self._connection.execute(below).all()
-            if len(children) <= self._sizes.fan:
-                return None
-        else:
-            begin = min(low, _first(cover))
-            following = self._following(level, max(high, _first(cover)))
-            below = below.where(_first_key >= begin)
-            old = chunks.delete().where(*self._level(level), _first_key >= begin)
-            if following is not None:
-                below, old = below.where(_first_key < _first(following)), old.where(_first_key < _first(following))
-            children = self._connection.execute(below).all()
-            self._connection.execute(old)
-        made = [
-            _summed_up(children[start : start + self._sizes.fan]) for start in range(0, len(children), self._sizes.fan)
-        ]
-        rows = [{**_row(self._series_id, level, told), "blob_id": None} for told in made]
-        self._connection.execute(chunks.insert(), rows)
-        return made[0].first, made[-1].first
-
     def _nodes(self, level: int) -> Any:
         return sa.select(chunks).where(*self._level(level))
 
@@ -308,14 +240,7 @@ class SeriesPoints:
 
     def _covering(self, level: int, point: Point) -> Any:
         """The node in whose range a point falls; None where it lies before all."""
-        query = self._nodes(level).where(_first_key <= point).order_by(*_DESCENDING).limit(1)
-        return self._connection.execute(query).first()
-
-    def _lowest(self, level: int) -> Any:
-        return self._connection.execute(self._nodes(level).order_by(*_ASCENDING).limit(1)).first()
-
-    def _following(self, level: int, point: Point) -> Any:
-        query = self._nodes(level).where(_first_key > point).order_by(*_ASCENDING).limit(1)
+        query = self._nodes(level).where(first_key <= point).order_by(*_DESCENDING).limit(1)
         return self._connection.execute(query).first()
 
     def _decoded(self, nodes: Sequence[Any]) -> Columns:
@@ -352,7 +277,8 @@ def _opened(
     return [stretch for stretch in stretches if stretch]
 
 
-def _summed_up(nodes: Iterable[Any]) -> Summary:
+def summed_up(nodes: Iterable[Any]) -> Summary:
+    """The summary of several nodes."""
     return reduce(combined, map(_summary, nodes))
 
 
@@ -363,7 +289,8 @@ def _later(columns: Columns, after: Point) -> Columns:
     return columns if later.all() else Columns(*(column[later] for column in columns))
 
 
-def _row(series_id: int, level: int, told: Summary) -> dict[str, Any]:
+def node_row(series_id: int, level: int, told: Summary) -> dict[str, Any]:
+    """A node as it is written, without what it holds."""
     least, greatest = told.least, told.greatest
     return {
         "series_id": series_id,
@@ -387,14 +314,15 @@ def _summary(row: Any) -> Summary:
     return Summary(
         count=row.count,
         nan_count=row.nan_count,
-        first=_first(row),
+        first=first_of(row),
         last=_last(row),
         least=None if row.least_rank is None else Extreme(row.least_rank, row.least_step),
         greatest=None if row.greatest_rank is None else Extreme(row.greatest_rank, row.greatest_step),
     )
 
 
-def _first(row: Any) -> Point:
+def first_of(row: Any) -> Point:
+    """The first point of a node."""
     return Point(row.first_step, row.first_at, row.first_rank)
 
 

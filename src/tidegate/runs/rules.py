@@ -77,9 +77,12 @@ def check_tags(tags: Mapping[str, str], most: int = TAG_LENGTH) -> None:
 
 def check_metrics(metrics: Iterable[Metric]) -> None:
     """Raises `Invalid` for a name or a step that cannot be kept."""
+    known = set[str]()
     for metric in metrics:
-        _check_name(metric.name, "metric")
-        if abs(metric.step) > MOST_STEPS:
+        if metric.name not in known:
+            _check_name(metric.name, "metric")
+            known.add(metric.name)
+        if not -MOST_STEPS <= metric.step <= MOST_STEPS:
             raise Invalid(f"metric {metric.name!r}: step {metric.step} needs more than 64 bits", field="step")
 
 

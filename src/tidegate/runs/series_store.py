@@ -1,9 +1,11 @@
 """The tables of metrics: a series a metric of a run, and its points."""
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from math import nan
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -11,12 +13,24 @@ from tidegate.kernel.clock import from_micros, to_micros
 from tidegate.runs.chunk_store import SeriesPoints, Sizes, forget, tail
 from tidegate.runs.records import Bucket, Chart, Measurements, Metric
 from tidegate.runs.rules import MOST_STEPS
+from tidegate.runs.seal_store import Sealer
 from tidegate.runs.series.charts import buckets
 from tidegate.runs.series.chunks import Columns, columns_of, joined, part_of, values_of
 from tidegate.runs.series.grids import Grid, grid_of
-from tidegate.runs.series.points import NAN_RANK, Extreme, Point, Summary, combined, rank_of, summary_of, value_of
+from tidegate.runs.series.points import (
+    NAN_RANK,
+    Extreme,
+    Point,
+    Summary,
+    combined,
+    rank_of,
+    ranks_of,
+    summary_of,
+    value_of,
+)
 from tidegate.storage.catalog import Catalog
 from tidegate.storage.schema import AutoKey, Micros, table
+from tidegate.storage.text import among
 
 series = table(
     "run_series",
@@ -53,6 +67,16 @@ _GROWING: Final = [column.name for column in series.c if column.name.startswith(
 _GROW = (
     series.update().where(series.c.id == sa.bindparam("series")).values({name: sa.bindparam(name) for name in _GROWING})
 )
+_SHORTEN = (
+    series.update()
+    .where(series.c.id == sa.bindparam("series"))
+    .values(
+        tail_count=sa.bindparam("left"),
+        sealed_step=sa.bindparam("step"),
+        sealed_at=sa.bindparam("at"),
+        sealed_rank=sa.bindparam("rank"),
+    )
+)
 
 
 class SqlSeries:
@@ -79,8 +103,13 @@ class SqlSeries:
         # Most calls tell of one point: that path goes straight to the driver.
         one = sa.select(series).where(series.c.run_id == sa.bindparam("run_id"), series.c.name == sa.bindparam("name"))
         self._one_series = catalog.query(one.with_for_update())
+        own = sa.and_(series.c.run_id == sa.bindparam("run_id"), among(series.c.name, named="names"))
+        several = sa.select(series).where(own).order_by(series.c.name)
+        self._several_series = catalog.query(several.with_for_update())
         self._append_each = catalog.prepared(catalog.insert(tail).on_conflict_do_nothing())
         self._grow = catalog.prepared(_GROW)
+        self._shorten = catalog.prepared(_SHORTEN)
+        self._sealer = Sealer(catalog, sizes)
 
     def add(self, run_id: str, metrics: Iterable[Metric]) -> None:
         """Keep measurements of a run that is held."""
@@ -88,28 +117,30 @@ class SqlSeries:
         if not told:
             return
         with self._catalog.connect() as connection:
-            held = self._held(connection, run_id, sorted(told))
+            held = self._held(run_id, sorted(told))
             fresh = [_fresh(run_id, name, points) for name, points in sorted(told.items()) if name not in held]
             ids = {name: row.id for name, row in held.items()} | _begun(connection, fresh)
             for name, row in held.items():
                 told[name] -= self._sealed(connection, row, told[name])
             ends = {row.id: _last(row) for row in held.values()}
-            added = self._append(connection, {ids[name]: points for name, points in told.items()}, ends)
+            added = self._append(connection, {ids[name]: sorted(points) for name, points in told.items()}, ends)
             grown = [_grown(row, added[row.id]) for row in held.values() if row.id in added]
             self._grow.defer(grown)
-            long = [row["series"] for row in grown if row["tail_count"] >= self._sizes.most]
-            long += [ids[row["name"]] for row in fresh if row["tail_count"] >= self._sizes.most]
+            sealed = {row.id: _greatest_sealed(row) for row in held.values()}
+            tails = [_Tail(row["series"], row["tail_count"], sealed[row["series"]]) for row in grown]
+            tails += [_Tail(ids[row["name"]], row["tail_count"], None) for row in fresh]
+            long = [one for one in tails if one.length >= self._sizes.most]
             if long:
                 pieces = 2 * sum(map(len, added.values())) // self._sizes.chunk
-                self._seal(connection, long, max(self._sizes.pieces, pieces), self._sizes.most)
+                self._seal(long, max(self._sizes.pieces, pieces), self._sizes.most)
 
     def settle(self, run_id: str) -> None:
         """Seal what is left of a run that ends, as far as it is worth a chunk and one write may take."""
-        query = sa.select(series.c.id).where(series.c.run_id == run_id, series.c.tail_count >= self._sizes.worth)
+        query = sa.select(series).where(series.c.run_id == run_id, series.c.tail_count >= self._sizes.worth)
         with self._catalog.connect() as connection:
-            ids = connection.execute(query.order_by(series.c.id).limit(self._sizes.pieces)).scalars().all()
-            if ids:
-                self._seal(connection, ids, self._sizes.pieces, self._sizes.worth)
+            rows = connection.execute(query.order_by(series.c.id).limit(self._sizes.pieces)).all()
+        tails = [_Tail(row.id, row.tail_count, _greatest_sealed(row)) for row in rows]
+        self._seal(tails, self._sizes.pieces, self._sizes.worth)
 
     def history(self, run_id: str, name: str, after: Position | None, limit: int) -> list[Metric]:
         """Points after a position, in the order of name, step, time, value."""
@@ -157,30 +188,43 @@ class SqlSeries:
             forget(connection, ids)
             connection.execute(series.delete().where(of))
 
-    def _held(self, connection: sa.Connection, run_id: str, names: Sequence[str]) -> dict[str, Any]:
+    def _held(self, run_id: str, names: Sequence[str]) -> dict[str, Any]:
         if len(names) == 1:
             return {row.name: row for row in self._one_series(run_id=run_id, name=names[0])}
-        query = sa.select(series).where(series.c.run_id == run_id, series.c.name.in_(names))
-        return {row.name: row for row in connection.execute(query.order_by(series.c.name).with_for_update())}
+        return {row.name: row for row in self._several_series(run_id=run_id, names=names)}
 
     def _append(
-        self, connection: sa.Connection, points: Mapping[int, set[Point]], ends: Mapping[int, Point]
-    ) -> dict[int, set[Point]]:
-        """Put points into the tails of series that are held, and tell which were not there.
+        self, connection: sa.Connection, points: Mapping[int, Sequence[Point]], ends: Mapping[int, Point]
+    ) -> dict[int, list[Point]]:
+        """Put points, in order, into the tails of series that are held, and tell which were not there.
 
         ``ends`` are the last points of those that have any: what comes after, as most do, is new.
         """
-        late = {(id_, one) for id_, several in points.items() if id_ in ends for one in several if one <= ends[id_]}
+        begin = {id_: bisect_right(several, ends[id_]) if id_ in ends else 0 for id_, several in points.items()}
+        late = [(id_, one) for id_, several in points.items() for one in several[: begin[id_]]]
+        fresh = {id_: list(several[begin[id_] :]) for id_, several in points.items() if begin[id_] < len(several)}
+        added: dict[int, list[Point]] = defaultdict(list)
         if len(late) == 1:
-            new = {(id_, one) for id_, one in late if self._append_each(**_tail_row(id_, one))}
+            [(id_, one)] = late
+            if self._append_each(**_tail_row(id_, one)):
+                added[id_] = [one]
         else:
-            new = late - self._in_tails(connection, late)
-        fresh = [(id_, one) for id_, several in points.items() for one in sorted(several) if (id_, one) not in late]
-        self._append_each.defer([_tail_row(*each) for each in (fresh if len(late) == 1 else [*sorted(new), *fresh])])
-        added: dict[int, set[Point]] = defaultdict(set)
-        for id_, one in (*new, *fresh):
-            added[id_].add(one)
+            known = self._in_tails(connection, late)
+            for id_, one in late:
+                if (id_, one) not in known:
+                    added[id_].append(one)
+            self._put(added)
+        self._put(fresh)
+        for id_, several in fresh.items():
+            added[id_] += several
         return added
+
+    def _put(self, points: Mapping[int, Sequence[Point]]) -> None:
+        """Put points that are in no tail into theirs."""
+        if points:
+            ids = [id_ for id_, several in points.items() for _ in several]
+            steps, ats, ranks = zip(*chain.from_iterable(points.values()), strict=True)
+            self._append_each.defer_columns({"series_id": ids, "step": steps, "at": ats, "rank": ranks})
 
     def _in_tails(self, connection: sa.Connection, points: Collection[tuple[int, Point]]) -> set[tuple[int, Point]]:
         """Those of some points that lie in the tails of their series."""
@@ -200,17 +244,16 @@ class SqlSeries:
         late = [] if greatest is None else [point for point in points if point <= greatest]
         return self._points(connection, row).sealed_of(late) if late else set()
 
-    def _seal(self, connection: sa.Connection, ids: Sequence[int], pieces: int, down_to: int) -> None:
+    def _seal(self, tails: Iterable["_Tail"], pieces: int, down_to: int) -> None:
         """Seal pieces of tails, as long as they are so long and the number of pieces is not used up."""
-        for row in connection.execute(sa.select(series).where(series.c.id.in_(ids)).order_by(series.c.id)).all():
-            points, left, greatest = self._points(connection, row), row.tail_count, _greatest_sealed(row)
+        for of in sorted(tails):
+            left, greatest = of.length, of.sealed
             while left >= down_to and pieces > 0:
-                moved, greatest = points.seal(greatest)
+                moved, greatest = self._sealer.seal(of.series, greatest)
                 left -= moved
                 pieces -= 1
-            if greatest is not None and left < row.tail_count:
-                values = {"sealed_step": greatest.step, "sealed_at": greatest.at, "sealed_rank": greatest.rank}
-                connection.execute(series.update().where(series.c.id == row.id).values(tail_count=left, **values))
+            if greatest is not None and left < of.length:
+                self._shorten.soon(series=of.series, left=left, **greatest._asdict())
 
     def _page(self, connection: sa.Connection, row: Any, after: Point | None, limit: int) -> list[Metric]:
         points = self._points(connection, row)
@@ -239,6 +282,14 @@ class SqlSeries:
         return SeriesPoints(connection, row.id, self._sizes)
 
 
+class _Tail(NamedTuple):
+    """The tail of a series that is held: how long it is, and the greatest point that is sealed."""
+
+    series: int
+    length: int
+    sealed: Point | None
+
+
 def _fresh(run_id: str, name: str, points: set[Point]) -> dict[str, Any]:
     return {"run_id": run_id, "name": name, "tail_count": len(points), **_columns(summary_of(points))}
 
@@ -249,7 +300,7 @@ def _begun(connection: sa.Connection, rows: list[dict[str, Any]]) -> dict[str, i
     return {row.name: row.id for row in connection.execute(series.insert().returning(series.c.id, series.c.name), rows)}
 
 
-def _grown(row: Any, points: set[Point]) -> dict[str, Any]:
+def _grown(row: Any, points: Sequence[Point]) -> dict[str, Any]:
     told = combined(_summary(row), summary_of(points))
     return {"series": row.id, "tail_count": row.tail_count + len(points), **_columns(told)}
 
@@ -283,10 +334,14 @@ def value_kept(stored: float | None) -> float:
 
 
 def _by_name(metrics: Iterable[Metric]) -> dict[str, set[Point]]:
+    told = list(metrics)
+    ranks = ranks_of([metric.value for metric in told])
     points: dict[str, set[Point]] = defaultdict(set)
-    for metric in metrics:
-        at = to_micros(metric.at) if metric.at is not None else 0
-        points[metric.name].add(Point(metric.step, at, rank_of(metric.value)))
+    moment, at = None, 0
+    for metric, rank in zip(told, ranks, strict=True):
+        if metric.at is not moment:  # those of a batch have few moments
+            moment, at = metric.at, 0 if metric.at is None else to_micros(metric.at)
+        points[metric.name].add(Point(metric.step, at, rank))
     return points
 
 

@@ -136,6 +136,13 @@ _PARTS = {
 """The parts of a run, and what is read of each."""
 
 
+def _part(part: sa.Table, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """The rows of one part, those of a run in order."""
+    columns = [part.c[name] for name in _PARTS[part]]
+    keys = [column for column in columns if column.primary_key] or columns[:1]
+    return sa.select(part.c.run_id, *columns).where(*conditions).order_by(part.c.run_id, *keys)
+
+
 class SqlRuns:
     """Runs in the catalog. See `RunStore` for the laws."""
 
@@ -154,28 +161,35 @@ class SqlRuns:
             beat.on_conflict_do_update(index_elements=[run_beats.c.run_id], set_={"heard": beat.excluded.heard})
         )
         self._held = catalog.query(held.with_for_update(of=runs))
+        wanted = sa.bindparam("run_id", type_=sa.String)
+        parts = [_part(part, part.c.run_id == wanted) for part in _PARTS]
+        self._insert = catalog.prepared(runs.insert())
+        self._put_tag = catalog.prepared(_upsert(catalog, run_tags, "text", "head"))
+        self._put_artifact = catalog.prepared(_upsert(catalog, run_artifacts, "digest", "bytes"))
+        self._put_param = catalog.prepared(catalog.insert(run_params).on_conflict_do_nothing())
+        self._kept = catalog.query(
+            _part(run_params, run_params.c.run_id == wanted, among(run_params.c.name, named="names"))
+        )
+        self._one = catalog.queries(_SELECT.where(runs.c.id == wanted), *parts)
 
     def add(self, run: Run) -> None:
         """Insert a run, and hold the objects of its code and its environment."""
         packages = run.environment.packages_digest if run.environment else None
         self._hold_objects(digest for digest in (run.code.diff_digest, packages) if digest)
-        with self._catalog.connect() as connection:
-            connection.execute(
-                runs.insert().values(
-                    id=run.id,
-                    name=run.name,
-                    experiment_id=run.experiment_id,
-                    parent=run.parent,
-                    status=run.status,
-                    started_at=to_micros(run.started_at),
-                    ended_at=None,
-                    deleted_at=None,
-                    actor=run.actor,
-                    error=run.error,
-                    code=msgspec.json.encode(run.code),
-                    environment=msgspec.json.encode(run.environment) if run.environment else None,
-                )
-            )
+        self._insert.soon(
+            id=run.id,
+            name=run.name,
+            experiment_id=run.experiment_id,
+            parent=run.parent,
+            status=run.status,
+            started_at=to_micros(run.started_at),
+            ended_at=None,
+            deleted_at=None,
+            actor=run.actor,
+            error=run.error,
+            code=msgspec.json.encode(run.code),
+            environment=msgspec.json.encode(run.environment) if run.environment else None,
+        )
 
     def hold(self, run_id: str) -> Held | None:
         """Where a run is in its life, which stays so until the transaction ends."""
@@ -190,19 +204,14 @@ class SqlRuns:
         if len(self._noted) >= _MOST_NOTED:
             self._noted.clear()
         self._noted[run_id] = now
-        self._beat(run_id=run_id, heard=self._catalog.seconds())
+        self._beat.soon(run_id=run_id, heard=self._catalog.seconds())
 
     def add_params(self, run_id: str, params: Mapping[str, Value]) -> dict[str, Value]:
         """Keep those that are new; returns the values kept of all that were given."""
         if not params:
             return {}
-        rows = [_param(run_id, name, value) for name, value in params.items()]
-        kept = sa.select(run_params.c.name, run_params.c.kind, run_params.c.text).where(
-            run_params.c.run_id == run_id, run_params.c.name.in_(list(params))
-        )
-        with self._catalog.connect() as connection:
-            connection.execute(self._catalog.insert(run_params).on_conflict_do_nothing(), rows)
-            return {row.name: read_param(row.kind, row.text) for row in connection.execute(kept)}
+        self._put_param.defer([_param(run_id, name, value) for name, value in params.items()])
+        return {row.name: read_param(row.kind, row.text) for row in self._kept(run_id=run_id, names=list(params))}
 
     def add_metrics(self, run_id: str, metrics: Iterable[Metric]) -> None:
         """Keep measurements, each once."""
@@ -211,7 +220,7 @@ class SqlRuns:
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags."""
         rows = [{"run_id": run_id, "name": name, "text": text, "head": text[:HEAD]} for name, text in tags.items()]
-        self._upsert(run_tags, ("text", "head"), rows)
+        self._put_tag.defer(rows)
 
     def add_inputs(self, run_id: str, inputs: Iterable[RunInput]) -> None:
         """Add inputs."""
@@ -240,8 +249,7 @@ class SqlRuns:
             replaced = [row.digest for row in connection.execute(before) if row.digest != digests[row.name]]
         self._released.add(replaced)
         self._hold_objects(digests.values())
-        rows = [{"run_id": run_id, **msgspec.structs.asdict(one)} for one in artifacts]
-        self._upsert(run_artifacts, ("digest", "bytes"), rows)
+        self._put_artifact.defer([{"run_id": run_id, **msgspec.structs.asdict(one)} for one in artifacts])
 
     def delete_tag(self, run_id: str, name: str) -> bool:
         """Delete a tag; whether it was there."""
@@ -272,8 +280,9 @@ class SqlRuns:
 
     def get(self, run_id: str) -> Run | None:
         """A run with all that belongs to it."""
-        found = self._runs(_SELECT.where(runs.c.id == run_id))
-        return found[0] if found else None
+        rows, *parts = self._one(run_id=run_id)
+        found = [read_run(row, dict(zip(_PARTS, parts, strict=True))) for row in rows]
+        return self.with_stale(found, rows)[0] if found else None
 
     def select(self, experiment: str, status: str, before: str, limit: int, *, parent: str = "") -> list[Run]:
         """Runs that are not deleted, with ids below one, greatest first."""
@@ -308,17 +317,6 @@ class SqlRuns:
         """Nobody sweeps them from here on, however old they are. Whether they are there is asked after this."""
         self._claims.hold(list(digests))
 
-    def _upsert(self, into: sa.Table, columns: Sequence[str], rows: list[dict[str, Any]]) -> None:
-        if not rows:
-            return
-        insert = self._catalog.insert(into)
-        upsert = insert.on_conflict_do_update(
-            index_elements=list(into.primary_key.columns),
-            set_={name: insert.excluded[name] for name in columns},
-        )
-        with self._catalog.connect() as connection:
-            connection.execute(upsert, rows)
-
     def _runs(self, query: sa.Select[Any]) -> list[Run]:
         with self._catalog.connect() as connection:
             rows = connection.execute(query).all()
@@ -327,7 +325,7 @@ class SqlRuns:
         found = [read_run(row, {part: found.get(row.id, ()) for part, found in parts.items()}) for row in rows]
         return self.with_stale(found, rows)
 
-    def with_stale(self, found: list[Run], rows: Sequence[sa.Row[Any]]) -> list[Run]:
+    def with_stale(self, found: list[Run], rows: Sequence[Any]) -> list[Run]:
         """Runs of rows that tell when they were heard of, those that are stale marked as such."""
         if not any(run.status == "running" for run in found):
             return found
@@ -341,15 +339,19 @@ class SqlRuns:
         ]
 
 
+def _upsert(catalog: Catalog, into: sa.Table, *columns: str) -> Any:
+    insert = catalog.insert(into)
+    return insert.on_conflict_do_update(
+        index_elements=list(into.primary_key.columns), set_={name: insert.excluded[name] for name in columns}
+    )
+
+
 def read_part(
     connection: sa.Connection, part: sa.Table, ids: Sequence[str], *conditions: sa.ColumnElement[bool]
 ) -> dict[str, list[sa.Row[Any]]]:
     """The rows of one part by the runs that they are of, those of a run in order."""
-    columns = [part.c[name] for name in _PARTS[part]]
-    keys = [column for column in columns if column.primary_key] or columns[:1]
-    query = sa.select(part.c.run_id, *columns).where(among(part.c.run_id, ids), *conditions)
     found: dict[str, list[sa.Row[Any]]] = {}
-    for row in connection.execute(query.order_by(part.c.run_id, *keys)).all():
+    for row in connection.execute(_part(part, among(part.c.run_id, ids), *conditions)).all():
         found.setdefault(row[0], []).append(row)
     return found
 
@@ -359,7 +361,7 @@ _CODE = msgspec.json.Decoder(Code)
 _ENVIRONMENT = msgspec.json.Decoder(Environment)
 
 
-def read_run(row: sa.Row[Any], parts: Mapping[sa.Table, Sequence[Any]]) -> Run:
+def read_run(row: Any, parts: Mapping[sa.Table, Sequence[Any]]) -> Run:
     """A run of its row and of the rows of its parts; a part or column that was not read is empty."""
     code, environment = getattr(row, "code", None), getattr(row, "environment", None)
     return Run(

@@ -76,6 +76,7 @@ class AuditChain:
         self._catalog = catalog
         self._clock = clock
         self._append = catalog.prepared(audit.insert())
+        self._ends = catalog.query(sa.select(heads))
         self._first = catalog.prepared(heads.insert().values(id=1))
         self._next = catalog.prepared(heads.update().where(heads.c.id == 1))
 
@@ -85,9 +86,9 @@ class AuditChain:
         at = self._clock.now()
         rows, previous = self._head()
         sealed = _hash(previous, to_micros(at), entry)
-        self._append(at=to_micros(at), previous=previous, hash=sealed, **msgspec.structs.asdict(entry))
+        self._append.soon(at=to_micros(at), previous=previous, hash=sealed, **msgspec.structs.asdict(entry))
         move = self._next if rows else self._first
-        move(rows=rows + 1, hash=sealed)
+        move.soon(rows=rows + 1, hash=sealed)
 
     def rows(self, after: int = 0, limit: int = 1000, subject: str | None = None) -> list[AuditRow]:
         """Rows in order, after a position."""
@@ -121,12 +122,8 @@ class AuditChain:
                 return ChainReport(rows=count, intact=whole, broken_at=None if whole else position + 1, head=previous)
 
     def _head(self) -> tuple[int, str]:
-        with self._catalog.connect() as connection:
-            head = connection.execute(_HEAD).one_or_none()
-        return (0, GENESIS) if head is None else (head.rows, head.hash)
-
-
-_HEAD = sa.select(heads)
+        found = self._ends()
+        return (found[0].rows, found[0].hash) if found else (0, GENESIS)
 
 
 def _hash(previous: str, at: int, entry: Journalled) -> str:

@@ -78,13 +78,17 @@ class _Texts(sa.TypeDecorator[Sequence[str]]):
 
 
 class among(_Condition):
-    """Whether a text is one of several: IN, as one parameter, so that the statement is the same for any number."""
+    """Whether a text is one of several: IN, as one parameter, so that the statement is the same for any number.
+
+    Without texts they are the statement's parameter of that name.
+    """
 
     inherit_cache = True
     name = "text_among"
 
-    def __init__(self, text: sa.ColumnElement[str], texts: Sequence[str]) -> None:
-        super().__init__(text, sa.bindparam(None, texts, type_=_Texts(), unique=True))
+    def __init__(self, text: sa.ColumnElement[str], texts: Sequence[str] | None = None, *, named: str = "") -> None:
+        given = sa.bindparam(named, type_=_Texts()) if named else sa.bindparam(None, texts, type_=_Texts(), unique=True)
+        super().__init__(text, given)
 
 
 @compiles(among)

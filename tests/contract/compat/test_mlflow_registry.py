@@ -405,8 +405,16 @@ def test_a_logged_model_has_the_protocols_shape(client: Client) -> None:
     metric = {"run_id": run_id, "key": "m", "value": "NaN", "timestamp": 5, "step": 2, "model_id": model_id}
     dataset = {"dataset_name": "held-out", "dataset_digest": "d1"}
     assert client.post("runs/log-metric", metric | dataset) == (200, {})
-    batch = {"run_id": run_id, "metrics": [{"key": "n", "value": 1.5, "timestamp": 6, "model_id": model_id}]}
+    measured = {"key": "n", "value": 1.5, "timestamp": 6, "model_id": model_id}
+    batch = {"run_id": run_id, "metrics": [measured]}
     assert client.post("runs/log-batch", batch) == (200, {})
+    assert client.post("runs/log-parameter", {"run_id": run_id, "key": "p", "value": "1"}) == (200, {})
+    unkept = measured | {"key": "whole or nothing"}
+    for code, wrong in (
+        ("INVALID_PARAMETER_VALUE", {"metrics": [unkept], "params": [{"key": "p", "value": "2"}]}),
+        ("RESOURCE_DOES_NOT_EXIST", {"metrics": [unkept, measured | {"model_id": "m-" + "0" * 32}]}),
+    ):
+        assert client.post("runs/log-batch", {"run_id": run_id, **wrong})[1]["error_code"] == code
     assert client.post("runs/outputs", {"run_id": run_id, "models": [{"model_id": model_id, "step": "3"}]}) == (200, {})
     assert client.post("runs/log-inputs", {"run_id": run_id, "models": [{"model_id": model_id}]}) == (200, {})
     assert client.call("PATCH", f"logged-models/{model_id}", {"status": "LOGGED_MODEL_READY"})[0] == 200

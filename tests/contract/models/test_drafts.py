@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from math import inf, nan
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.contract.models.late_models import flights, registered
 from tidegate.kernel.clock import parse_instant
 from tidegate.kernel.errors import Conflict, Invalid, NotFound, Refused
 from tidegate.models.records import Draft, DraftMetric
-from tidegate.runs.records import Artifact, Run
+from tidegate.runs.records import Artifact, Metric, Run
 from tidegate.testing.workspaces import Home
 from tidegate.workspace import Workspace
 
@@ -106,6 +107,46 @@ def test_measurements_and_uses_are_kept_once(workspace: Workspace) -> None:
     assert (kept[0].dataset, kept[0].run_id, kept[0].at) == ("held-out", run.id, at)
     found = workspace.drafts.of_runs((run.id, "0" * 32))
     assert {(one.role, one.step, one.draft_id) for one in found} == {("output", 3, made.id), ("input", 0, made.id)}
+
+
+def test_a_run_and_what_it_measured_of_drafts_are_told_together(workspace: Workspace) -> None:
+    run, one, other = workspace.runs.create("flights"), draft(workspace), draft(workspace, "later")
+    at = parse_instant("2013-01-01T00:00:00Z")
+    of: dict[str, tuple[DraftMetric, ...]] = {
+        one.id: (DraftMetric(name="auc", value=0.8, step=1, at=at, dataset="held-out"),),
+        other.id: (DraftMetric(name="auc", value=0.7), DraftMetric(name="loss", value=nan)),
+    }
+    told = workspace.drafts.measure(
+        run.id, measured=of, params={"depth": 3}, metrics=(Metric(name="auc", value=0.8),), tags={"a": "b"}
+    )
+    assert (told.run_id, told.params, told.metrics, told.tags) == (run.id, 1, 1, 1)
+    kept = workspace.drafts.get(one.id)
+    assert kept.metrics == (DraftMetric(name="auc", value=0.8, step=1, at=at, run_id=run.id, dataset="held-out"),)
+    assert kept.updated_at > one.updated_at
+    assert [(each.name, each.run_id) for each in workspace.drafts.get(other.id).metrics] == [
+        ("auc", run.id),
+        ("loss", run.id),
+    ]
+    before = workspace.runs.get(run.id), workspace.drafts.get(one.id)
+    assert before[0].tags == {"a": "b"}
+    more: dict[str, tuple[DraftMetric, ...]] = {one.id: (DraftMetric(name="new", value=1.0),)}
+    wrong: list[tuple[type[Exception], dict[str, Any]]] = [
+        (Conflict, {"measured": more, "params": {"depth": 4}}),
+        (NotFound, {"measured": more | {"0" * 32: more[one.id]}, "tags": {"a": "c"}}),
+        (Invalid, {"measured": {one.id: (DraftMetric(name=" ", value=1.0),)}, "tags": {"a": "c"}}),
+        (Invalid, {"measured": more, "metrics": (Metric(name="", value=1.0),)}),
+    ]
+    for error, given in wrong:
+        with pytest.raises(error):
+            workspace.drafts.measure(run.id, **given)
+    with pytest.raises(NotFound, match="no run"):
+        workspace.drafts.measure("0" * 32, measured=more)
+    assert (workspace.runs.get(run.id), workspace.drafts.get(one.id)) == before
+    workspace.runs.finish(run.id)
+    with pytest.raises(Conflict, match="has ended"):
+        workspace.drafts.measure(run.id, measured=more)
+    workspace.drafts.measure(run.id, measured=more, late=True)
+    assert len(workspace.drafts.get(one.id).metrics) == 2
 
 
 def test_drafts_are_searched_for_and_paged_through(workspace: Workspace) -> None:

@@ -254,3 +254,93 @@ def test_among_takes_any_number_of_texts_as_one_parameter(catalog: Catalog) -> N
             others = connection.execute(sa.select(counters.c.name).where(sa.not_(among(counters.c.name, some))))
             assert len(others.all()) == len(names) - len(found)
         assert sorted(found) == sorted(set(some) & set(names))
+
+
+def test_texts_among_may_be_a_parameter_of_a_statement(catalog: Catalog) -> None:
+    insert = catalog.prepared(counters.insert())
+    catalog.write(lambda: insert.many([{"name": name, "value": 1} for name in ("a", "b", "ü'")]))
+    some = catalog.query(
+        sa.select(counters.c.name).where(among(counters.c.name, named="names")).order_by(counters.c.name)
+    )
+    assert [some(names=names) for names in (["ü'", "a", "x"], [], ["b"])] == [[("a",), ("ü'",)], [], [("b",)]]
+
+
+def test_several_queries_find_what_sqlalchemy_finds_in_one_snapshot(catalog: Catalog) -> None:
+    put_kinds(catalog)
+    key = kinds.c.key == sa.bindparam("which")
+    both = catalog.queries(sa.select(kinds).where(key), sa.select(kinds.c.key, kinds.c.bytes).where(key))
+    assert both(which="a") == [[KINDS[0]], [("a", b"\x00\xff")]]
+    assert both(which="none") == [[], []]
+
+    value = sa.select(counters.c.value).where(counters.c.name == sa.bindparam("which"))
+    insert, twice = catalog.prepared(counters.insert()), catalog.queries(value, value)
+    move = catalog.prepared(counters.update().where(counters.c.name == "a").values(value=counters.c.value + 1))
+    catalog.write(lambda: insert(name="a", value=0))
+    done = threading.Event()
+
+    def count() -> None:
+        for _ in range(50):
+            catalog.write(move)
+        done.set()
+
+    mover = threading.Thread(target=count)
+    mover.start()
+    while not done.is_set():
+        one, other = twice(which="a")
+        assert one == other
+    mover.join()
+    assert twice(which="a") == [[(50,)], [(50,)]]
+
+    def work() -> list[list[Any]]:
+        insert.soon(name="b", value=7)
+        return twice(which="b")
+
+    assert catalog.write(work) == [[(7,)], [(7,)]]
+
+
+def test_several_queries_of_which_one_fails_leave_nothing_open(catalog: Catalog) -> None:
+    insert = catalog.prepared(counters.insert())
+    name = sa.bindparam("which", type_=sa.String)
+    both = catalog.queries(
+        sa.select(counters.c.value).where(counters.c.name != name), sa.select((counters.c.name + name).label("longer"))
+    )
+    missing = sa.Table("test_nowhere", sa.MetaData(), sa.Column("key", sa.String(8)))
+    wrong = catalog.queries(sa.select(counters.c.value), sa.select(missing.c.key))
+    for number in range(3):
+        with pytest.raises(UnicodeEncodeError):
+            both(which="\ud800")
+        with pytest.raises(sa.exc.DBAPIError):
+            wrong()
+        catalog.write(lambda number=number: insert(name=str(number), value=number))  # type: ignore[misc]
+        assert len(both(which="x")[0]) == number + 1
+
+
+def test_a_change_that_tells_its_rows_belongs_inside_write(catalog: Catalog) -> None:
+    insert = catalog.prepared(counters.insert())
+    move = counters.update().where(counters.c.name == sa.bindparam("which")).values(value=counters.c.value + 1)
+    moved = catalog.returning(move.returning(counters.c.name, counters.c.value))
+    catalog.write(lambda: insert(name="a", value=1))
+    assert catalog.write(lambda: [moved(which="a"), moved(which="none"), moved(which="a")[0].value]) == [
+        [("a", 2)],
+        [],
+        3,
+    ]
+    with pytest.raises(RuntimeError, match="belongs inside write"):
+        moved(which="a")
+    assert all_of(catalog, counters) == [("a", 3)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 500])
+def test_rows_by_columns_are_those_rows(catalog: Catalog, size: int) -> None:
+    names, values = [f"n{number:03}" for number in range(size)], list(range(size))
+    insert = catalog.insert(counters)
+    again = insert.on_conflict_do_update(
+        index_elements=["name"], set_={"value": insert.excluded.value + counters.c.value}
+    )
+    for statement, times in ((counters.insert(), 1), (insert.on_conflict_do_nothing(), 1), (again, 2)):
+        put = catalog.prepared(statement)
+        catalog.write(lambda put=put: put.defer_columns({"value": values, "name": names}))  # type: ignore[misc]
+        assert all_of(catalog, counters) == [(name, one * times) for name, one in zip(names, values, strict=True)]
+    constant = catalog.prepared(counters.insert().values(value=1))
+    with pytest.raises(TypeError, match="takes no columns"):
+        catalog.write(lambda: constant.defer_columns({"name": ["x", "y"]}))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.runs.series.points import Extreme, Point, combined, rank_of, summary_of, value_of
+from tidegate.runs.series.points import Extreme, Point, combined, rank_of, ranks_of, summary_of, value_of
 
 values = st.one_of(st.floats(), st.sampled_from([0.0, -0.0, math.nan, math.inf, -math.inf, 1.0, 2.0]))
 integers = st.integers(-(2**63) + 1, 2**63 - 1)
@@ -19,6 +19,11 @@ def test_law_1_a_rank_tells_the_value(value: float) -> None:
     kept = value_of(rank_of(value))
     assert kept == value or (math.isnan(kept) and math.isnan(value))
     assert math.copysign(1.0, value_of(rank_of(-0.0))) == 1.0
+
+
+@given(st.lists(values))
+def test_ranks_of_many_are_those_of_each(several: list[float]) -> None:
+    assert ranks_of(several) == [rank_of(value) for value in several]
 
 
 @given(values, values)

@@ -1,6 +1,7 @@
 """The protocol's logged models, our drafts: the files of a model that a run left, and what runs measured of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, Literal
 
 import msgspec
@@ -148,17 +149,11 @@ class RunModelCalls:
 
     def log_metric(self, asked: model_records.ModelMetric) -> dict[str, Any]:
         """Keep a measurement, of a run and of the model that it names."""
-        drafts = self._named([asked])
-        answer = self._calls.log_metric(asked)
-        self._measure(asked.id, drafts, [asked])
-        return answer
+        return self._calls.log_metric(asked, self._log_of([asked]))
 
     def log_batch(self, asked: model_records.ModelBatch) -> dict[str, Any]:
         """Keep all of it, or nothing."""
-        drafts = self._named(asked.metrics)
-        answer = self._calls.log_batch(asked)
-        self._measure(asked.id, drafts, asked.metrics)
-        return answer
+        return self._calls.log_batch(asked, self._log_of(asked.metrics))
 
     def log_inputs(self, asked: model_records.Inputs) -> dict[str, Any]:
         """Keep which datasets went in, and which models."""
@@ -188,20 +183,13 @@ class RunModelCalls:
         self._runs.log(asked.id, tags={HISTORY: text}, late=True)
         return {}
 
-    def _named(self, metrics: Sequence[Measured]) -> dict[str, str]:
-        """Our ids of the models that are measured. Raises `NotFound` before anything is kept."""
-        names = {one.model_id for one in metrics if one.model_id}
-        return {name: self._drafts.get(draft_of(name)).id for name in sorted(names)}
-
-    def _measure(
-        self,
-        run_id: str,
-        drafts: Mapping[str, str],
-        metrics: Sequence[Measured],
-    ) -> None:
-        for name, draft_id in drafts.items():
-            own = [one for one in metrics if one.model_id == name]
-            self._drafts.log(draft_id, metrics=tuple(_measured(run_id, one) for one in own))
+    def _log_of(self, metrics: Sequence[Measured]) -> Callable[..., object] | None:
+        """What keeps the measurements of the models that they name, too; None where they name none."""
+        names = sorted({one.model_id for one in metrics if one.model_id})
+        if not names:
+            return None
+        measured = {draft_of(name): tuple(_measured(one) for one in metrics if one.model_id == name) for name in names}
+        return partial(self._drafts.measure, measured=measured)
 
     def _complete(self, runs: Sequence[dict[str, Any]]) -> None:
         by_id = {run["info"]["run_id"]: run for run in runs}
@@ -255,13 +243,12 @@ def _metric(metric: DraftMetric, draft_id: str) -> MetricView:
     )
 
 
-def _measured(run_id: str, metric: Measured) -> DraftMetric:
+def _measured(metric: Measured) -> DraftMetric:
     return DraftMetric(
         name=metric.key,
         value=metric.value,
         step=metric.step,
         at=measured_at(metric.timestamp),
-        run_id=run_id,
         dataset=metric.dataset_name,
         dataset_digest=metric.dataset_digest,
     )

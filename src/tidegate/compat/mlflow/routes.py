@@ -1,6 +1,7 @@
 """The protocol's paths at the server's root: ``/api`` and ``/ajax-api``, versions 2.0 and 3.0."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, get_origin, get_type_hints
 
 import msgspec
@@ -177,17 +178,28 @@ def _run(call: Call, work: Callable[[], T]) -> T:
 
 
 def _query(request: Request, kind: type[msgspec.Struct]) -> dict[str, Any]:
-    hints = get_type_hints(kind)
+    lists = _lists(kind)
     given: dict[str, Any] = {}
     for name in request.query_params:
         values = request.query_params.getlist(name)
-        given[name] = values if get_origin(hints.get(name)) is list else values[-1]
+        given[name] = values if name in lists else values[-1]
     return given
+
+
+@cache
+def _lists(kind: type[msgspec.Struct]) -> frozenset[str]:
+    """The fields of a request that hold several values."""
+    return frozenset(name for name, hint in get_type_hints(kind).items() if get_origin(hint) is list)
+
+
+@cache
+def _required(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    return tuple(field.name for field in msgspec.structs.fields(kind) if field.required)
 
 
 def _converted(given: dict[str, Any], kind: type[S]) -> S:
     """Leniently, as MLflow reads: numbers may be texts. Absent required fields are named as MLflow names them."""
-    said(given, (field.name for field in msgspec.structs.fields(kind) if field.required))
+    said(given, _required(kind))
     there = {name: value for name, value in given.items() if value is not None}
     converted: S = wire.convert(there, kind, "request", strict=False)
     return converted

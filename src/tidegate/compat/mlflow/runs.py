@@ -1,7 +1,7 @@
 """The protocol's runs, and what is logged to them."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -133,13 +133,13 @@ class RunCalls:
         self._runs.log(_id(asked), params={asked.key: asked.value[:PARAM_LENGTH]}, late=True)
         return {}
 
-    def log_metric(self, asked: records.RunMetric) -> dict[str, Any]:
-        """Keep a measurement."""
-        self._runs.log(_id(asked), metrics=_metrics([asked]), late=True)
+    def log_metric(self, asked: records.RunMetric, log: Callable[..., object] | None = None) -> dict[str, Any]:
+        """Keep a measurement. ``log`` keeps it together with something else."""
+        (log or self._runs.log)(_id(asked), metrics=_metrics([asked]), late=True)
         return {}
 
-    def log_batch(self, asked: records.LogBatch) -> dict[str, Any]:
-        """Keep all of it, or nothing."""
+    def log_batch(self, asked: records.LogBatch, log: Callable[..., object] | None = None) -> dict[str, Any]:
+        """Keep all of it, or nothing. ``log`` as for `log_metric`."""
         counts = (
             ("metrics", len(asked.metrics), records.MOST_METRICS),
             ("params", len(asked.params), records.MOST_PARAMS),
@@ -160,7 +160,7 @@ class RunCalls:
             raise Invalid("Duplicate parameter keys have been submitted: name each of them once", field="params")
         tags = texts(asked.tags, TAG_LENGTH)
         name = check_run_name(tags.pop(RUN_NAME, ""))
-        self._runs.log(_id(asked), params=params, metrics=_metrics(asked.metrics), tags=tags, late=True)
+        (log or self._runs.log)(_id(asked), params=params, metrics=_metrics(asked.metrics), tags=tags, late=True)
         if name:
             self._rename(_id(asked), name)
         return {}
@@ -271,4 +271,5 @@ def _check_compared(run_ids: Sequence[str], field: str) -> None:
 def _metrics(given: Sequence[records.MetricIn | records.RunMetric]) -> tuple[Metric, ...]:
     for key in {one.key for one in given}:
         check_key(key, "metrics.key")
-    return tuple(Metric(name=one.key, value=one.value, step=one.step, at=measured_at(one.timestamp)) for one in given)
+    moments = {timestamp: measured_at(timestamp) for timestamp in {one.timestamp for one in given}}
+    return tuple([Metric(name=one.key, value=one.value, step=one.step, at=moments[one.timestamp]) for one in given])

@@ -8,7 +8,7 @@ Laws:
 
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -37,6 +37,16 @@ def rank_of(value: float) -> int:
         return NAN_RANK
     bits: int = _integer.unpack(_double.pack(value + 0.0))[0]
     return bits if bits >= 0 else bits ^ _MAGNITUDE
+
+
+def ranks_of(values: Sequence[float]) -> list[int]:
+    """The ranks of values, as `rank_of` tells them one by one."""
+    size = len(values)
+    bits = struct.unpack(f"<{size}q", struct.pack(f"<{size}d", *[value + 0.0 for value in values]))
+    return [
+        NAN_RANK if value != value else one if one >= 0 else one ^ _MAGNITUDE
+        for value, one in zip(values, bits, strict=True)
+    ]
 
 
 def value_of(rank: int) -> float:
@@ -69,17 +79,19 @@ class Summary(msgspec.Struct, frozen=True):
 def summary_of(points: Iterable[Point]) -> Summary:
     """The summary of distinct points, at least one."""
     all_ = list(points)
-    numbers = [point for point in all_ if point.rank != NAN_RANK]
-    least = min(((point.rank, point.step) for point in numbers), default=None)
-    greatest = max(((point.rank, -point.step) for point in numbers), default=None)
+    ranks = [rank for _, _, rank in all_ if rank != NAN_RANK]
     return Summary(
         count=len(all_),
-        nan_count=len(all_) - len(numbers),
+        nan_count=len(all_) - len(ranks),
         first=min(all_),
         last=max(all_),
-        least=None if least is None else Extreme(*least),
-        greatest=None if greatest is None else Extreme(greatest[0], -greatest[1]),
+        least=_extreme(all_, min(ranks)) if ranks else None,
+        greatest=_extreme(all_, max(ranks)) if ranks else None,
     )
+
+
+def _extreme(points: Iterable[Point], rank: int) -> Extreme:
+    return Extreme(rank, min(step for step, _, one in points if one == rank))
 
 
 def combined(one: Summary, other: Summary) -> Summary:

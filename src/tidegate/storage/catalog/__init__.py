@@ -15,6 +15,6 @@ Laws, each with a conformance test in ``tests/contract/storage``:
 
 from tidegate.storage.catalog.catalog import Catalog, Fence
 from tidegate.storage.catalog.opening import open_catalog
-from tidegate.storage.catalog.prepared import Prepared, PreparedQuery
+from tidegate.storage.catalog.prepared import Prepared, PreparedQueries, PreparedQuery
 
-__all__ = ["Catalog", "Fence", "Prepared", "PreparedQuery", "open_catalog"]
+__all__ = ["Catalog", "Fence", "Prepared", "PreparedQueries", "PreparedQuery", "open_catalog"]

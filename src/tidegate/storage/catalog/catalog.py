@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from tidegate.kernel.errors import Internal, Unavailable
 from tidegate.kernel.ids import jitter
 from tidegate.storage.catalog.dialect import Dialect
-from tidegate.storage.catalog.prepared import Prepared, PreparedQuery
-from tidegate.storage.catalog.snapshots import RETRY_SECONDS, Snapshots, discard, translated
+from tidegate.storage.catalog.prepared import Prepared, PreparedQueries, PreparedQuery
+from tidegate.storage.catalog.snapshots import RETRY_SECONDS, Reads, Snapshots, discard, translated
 
 T = TypeVar("T")
 
@@ -79,6 +79,7 @@ class Catalog:
         self._leading = False
         self._connection: sa.Connection | None = None
         self._snapshots = Snapshots(dialect)
+        self._reads = Reads(dialect, self._snapshots, self._transaction)
         self._serialised = False
 
     @property
@@ -132,7 +133,15 @@ class Catalog:
 
     def query(self, statement: sa.Select[Any]) -> PreparedQuery:
         """A query that is compiled once: for looks that are taken by the thousand."""
-        return PreparedQuery(statement, self._dialect, self._fetch)
+        return PreparedQuery(statement, self._dialect, self._reads.fetch)
+
+    def returning(self, statement: sa.UpdateBase) -> PreparedQuery:
+        """A change that tells its rows, to be called inside `write`."""
+        return PreparedQuery(statement, self._dialect, self._reads.change)
+
+    def queries(self, *statements: sa.Select[Any]) -> PreparedQueries:
+        """Several of them that are asked at once: what they find belongs together."""
+        return PreparedQueries(statements, self._dialect, self._reads.fetch_each)
 
     def serialise(self) -> None:
         """From here to the commit no other transaction of any replica passes `serialise` (law 8)."""
@@ -145,8 +154,7 @@ class Catalog:
 
     def seconds(self) -> float:
         """The clock that all processes sharing this catalog agree on; only for leases."""
-        with self.connect() as connection:
-            return self._dialect.seconds(connection)
+        return self._dialect.seconds(lambda statement: self._reads.fetch(statement, ()))
 
     def pulse(self) -> object:
         """A value that changes whenever anybody commits: cheap enough to ask four times a second."""
@@ -168,13 +176,6 @@ class Catalog:
         while ambient is not None and ambient.catalog is not self:
             ambient = ambient.outer
         return None if ambient is None else ambient.connection
-
-    def _fetch(self, statement: str, parameters: Any) -> list[tuple[Any, ...]]:
-        """The rows of a query, in the ambient transaction if there is one."""
-        ambient = self._transaction()
-        if ambient is None:
-            return self._snapshots.fetch(statement, parameters)
-        return self._dialect.fetch(ambient, statement, parameters)
 
     def _take(self) -> list[_Work[Any]]:
         with self._mutex:

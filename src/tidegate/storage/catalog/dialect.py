@@ -1,6 +1,6 @@
 """What a database must tell the catalog about itself; one file a database implements it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -43,12 +43,20 @@ class Dialect(Protocol):
         """`control_many` in the same way."""
         ...
 
+    def defer_columns(self, connection: sa.Connection, statement: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        """`defer_many`, of parameters by columns, which stand in the order of the statement."""
+        ...
+
     def control_many(self, connection: sa.Connection, statement: str, parameters: Sequence[Any]) -> int:
         """Run it for each of several parameters, at least one; how many rows that changed in all."""
         ...
 
     def fetch(self, connection: sa.Connection, statement: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
         """The rows of a query, as the driver has them, as cheaply as it can."""
+        ...
+
+    def fetch_each(self, connection: sa.Connection, queries: Sequence[tuple[str, Any]]) -> list[list[tuple[Any, ...]]]:
+        """The rows of each of several statements, each with its parameters."""
         ...
 
     def committed(self, transaction_id: str) -> bool | None:
@@ -87,8 +95,8 @@ class Dialect(Protocol):
         """A value that changes whenever anybody commits."""
         ...
 
-    def seconds(self, connection: sa.Connection) -> float:
-        """The clock that every process sharing this catalog agrees on, for leases."""
+    def seconds(self, fetch: Callable[[str], list[tuple[Any, ...]]]) -> float:
+        """The clock that every process sharing this catalog agrees on, for leases; ``fetch`` asks the database."""
         ...
 
     def close(self) -> None:

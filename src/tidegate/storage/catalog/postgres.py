@@ -7,7 +7,7 @@ for minutes, and two leaders believe in themselves.
 import contextlib
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -146,6 +146,16 @@ class PostgresDialect:
         """They go with the next statement."""
         self._waiting.append(_Deferred(statement, parameters, many=True))
 
+    def defer_columns(self, connection: sa.Connection, statement: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        """They go with the next statement."""
+        at_once = _of_arrays(statement)
+        if at_once is not None:
+            arrays = {name: _array(column) for name, column in columns.items()}
+            self._waiting.append(_Deferred(at_once, arrays, many=False))
+            return
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        self.defer_many(connection, statement, rows)
+
     def control_many(self, connection: sa.Connection, statement: str, parameters: Sequence[Any]) -> int:
         """Straight on the driver, which does not wait for each answer."""
         changed: int = self._run(connection, statement, parameters, many=True).rowcount
@@ -156,21 +166,29 @@ class PostgresDialect:
         rows: list[tuple[Any, ...]] = self._run(connection, statement, parameters).fetchall()
         return rows
 
+    def fetch_each(self, connection: sa.Connection, queries: Sequence[tuple[str, Any]]) -> list[list[tuple[Any, ...]]]:
+        """In one round trip."""
+        asked = [_Deferred(statement, parameters or None, many=False) for statement, parameters in queries]
+        return [each.fetchall() if each.description else [] for each in self._run_each(connection, asked)]
+
     def _run(self, connection: sa.Connection, statement: str, parameters: Any, *, many: bool = False) -> Any:
+        return self._run_each(connection, [_Deferred(statement, parameters or None, many)])[0]
+
+    def _run_each(self, connection: sa.Connection, asked: list[_Deferred]) -> list[Any]:
+        """The cursors of some statements, after those that waited."""
         driver: Any = connection.connection.driver_connection
-        last = _Deferred(statement, parameters or None, many)
         waiting: list[_Deferred] = []
         if connection is self._begun:
             waiting, self._waiting = self._waiting, waiting
         try:
-            if not waiting:
-                return _executed(driver, last)
+            if not waiting and len(asked) == 1:
+                return [_executed(driver, asked[0])]
             with driver.pipeline():
                 for each in waiting:
                     _executed(driver, each)
-                return _executed(driver, last)
+                return [_executed(driver, each) for each in asked]
         except Exception as error:
-            raise self._wrap(connection, statement, error) from error
+            raise self._wrap(connection, asked[0].statement, error) from error
 
     def _send_first(self, connection: sa.Connection, *_statement: Any) -> None:
         """Before what SQLAlchemy runs."""
@@ -205,8 +223,8 @@ class PostgresDialect:
         return None if row is None else bool(row[0] == int(number))
 
     def serialise(self, connection: sa.Connection) -> None:
-        """Held until the commit, so positions appear in the order of commits."""
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_COMMIT_ORDER_LOCK})")
+        """Held until the commit, so positions appear in the order of commits. At once: moments are taken after it."""
+        self._run(connection, f"SELECT pg_advisory_xact_lock({_COMMIT_ORDER_LOCK})", ())
 
     def in_transaction(self, connection: sa.Connection) -> bool:
         """A failed statement leaves the transaction open, to be rolled back to a savepoint."""
@@ -246,9 +264,9 @@ class PostgresDialect:
         """The snapshot names every transaction that is still open: it changes with each commit."""
         return connection.exec_driver_sql("SELECT pg_current_snapshot()::text").scalar_one()
 
-    def seconds(self, connection: sa.Connection) -> float:
+    def seconds(self, fetch: Callable[[str], list[tuple[Any, ...]]]) -> float:
         """The server's clock: replicas' own clocks disagree."""
-        return float(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one())
+        return float(fetch("SELECT extract(epoch FROM clock_timestamp())")[0][0])
 
     def close(self) -> None:
         """Take our mark away and release the connections."""
@@ -266,10 +284,17 @@ def _executed(driver: Any, what: _Deferred) -> Any:
     at_once = _of_arrays(what.statement)
     if at_once is not None:
         rows = what.parameters
-        return driver.execute(at_once, {name: [row[name] for row in rows] for name in rows[0]})
+        return driver.execute(at_once, {name: _array([row[name] for row in rows]) for name in rows[0]})
     cursor = driver.cursor()
     cursor.executemany(what.statement, what.parameters)
     return cursor
+
+
+def _array(values: Sequence[Any]) -> list[Any] | str:
+    """An array; numbers as PostgreSQL writes them, for which the driver takes twenty times as long."""
+    if all(value.__class__ is int for value in values):
+        return "{" + ",".join(map(str, values)) + "}"
+    return list(values)
 
 
 @functools.lru_cache(256)

@@ -50,12 +50,24 @@ class Prepared:
 
         Where it fails, the error is that statement's.
         """
-        if rows:
+        if len(rows) == 1:
+            self.soon(**rows[0])
+        elif rows:
             connection, compiled = self._ready(rows[0])
-            if len(rows) == 1:
-                self._dialect.defer(connection, compiled.sql, compiled.parameters(rows[0]))
-            else:
-                self._dialect.defer_many(connection, compiled.sql, [compiled.parameters(row) for row in rows])
+            self._dialect.defer_many(connection, compiled.sql, [compiled.parameters(row) for row in rows])
+
+    def soon(self, **values: object) -> None:
+        """`defer`, of one row."""
+        connection, compiled = self._ready(values)
+        self._dialect.defer(connection, compiled.sql, compiled.parameters(values))
+
+    def defer_columns(self, columns: dict[str, Sequence[Any]]) -> None:
+        """`defer`, of rows that are given by columns, at least one; the statement takes nothing but columns."""
+        if len(next(iter(columns.values()))) == 1:
+            self.soon(**{name: column[0] for name, column in columns.items()})
+            return
+        connection, compiled = self._ready(columns)
+        self._dialect.defer_columns(connection, compiled.sql, compiled.columns(columns))
 
     def _ready(self, values: Mapping[str, object]) -> "tuple[sa.Connection, _Compiled]":
         connection = self._transaction()
@@ -72,40 +84,82 @@ _DOUBLE: Final = 701
 
 
 class PreparedQuery:
-    """A SELECT. Thread-safe. Refused as `Prepared` refuses.
+    """A SELECT, or a change with RETURNING. Thread-safe. Refused as `Prepared` refuses.
 
     Rows are named tuples, their values as SQLAlchemy reads them.
     """
 
-    __slots__ = ("_compiled", "_dialect", "_fetch", "_results", "_row", "_statement")
+    __slots__ = ("_fetch", "_select")
 
     def __init__(
-        self, statement: sa.Select[Any], dialect: Dialect, fetch: Callable[[str, Any], list[tuple[Any, ...]]]
+        self,
+        statement: sa.Select[Any] | sa.UpdateBase,
+        dialect: Dialect,
+        fetch: Callable[[str, Any], list[tuple[Any, ...]]],
     ) -> None:
-        self._statement = statement
-        self._dialect = dialect
+        self._select = _Select(statement, dialect)
         self._fetch = fetch
-        self._compiled: _Compiled | None = None
-        self._results: list[tuple[int, Any]] = []
-        self._row = cast("Any", namedtuple)("Row", statement.selected_columns.keys())
 
     def __call__(self, **values: object) -> list[Any]:
         """The rows, in the ambient transaction or else of one committed snapshot."""
+        return self._select.rows(self._fetch(*self._select.asked(values)))
+
+
+class PreparedQueries:
+    """Several SELECTs with the same parameters, asked at once. Thread-safe. Each is as a `PreparedQuery`."""
+
+    __slots__ = ("_fetch_each", "_selects")
+
+    def __init__(
+        self,
+        statements: Sequence[sa.Select[Any]],
+        dialect: Dialect,
+        fetch_each: Callable[[Sequence[tuple[str, Any]]], list[list[tuple[Any, ...]]]],
+    ) -> None:
+        self._selects = [_Select(statement, dialect) for statement in statements]
+        self._fetch_each = fetch_each
+
+    def __call__(self, **values: object) -> list[list[Any]]:
+        """The rows of each, in the ambient transaction or else of one committed snapshot for all."""
+        found = self._fetch_each([select.asked(dict(values)) for select in self._selects])
+        return [select.rows(rows) for select, rows in zip(self._selects, found, strict=True)]
+
+
+class _Select:
+    """A query of one database, and how what the driver tells becomes rows."""
+
+    __slots__ = ("_columns", "_compiled", "_dialect", "_results", "_row", "_statement")
+
+    def __init__(self, statement: sa.Select[Any] | sa.UpdateBase, dialect: Dialect) -> None:
+        self._statement = statement
+        self._columns: Any = statement.exported_columns
+        self._dialect = dialect
+        self._compiled: _Compiled | None = None
+        self._results: list[tuple[int, Any]] = []
+        self._row = cast("Any", namedtuple)("Row", self._columns.keys())
+
+    def asked(self, values: dict[str, Any]) -> tuple[str, Any]:
+        """The SQL and its parameters."""
         compiled = self._compiled
         if compiled is None:
             dialect = self._dialect.reader().dialect
-            columns = enumerate(self._statement.selected_columns)
+            columns = enumerate(self._columns)
             types = [(place, one.type.dialect_impl(dialect)) for place, one in columns]
             readers = [(place, kind.result_processor(dialect, _DOUBLE)) for place, kind in types]
             self._results = [(place, read) for place, read in readers if read is not None]
-            compiled = self._compiled = _Compiled(self._statement, dialect, values)
-        return [self._read(row) for row in self._fetch(compiled.sql, compiled.parameters(values))]
+            compiled = self._compiled = _Compiled(self._statement, dialect, values, tells=True)
+        return compiled.sql, compiled.parameters(values)
 
-    def _read(self, row: tuple[Any, ...]) -> Any:
+    def rows(self, found: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """What the driver found, as named tuples."""
+        make = self._row._make
+        return [make(self._read(row)) for row in found] if self._results else list(map(make, found))
+
+    def _read(self, row: tuple[Any, ...]) -> list[Any]:
         cells = list(row)
         for place, read in self._results:
             cells[place] = read(cells[place])
-        return self._row._make(cells)
+        return cells
 
 
 class _Compiled:
@@ -114,12 +168,19 @@ class _Compiled:
     __slots__ = ("_constants", "_names", "_positional", "_processors", "sql")
 
     def __init__(
-        self, statement: sa.UpdateBase | sa.Select[Any], dialect: sa.Dialect, values: Mapping[str, object]
+        self,
+        statement: sa.UpdateBase | sa.Select[Any],
+        dialect: sa.Dialect,
+        values: Mapping[str, object],
+        *,
+        tells: bool = False,
     ) -> None:
         if isinstance(statement, sa.Insert):
             statement = statement.inline()  # nobody asks for the key that the database made
         compiled: Any = statement.compile(dialect=dialect, column_keys=list(values))
-        names = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for bind, name in self._binds(compiled)}
+        names = {
+            name: bind.type.dialect_impl(dialect).bind_processor(dialect) for bind, name in self._binds(compiled, tells)
+        }
         if strangers := sorted(values.keys() - names):
             raise TypeError(f"this statement has no parameter {strangers[0]!r}: {compiled.string}")
         self.sql: str = compiled.string
@@ -129,10 +190,17 @@ class _Compiled:
         self._processors = [(name, process) for name, process in names.items() if process is not None]
 
     @staticmethod
-    def _binds(compiled: Any) -> Iterable[tuple[sa.BindParameter[Any], str]]:
-        if compiled.post_compile_params or compiled.prefetch or compiled.effective_returning:
+    def _binds(compiled: Any, tells: bool) -> Iterable[tuple[sa.BindParameter[Any], str]]:
+        if compiled.post_compile_params or compiled.prefetch or (compiled.effective_returning and not tells):
             raise TypeError(f"this statement cannot be prepared: {compiled.string}")
         return cast("Iterable[tuple[sa.BindParameter[Any], str]]", compiled.bind_names.items())
+
+    def columns(self, columns: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+        """For the driver, in its order. Raises `TypeError` for a statement that has more than columns."""
+        if self._constants or len(self._names) != len(columns):
+            raise TypeError(f"this statement takes no columns: {self.sql}")
+        processed = {name: [process(value) for value in columns[name]] for name, process in self._processors}
+        return {name: processed.get(name, columns[name]) for name in self._names}
 
     def parameters(self, values: dict[str, Any]) -> tuple[Any, ...] | dict[str, Any]:
         """For the driver. Raises `KeyError` naming a value that was not given."""

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -49,6 +49,21 @@ class Snapshots:
         connection, pool, rows = self._patiently(lambda fresh: self._dialect.fetch(fresh, statement, parameters))
         self._end(connection, pool, begun=False)
         return rows
+
+    def fetch_each(self, queries: Sequence[tuple[str, Any]]) -> list[list[tuple[Any, ...]]]:
+        """The rows of each of several queries, of one snapshot: its beginning and its end go the same way."""
+        asked = [(self._dialect.begin_read, ()), *queries, ("ROLLBACK", ())]
+
+        def look(fresh: sa.Connection) -> list[list[tuple[Any, ...]]]:
+            try:
+                return self._dialect.fetch_each(fresh, asked)
+            except BaseException:
+                discard(fresh)  # the snapshot is open still
+                raise
+
+        connection, pool, found = self._patiently(look)
+        self._end(connection, pool, begun=False)
+        return found[1:-1]
 
     def _at_hand(self, look: Callable[[sa.Connection], T]) -> T:
         """What is seen on the connection that is kept for looks of a few microseconds."""
@@ -99,6 +114,36 @@ class Snapshots:
             connection.invalidate()
         finally:
             connection.close()
+
+
+class Reads:
+    """Statements that tell rows, straight on the driver. Thread-safe."""
+
+    def __init__(self, dialect: Dialect, snapshots: Snapshots, transaction: Callable[[], sa.Connection | None]) -> None:
+        self._dialect = dialect
+        self._snapshots = snapshots
+        self._transaction = transaction
+
+    def fetch(self, statement: str, parameters: Any) -> list[tuple[Any, ...]]:
+        """The rows of a query, in the ambient transaction if there is one."""
+        ambient = self._transaction()
+        if ambient is None:
+            return self._snapshots.fetch(statement, parameters)
+        return self._dialect.fetch(ambient, statement, parameters)
+
+    def fetch_each(self, queries: Sequence[tuple[str, Any]]) -> list[list[tuple[Any, ...]]]:
+        """The rows of each of several queries, in the ambient transaction or else of one snapshot."""
+        ambient = self._transaction()
+        if ambient is None:
+            return self._snapshots.fetch_each(queries)
+        return self._dialect.fetch_each(ambient, queries)
+
+    def change(self, statement: str, parameters: Any) -> list[tuple[Any, ...]]:
+        """The rows that a change tells. Raises `RuntimeError` outside of a transaction."""
+        ambient = self._transaction()
+        if ambient is None:
+            raise RuntimeError("a prepared statement belongs inside write()")
+        return self._dialect.fetch(ambient, statement, parameters)
 
 
 def translated(dialect: Dialect, error: sa.exc.DBAPIError) -> Exception:

@@ -8,7 +8,7 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -123,9 +123,13 @@ class SqliteDialect:
         """At once."""
         self.control_many(connection, statement, parameters)
 
-    def control_many(self, connection: sa.Connection, statement: str, parameters: Sequence[Any]) -> int:
+    def defer_columns(self, connection: sa.Connection, statement: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        """At once."""
+        self.control_many(connection, statement, zip(*columns.values(), strict=True))
+
+    def control_many(self, connection: sa.Connection, statement: str, parameters: Iterable[Any]) -> int:
         """Straight on the driver."""
-        cursor = connection.connection.cursor()
+        cursor: Any = connection.connection.cursor()
         try:
             changed: int = cursor.executemany(statement, parameters).rowcount
         except sqlite3.Error as error:
@@ -142,6 +146,10 @@ class SqliteDialect:
         except sqlite3.Error as error:
             raise sa.exc.DBAPIError.instance(statement, parameters, error, sqlite3.Error) from error
         return rows
+
+    def fetch_each(self, connection: sa.Connection, queries: Sequence[tuple[str, Any]]) -> list[list[tuple[Any, ...]]]:
+        """One after the other."""
+        return [self.fetch(connection, *query) for query in queries]
 
     def committed(self, _transaction_id: str) -> bool | None:
         """Never asked."""
@@ -180,7 +188,7 @@ class SqliteDialect:
         """Changes when any other connection has committed."""
         return self.fetch(connection, "PRAGMA data_version")[0][0]
 
-    def seconds(self, _connection: sa.Connection) -> float:
+    def seconds(self, _fetch: Callable[[str], list[tuple[Any, ...]]]) -> float:
         """One machine shares the file, and its monotonic clock."""
         return time.monotonic()
 
