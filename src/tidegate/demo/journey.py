@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 DAY: Final = timedelta(days=1)
 PATIENCE_SECONDS: Final = 120.0
 PAUSE_SECONDS: Final = 0.2
+STRIKE_SECONDS: Final = 0.002
+"""After an hour's requests were begun: answering them takes several times as long."""
 SHADOW: Final = Strategy(kind="shadow")
 
 
@@ -207,7 +209,7 @@ class Journey:
         before = self.replay.acknowledged
 
         def strike() -> None:
-            time.sleep(0.01)
+            time.sleep(STRIKE_SECONDS)
             if everything:
                 self._server.kill_everything()
                 self._server.start()

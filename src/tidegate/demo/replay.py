@@ -4,6 +4,7 @@ One request asks about all departures of an hour, when the hour is over, each ro
 request acknowledges is kept, so that at the end every answer can be looked for in the log.
 """
 
+import io
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
@@ -181,12 +182,14 @@ class _Answer(msgspec.Struct):
 _ANSWER: Final = msgspec.json.Decoder(_Answer).decode
 
 
-def _instants(column: pl.Series) -> list[msgspec.Raw]:
-    return [msgspec.Raw(text.encode()) for text in column.dt.strftime('"%Y-%m-%dT%H:%M:%SZ"')]
+def _instants(column: pl.Series) -> list[str]:
+    return column.dt.strftime("%Y-%m-%dT%H:%M:%SZ").to_list()
 
 
 def _encoded(frame: pl.DataFrame) -> list[msgspec.Raw]:
-    return list(map(msgspec.Raw, frame.write_ndjson().encode().splitlines()))
+    lines = io.BytesIO()
+    frame.write_ndjson(lines)
+    return list(map(msgspec.Raw, lines.getvalue().splitlines()))
 
 
 def _between(known: NDArray[np.int64], rows: list[msgspec.Raw], start: int) -> list[msgspec.Raw]:
