@@ -10,6 +10,7 @@ import random
 import re
 import threading
 from datetime import datetime
+from struct import pack
 from typing import NamedTuple
 
 from tidegate.kernel.clock import BusinessClock, from_micros, to_micros
@@ -61,13 +62,11 @@ class IdFactory:
         noise = f"{_noise.getrandbits(32 * count):0{8 * count}x}" if count else ""
         ids: list[str] = []
         while len(ids) < count:  # as many as have one high half
-            place = first + len(ids)
-            some = range(place, min(first + count, (place | 0x3FFF) + 1))
-            high, low, at = f"{_high(place):016x}", self._low >> 32, 8 * len(ids)
-            ids += [
-                f"{high}{low | (each & 0x3FFF) << 16:08x}{noise[start : start + 8]}"
-                for each, start in zip(some, range(at, at + 8 * len(some), 8), strict=True)
-            ]
+            place, done = first + len(ids), 8 * len(ids)
+            some = min(count - len(ids), 0x4000 - (place & 0x3FFF))
+            high, least = f"{_high(place):016x}", (self._low >> 32) + ((place & 0x3FFF) << 16)
+            low = pack(f">{some}I", *range(least, least + (some << 16), 1 << 16)).hex()
+            ids += [high + low[at : at + 8] + noise[done + at : done + at + 8] for at in range(0, 8 * some, 8)]
         return ids
 
     def _take(self, count: int, micros: int) -> int:
