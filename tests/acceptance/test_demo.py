@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -19,6 +20,7 @@ import tidegate as tg
 from tests.integration.tidegate_process import RUN, children, is_alive, tidegate, until
 from tidegate.demo import flights
 from tidegate.demo.plan import FAST
+from tidegate.demo.telling import addresses
 from tidegate.demo.training import ENDPOINT, MODEL, learnable
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("demo")]
@@ -193,6 +195,18 @@ def test_step_10_why_leads_to_data_run_gate_and_approver(ran: Ran) -> None:
     asked = tidegate("why", why["prediction"]["id"], "--json", "--home", ran.home)
     assert asked.code == 0, asked.err
     assert json.loads(asked.out) == why
+
+
+def test_step_10_the_three_addresses_answer_and_the_way_to_production_is_timed(ran: Ran) -> None:
+    urls = [line.split()[0] for line in addresses(ran.report["url"]).splitlines()]
+    assert len(urls) == 3
+    for url in urls:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            assert answer.status == 200
+            assert answer.read()
+    promoted = [each for each in ran.report["rollouts"] if each["outcome"] == "promoted"]
+    assert promoted
+    assert ran.report["days_to_production"] == pytest.approx(median(each["days"] for each in promoted))
 
 
 def test_the_home_holds_what_the_demo_told(ran: Ran) -> None:

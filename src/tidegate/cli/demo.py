@@ -60,7 +60,7 @@ def demo(keep: bool, fast: bool, json_output: bool, home: str | None) -> None:
 
 def _close(report: "DemoReport", json_output: bool, keep: bool) -> None:
     from tidegate.demo.report import DemoReport
-    from tidegate.demo.telling import closing
+    from tidegate.demo.telling import addresses, closing
     from tidegate.kernel import wire
 
     if not keep:
@@ -69,8 +69,10 @@ def _close(report: "DemoReport", json_output: bool, keep: bool) -> None:
         click.echo(wire.encode(report, DemoReport))
         return
     click.echo(f"\n{click.style(closing(report), bold=True)}")
+    click.echo("Three addresses to look at:" if keep else "With --keep the server stays up, to be looked at:")
+    click.echo(addresses(report.url if keep else "/"))
     if keep:
-        click.echo(f"The status page is at {report.url}; stop the server with: kill {report.pid}")
+        click.echo(f"Stop the server with: kill {report.pid}")
         click.echo(f"Ask the home: tidegate status --home {report.home}")
 
 

@@ -3,7 +3,7 @@
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +14,7 @@ from tidegate.demo.journey import Journey
 from tidegate.demo.learning import Begun, begin
 from tidegate.demo.ledger import auc_by_month, reconcile, surest_delay
 from tidegate.demo.plan import AUTHOR, Plan
-from tidegate.demo.report import DemoReport, Refusals
+from tidegate.demo.report import DemoReport, DemoRollout, Refusals
 from tidegate.demo.server import DemoServer
 from tidegate.demo.telling import Say
 from tidegate.demo.training import ENDPOINT
@@ -86,7 +86,7 @@ def _sum_up(
     months = auc_by_month(log, begun.version.reference)
     say("plain", summary.months_table(months))
     rollouts = summary.rollouts_of(ws)
-    days = [each.days for each in rollouts if each.outcome == "promoted" and each.days is not None]
+    days = _days_to_production(rollouts, say)
     why = _explain(server, surest_delay(log), say)
     refusals = Refusals(
         damaged_copy=begun.damaged_copy,
@@ -121,10 +121,21 @@ def _sum_up(
         leak=begun.leak,
         refusals=refusals,
         restarts=tuple(journey.restarts),
-        days_to_production=statistics.median(days) if days else None,
+        days_to_production=days,
         why=json.loads(wire.encode(why, Why)),
         seconds=time.perf_counter() - started,
     )
+
+
+def _days_to_production(rollouts: Sequence[DemoRollout], say: Say) -> float | None:
+    """From a model that has passed its gate and been approved until it answers everything: the median."""
+    days = [each.days for each in rollouts if each.outcome == "promoted" and each.days is not None]
+    if not days:
+        return None
+    median = statistics.median(days)
+    canaries = f"median of {len(days)} canaries" if len(days) > 1 else "one canary"
+    say("plain", f"from a validated model to full production: {median:.1f} days ({canaries})")
+    return median
 
 
 def _explain(server: DemoServer, prediction_id: str, say: Say) -> Why:

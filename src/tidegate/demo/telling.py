@@ -38,3 +38,13 @@ def closing(report: DemoReport) -> str:
     lost = f"{report.lost} lost, {report.doubled} doubled, {report.acknowledged:,} acknowledged"
     verdict = "everything held" if report.held else "SOMETHING DID NOT HOLD"
     return f"{verdict}: {lost}, in {report.seconds:.1f} s"
+
+
+def addresses(url: str) -> str:
+    """The lines that say where to look while the server is up; ``url`` ends with a slash."""
+    shown = {
+        "": "the status page: endpoints, canaries, incidents, episodes",
+        "metrics": "what Prometheus scrapes",
+        "openapi.json": "every operation, for any client",
+    }
+    return "\n".join(f"  {f'{url}{path}':<40} {what}" for path, what in shown.items())
