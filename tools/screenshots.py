@@ -29,7 +29,7 @@ NEVER = midnight(2015, 1, 1)
 PLAN = Plan(
     since=midnight(2013, 5, 1),
     until=midnight(2013, 5, 23),
-    schedule_days=19,
+    schedule=((midnight(2013, 5, 1), 19),),
     budget=4,
     kills=(NEVER, NEVER),
     leaky=midnight(2013, 5, 7),
@@ -66,9 +66,9 @@ def live(workspace: Workspace, home: Path, server: DemoServer) -> None:
     tables = flights.schedule(), flights.weather()
     workspace.loop.tick(until=PLAN.since)
     server.launch()
-    begin(workspace, home, PLAN, tables, say)
+    begun = begin(workspace, home, PLAN, tables, say)
     server.wait()
-    journey = Journey(workspace, home, server=server, plan=PLAN, tables=tables, say=say)
+    journey = Journey(workspace, home, server=server, plan=PLAN, tables=tables, begun=begun, say=say)
     others = Others(workspace, tables[0])
     journey.run(others.day)
 

@@ -72,8 +72,12 @@ def test_step_1_a_damaged_copy_is_refused_with_its_rows_named(ran: Ran) -> None:
 
 def test_step_2_the_leak_promises_what_it_does_not_keep(ran: Ran) -> None:
     leak = ran.report["leak"]
+    assert leak["rows"] > 30_000
     assert leak["rows_changed"] > 0.9
-    assert 0.73 < leak["served"] < leak["correct"] < leak["promised"] < 0.82
+    assert leak["promised"] == pytest.approx(0.80, abs=0.02)
+    assert leak["served"] == pytest.approx(0.71, abs=0.02)
+    assert leak["correct"] == pytest.approx(0.74, abs=0.02)
+    assert leak["served"] + 0.02 < leak["correct"] < leak["promised"] - 0.04
 
 
 def test_step_3_a_version_reaches_production_by_its_gate_and_a_second_person(ran: Ran) -> None:
@@ -150,11 +154,14 @@ def test_step_6_what_retraining_was_worth_is_measured_on_the_same_rows(ran: Ran)
     assert months["static"]["2013-04"] == pytest.approx(roc_auc_score(april.y, answers[:, 1]), abs=1e-9)
     # All but a canary's part of the last four days of April was answered by it.
     assert months["retrained"]["2013-04"] == pytest.approx(months["static"]["2013-04"], abs=0.001)
-    assert 0.7 < months["static"]["2013-05"] < months["retrained"]["2013-05"] < 0.8
+    assert 0.7 < months["static"]["2013-05"] < 0.8
+    # The canary takes over in the first days of May, and for eight days one of the features is told in another unit.
+    assert 0.005 < months["retrained"]["2013-05"] - months["static"]["2013-05"] < 0.05
 
 
 def test_step_7_the_leaky_candidate_is_stopped_by_evidence_after_its_gate_was_overridden(ran: Ran) -> None:
     leaky = next(each for each in ran.report["rollouts"] if moment(each["started_at"]) >= FAST.leaky)
+    assert moment(leaky["started_at"]) >= moment(ran.report["rollouts"][0]["decided_at"])
     assert leaky["outcome"] == "rolled_back"
     assert leaky["alpha"] == ran.report["rollouts"][0]["alpha"]
     assert 0 < leaky["rows"] < 20_000

@@ -39,9 +39,9 @@ def inputs(*, leaky: bool = False) -> FeatureService:
                 entity=entity,
                 event_time=when,
                 features={
-                    f"{entity}_delay_2h": mean(DELAY, over="2h"),
-                    f"{entity}_delay_24h": mean(DELAY, over="24h"),
-                    f"{entity}_landed_2h": count(over="2h"),
+                    f"{entity}_delay_3h": mean(DELAY, over="3h"),
+                    f"{entity}_landed_3h": count(over="3h"),
+                    f"{entity}_landed_24h": count(over="24h"),
                 },
             )
             for entity in ("carrier", "origin")

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tidegate.demo import flights
-from tidegate.demo.learning import Stamped, acting, approve, broken_rules, refusal
+from tidegate.demo.leaking import Stamped
+from tidegate.demo.learning import Begun, acting, approve, broken_rules, refusal
 from tidegate.demo.plan import HEAD, Plan
 from tidegate.demo.replay import Replay
-from tidegate.demo.report import Restart
+from tidegate.demo.report import Leak, Restart
 from tidegate.demo.server import DemoServer
 from tidegate.demo.telling import Mark, Say
 from tidegate.demo.training import (
@@ -38,6 +39,8 @@ from tidegate.workspace import Workspace, open_workspace
 if TYPE_CHECKING:
     import polars as pl
 
+    from tidegate.features.training import TrainingSet
+
 DAY: Final = timedelta(days=1)
 PATIENCE_SECONDS: Final = 120.0
 PAUSE_SECONDS: Final = 0.2
@@ -57,12 +60,14 @@ class Journey:
         server: DemoServer,
         plan: Plan,
         tables: "tuple[pl.DataFrame, pl.DataFrame]",
+        begun: Begun,
         say: Say,
     ) -> None:
         self._ws = ws
         self.home = home
         self._server = server
         self.plan = plan
+        self._begun = begun
         self._say = say
         self.schedule, self._weather = tables
         self._upstream = Upstream(home / "upstream")
@@ -71,6 +76,7 @@ class Journey:
         self._shadowed = False
         self.restarts: list[Restart] = []
         self.leaky_gate = ""
+        self.leak: Leak | None = None
         self.broken_feed = ""
         self.replay = Replay(_to_replay(self.schedule, plan), self._weather, server.port, ENDPOINT)
 
@@ -104,15 +110,24 @@ class Journey:
         ws.people.add(HEAD, role="admin")
         ws.monitors.set_segments(ENDPOINT, columns=("carrier", "origin"))
         ws.monitors.set_reference(ENDPOINT, learnable(ws, self.plan.since, None).frame, at=flights.DEPARTS)
-        policy = RetrainingPolicy(
-            pipeline=PIPELINE,
-            params={"upstream": str(self._upstream.folder)},
-            schedule_days=self.plan.schedule_days,
-            cool_down_days=min(21.0, self.plan.schedule_days),
-            budget=self.plan.budget,
-            budget_days=365.0,
-        )
-        ws.retraining.set_policy(ENDPOINT, policy=policy)
+        self._keep_to_the_calendar(self.plan.since)
+
+    def _keep_to_the_calendar(self, now: datetime) -> None:
+        """Set the policy that the plan has from this day on, if any."""
+        for since, days in self.plan.schedule:
+            if since == now:
+                policy = RetrainingPolicy(
+                    pipeline=PIPELINE,
+                    params={"upstream": str(self._upstream.folder)},
+                    schedule_days=days,
+                    cool_down_days=21.0,
+                    budget=self.plan.budget,
+                    budget_days=365.0,
+                )
+                self._ws.retraining.set_policy(ENDPOINT, policy=policy)
+                self._say(
+                    "plain", f"{now:%d %B}  the retraining policy: every {days:g} days, if nothing speaks against it"
+                )
 
     def _tell_weather(self, weather: "pl.DataFrame") -> None:
         self.replay.weather = weather
@@ -143,7 +158,8 @@ class Journey:
     def _look_after(self, now: datetime) -> None:
         """Midnight: a person's approval, and what the plan has for this day."""
         self._approve_what_waits()
-        if now == self.plan.leaky:
+        self._keep_to_the_calendar(now)
+        if now >= self.plan.leaky and self.leak is None and self._ws.endpoints.get(ENDPOINT).canary is None:
             self._let_a_leaky_model_out(now)
         if now == self.plan.broken[0]:
             self._break_the_feed(now)
@@ -169,23 +185,31 @@ class Journey:
         ws.data.commit("flights", self._upstream.flights(now))
         ws.data.commit("landings", self._upstream.landings(now))
         ws.data.commit("weather", self._upstream.weather(now))
-        since = now - HISTORY
-        leaky = learnable(ws, now, since, leaky=True).split(before=now - HELD_OUT)[0]
-        correct = learnable(ws, now, now - HELD_OUT)
-        version = fit(ws, Stamped(leaky, correct.service), note="delays stamped at their own departure")
-        gate = refusal(lambda: judge(ws, version, correct).require())
+        leaky = learnable(ws, now, now - HISTORY, leaky=True)
+        correct = learnable(ws, now, self.plan.since)
+        self._tell_the_leak(now, leaky.split(before=self.plan.since)[1], correct)
+        stamped = Stamped(leaky.split(before=now - HELD_OUT)[0], correct.service)
+        version = fit(ws, stamped, note="delays stamped at their own departure")
+        held_out = correct.split(before=now - HELD_OUT)[1]
+        gate = refusal(lambda: judge(ws, version, held_out).require())
         self.leaky_gate = gate.message
         self._say("refused", f"{now:%d %B}  refused, a leaky candidate: {gate.message}")
         with acting(self.home, HEAD) as head:
             head.models.override(MODEL, version.number, gate="gate:quality", reason="the notebook says 0.77; a trial")
         approve(self.home, version.reference, "overridden by the head; watched by the canary")
         ws.models.promote(MODEL, version.number, to="production")
-        running = ws.endpoints.get(ENDPOINT).canary
-        if running is not None:
-            ws.endpoints.withdraw(ENDPOINT, deployment=running.id)
         ws.endpoints.deploy(ENDPOINT, version.reference, strategy=CANARY)
         self._say(
             "plain", f"{now:%d %B}  the gate is overridden by {HEAD}, with a reason; {version.reference} is a canary"
+        )
+
+    def _tell_the_leak(self, now: datetime, leaky: "TrainingSet", correct: "TrainingSet") -> None:
+        """What the leak promised in the beginning, and what it would have kept on all flights since."""
+        leak = self.leak = self._begun.careless.beside(self._ws, self._begun.version, leaky, correct)
+        self._say(
+            "done",
+            f"{now:%d %B}  the leak of the beginning, on all {leak.rows:,} flights since: AUC {leak.promised:.3f} "
+            f"promised, {leak.served:.3f} once served; the correct join {leak.correct:.3f}",
         )
 
     def _break_the_feed(self, now: datetime) -> None:

@@ -5,18 +5,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
-from tidegate.data.records import DatasetVersion, Origin
+from tidegate.data.records import DatasetVersion
 from tidegate.demo import flights
 from tidegate.demo.definitions import inputs
+from tidegate.demo.leaking import Careless
 from tidegate.demo.plan import APPROVER, Plan
-from tidegate.demo.report import Leak
 from tidegate.demo.telling import Say
-from tidegate.demo.training import ENDPOINT, HELD_OUT, MODEL, PARAMS, fit, judge, learnable
+from tidegate.demo.training import ENDPOINT, HELD_OUT, MODEL, fit, judge, learnable
 from tidegate.kernel.errors import Internal, Invalid, Refused
 from tidegate.models.records import ModelVersion
-from tidegate.statistics.metrics import auc
 from tidegate.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -29,20 +26,10 @@ class Begun(NamedTuple):
     """What the beginning came to."""
 
     version: ModelVersion
-    leak: Leak
+    careless: Careless
     damaged_copy: str
     early_promotion: str
     author_approval: str
-
-
-class Stamped:
-    """Rows whose features leak, under the name of the service that is served: what a careless notebook hands over."""
-
-    def __init__(self, leaky: "TrainingSet", service: str | None) -> None:
-        self.X, self.y, self.columns = leaky.X, leaky.y, leaky.columns
-        self.digest = leaky.digest
-        self.lineage: tuple[Origin, ...] = tuple(leaky.lineage)
-        self.service = service
 
 
 def begin(ws: Workspace, home: Path, plan: Plan, tables: "tuple[pl.DataFrame, pl.DataFrame]", say: Say) -> Begun:
@@ -59,13 +46,13 @@ def begin(ws: Workspace, home: Path, plan: Plan, tables: "tuple[pl.DataFrame, pl
         "done",
         f"{version.reference}  {version.digest[:12]}  learnt from {len(train.y):,} flights; {version.runtime}: {onnx}",
     )
-    leak = _leak(ws, plan.since, version, held_out, say)
+    careless = _leak(ws, plan.since, version, held_out, say)
     early, own = _through_the_gate(ws, home, version, held_out, say)
     ws.endpoints.deploy(ENDPOINT, version, outcome_independent=True)
     told = ws.features.materialize(inputs())
     rows = sum(each.rows for each in told)
     say("done", f"{version.reference} answers; the online store holds what {rows:,} rows say of {len(told)} views")
-    return Begun(version, leak, damage, early, own)
+    return Begun(version, careless, damage, early, own)
 
 
 def _commit(ws: Workspace, now: datetime, tables: "tuple[pl.DataFrame, pl.DataFrame]", say: Say) -> str:
@@ -109,31 +96,19 @@ def _join(ws: Workspace, now: datetime, say: Say) -> "TrainingSet":
     return rows
 
 
-def _leak(ws: Workspace, now: datetime, version: ModelVersion, held_out: "TrainingSet", say: Say) -> Leak:
+def _leak(ws: Workspace, now: datetime, version: ModelVersion, held_out: "TrainingSet", say: Say) -> Careless:
     """Train once more on delays that nobody could have known, and see what becomes of the promise."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
     ws.features.apply(inputs(leaky=True))
     leaky_train, leaky_held_out = learnable(ws, now, None, leaky=True).split(before=now - HELD_OUT)
-    model = HistGradientBoostingClassifier(**PARAMS).fit(leaky_train.X, leaky_train.y)
-    truth = held_out.y.astype(np.intp)
-    correct = ws.models.load(version).predict(held_out.X).probabilities
-    if correct is None:
-        raise Internal("the model answers no probabilities")
-    different = (leaky_held_out.X != held_out.X) & ~(np.isnan(leaky_held_out.X) & np.isnan(held_out.X))
-    leak = Leak(
-        rows_changed=float(different.any(axis=1).mean()),
-        promised=auc(truth, model.predict_proba(leaky_held_out.X)[:, 1]),
-        served=auc(truth, model.predict_proba(held_out.X)[:, 1]),
-        correct=auc(truth, np.asarray(correct)[:, 1]),
-    )
+    careless = Careless(leaky_train)
+    leak = careless.beside(ws, version, leaky_held_out, held_out)
     say(
         "done",
-        f"a delay stamped at its own departure would change {leak.rows_changed:.1%} of the rows: AUC "
-        f"{leak.promised:.3f} promised, {leak.served:.3f} once served; the correct join promises and serves "
-        f"{leak.correct:.3f}",
+        f"a delay stamped at its own departure would change {leak.rows_changed:.1%} of the rows: on the newest "
+        f"{leak.rows:,} flights AUC {leak.promised:.3f} promised, {leak.served:.3f} once served; the correct join "
+        f"promises and serves {leak.correct:.3f}",
     )
-    return leak
+    return careless
 
 
 def _through_the_gate(

@@ -85,8 +85,9 @@ class DemoRetraining(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Leak(msgspec.Struct, frozen=True, kw_only=True):
-    """What stamping a delay at its own departure would have done, as AUC on the same held-out flights."""
+    """What stamping a delay at its own departure does, as AUC on flights that left after both models were trained."""
 
+    rows: int
     rows_changed: float
     """Share of the rows of which some feature changes."""
     promised: float
@@ -94,7 +95,7 @@ class Leak(msgspec.Struct, frozen=True, kw_only=True):
     served: float
     """The same model on what can be known when it is asked."""
     correct: float
-    """A model that was trained on what could be known."""
+    """The first version, which was trained on what could be known."""
 
 
 class Refusals(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,7 +159,8 @@ class DemoReport(msgspec.Struct, frozen=True, kw_only=True):
     retrainings: tuple[DemoRetraining, ...]
     auc_by_month: dict[str, dict[str, Real]]
     """`static`, the first model all along, and `retrained`, what was answered; each by month, as in `2013-05`."""
-    leak: Leak
+    leak: Leak | None
+    """None where the demo ended before anybody let a leaky model out."""
     refusals: Refusals
     restarts: tuple[Restart, ...]
     days_to_production: Real | None

@@ -62,7 +62,7 @@ def _run(home: Path, plan: Plan, server: DemoServer, told: tuple[Say, Progress])
         begun = begin(ws, home, plan, tables, say)
         server.wait()
         say("chapter", f"The year: every flight from {plan.since:%d %B} on, hour by hour, through {server.url}/")
-        journey = Journey(ws, home, server=server, plan=plan, tables=tables, say=say)
+        journey = Journey(ws, home, server=server, plan=plan, tables=tables, begun=begun, say=say)
         journey.run(progress)
         return _sum_up(ws, server, journey, begun, (say, started))
 
@@ -118,7 +118,7 @@ def _sum_up(
         incidents=summary.incidents_of(ws),
         retrainings=summary.retrainings_of(ws),
         auc_by_month=months,
-        leak=begun.leak,
+        leak=journey.leak,
         refusals=refusals,
         restarts=tuple(journey.restarts),
         days_to_production=days,

@@ -33,7 +33,7 @@ HELD_OUT = timedelta(days=14)
 MARGIN = 0.01
 """By how much AUC a candidate may be worse than the champion on the held-out flights."""
 MUST_BEAT = 0.05
-CANARY = Strategy(kind="canary", steps=(5, 25, 50, 100), margin=0.005, least_days=7)
+CANARY = Strategy(kind="canary", steps=(5, 25, 50, 100), least_days=7)
 
 
 class Upstream(NamedTuple):

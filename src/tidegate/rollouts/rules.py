@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tidegate.endpoints.records import Strategy
 from tidegate.rollouts.records import Evidence, Guard, Rollout, RolloutState, StepTaken
-from tidegate.statistics.sequential import (
+from tidegate.statistics import (
     HarmTest,
     NonInferiorityTest,
     PairedNonInferiorityTest,

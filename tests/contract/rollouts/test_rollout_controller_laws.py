@@ -17,7 +17,7 @@ from tidegate.kernel.errors import Conflict
 from tidegate.predictions.codecs import CODECS
 from tidegate.rollouts.records import KeptRollout
 from tidegate.rollouts.store import SqlRollouts
-from tidegate.statistics.sequential import PairedNonInferiorityTest, PairedTest
+from tidegate.statistics import PairedNonInferiorityTest, PairedTest
 from tidegate.storage.journal import SealResult, seal_once
 from tidegate.testing.workspaces import Home
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.statistics.sequential import (
+from tidegate.statistics import (
     HarmTest,
     NonInferiorityTest,
     PairedNonInferiorityTest,

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from tidegate.statistics.sequential import HarmTest, NonInferiorityTest, PairedNonInferiorityTest, PairedTest
+from tidegate.statistics import HarmTest, NonInferiorityTest, PairedNonInferiorityTest, PairedTest
 
 Floats = NDArray[np.float64]
 SplitTest = HarmTest | NonInferiorityTest
