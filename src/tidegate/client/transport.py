@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx2
 import msgspec
@@ -18,7 +18,7 @@ from tidegate.kernel.operation import Operation
 
 TRIES = 4
 _TIMEOUT = httpx2.Timeout(60.0, connect=5.0)
-_LIMITS = httpx2.Limits(keepalive_expiry=2.0)  # sooner than the server's, which closes an idle connection after 5 s
+_LIMITS = httpx2.Limits(keepalive_expiry=2.0)  # sooner than a server's or a proxy's between
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _TOKEN = re.compile(r"[\x21-\x7e]*")
 
@@ -32,6 +32,7 @@ class HttpTransport:
         headers = {"authorization": f"Bearer {token}"} if token else {}
         self.url = url.rstrip("/")
         try:
+            urlsplit(self.url).port  # noqa: B018  # refuses what the system would take modulo 65,536
             self._client = httpx2.Client(
                 base_url=self.url,
                 headers=headers,
@@ -40,7 +41,7 @@ class HttpTransport:
                 trust_env=False,
                 verify=httpx2.URL(self.url).scheme != "http",  # reading the authorities' certificates takes 50 ms
             )
-        except httpx2.InvalidURL as error:
+        except (httpx2.InvalidURL, ValueError) as error:
             raise Invalid(f"{url[:200]!r} is not the address of a server: {error}") from error
 
     def carry(self, operation: Operation, request: bytes) -> bytes:

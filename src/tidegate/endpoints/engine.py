@@ -20,7 +20,7 @@ from tidegate.endpoints.records import (
 from tidegate.endpoints.routing import Route, RoutingTable, Wishes
 from tidegate.endpoints.rules import check_count, check_outcomes, moments_of
 from tidegate.endpoints.splitting import Asked, answer_split
-from tidegate.endpoints.variant import LiveVariant
+from tidegate.endpoints.variant import Answered, Encoding, LiveVariant, row_json
 from tidegate.kernel import wire
 from tidegate.kernel.clock import BusinessClock, MachineClock, to_micros
 from tidegate.kernel.errors import Invalid
@@ -107,15 +107,23 @@ class ServingEngine:
         texts: Sequence[bytes] | None = None,
     ) -> list[PredictionOut]:
         """`predict` by a route that was found before. ``texts`` are the rows as JSON, where they came so."""
-        now = self._clock.now()
-        check_count(len(rows), "rows")
-        micros = to_micros(now)
-        moments = [micros] * len(rows) if at is None else moments_of(at, len(rows), now)
-        ids = self._log.ids.batch(len(rows), micros)
+        moments, ids = self._begin(len(rows), at)
         if route.plain:
-            answered = route.stable.answer(rows, texts, moments, ids)
+            spelt = [row_json(row) for row in rows] if texts is None else texts
+            answered = route.stable.answer(route.stable.encode(rows), spelt, moments, ids)
         else:
             answered = answer_split(route, self._features, Asked(rows, texts, moments, ids))
+        return self._keep(route, answered)
+
+    def _begin(self, count: int, at: Sequence[datetime] | None) -> tuple[Sequence[int], Sequence[str]]:
+        """Of each row its instant in microseconds, and its id."""
+        now = self._clock.now()
+        check_count(count, "rows")
+        micros = to_micros(now)
+        moments = [micros] * count if at is None else moments_of(at, count, now)
+        return moments, self._log.ids.batch(count, micros)
+
+    def _keep(self, route: Route, answered: Answered) -> list[PredictionOut]:
         self._log.append(answered.rows)
         if answered.surprising and self._meter is not None:
             _count_surprises(self._meter, route.endpoint.name, answered.rows)
@@ -125,11 +133,16 @@ class ServingEngine:
         """The JSON answer to a `PredictRequest` in JSON."""
         asked: PredictRequest = wire.decode(body, PredictRequest)
         texts = [bytes(raw) for raw in asked.rows]
-        rows, moments = rows_of(texts), asked.at or ()
+        route = self.routing.find(name)
+        if route.plain and asked.at is None and (encoding := _plainly(route.stable, body, texts)) is not None:
+            moments, ids = self._begin(len(texts), None)
+            answered = route.stable.answer(encoding, texts, moments, ids)
+            return _ENCODE(PredictAnswer(self._keep(route, answered)))
+        rows, instants = rows_of(texts), asked.at or ()
         keys = 1 + (asked.at is not None) + sum(map(len, rows))
         values = (value for row in rows for value in row.values())
-        check_keys(body, keys + 2 * len(moments), lambda: 2 * (keys + len(moments) + _strings(values)))
-        return _ENCODE(PredictAnswer(self.answer(self.routing.find(name), rows, asked.at, texts)))
+        check_keys(body, keys + 2 * len(instants), lambda: 2 * (keys + len(instants) + _strings(values)))
+        return _ENCODE(PredictAnswer(self.answer(route, rows, asked.at, texts)))
 
     def label(self, name: str, labels: Sequence[OutcomeIn]) -> LabelsAnswer:
         """Take labels for an endpoint's predictions: all of them, or none."""
@@ -182,10 +195,21 @@ def _strings(values: Iterable[object]) -> int:
     return sum(each.__class__ is str for each in values)
 
 
+def _plainly(stable: LiveVariant, body: bytes, texts: Sequence[bytes]) -> Encoding | None:
+    """The rows of a body as a matrix where all are as the model's signature says, and no key can be there twice."""
+    if body.count(b":") > 1 + len(texts) * len(stable.signature.columns):
+        return None
+    return stable.encode_json(_together(texts))
+
+
+def _together(texts: Sequence[bytes]) -> bytes:
+    return b"[%b]" % b",".join(texts)
+
+
 def rows_of(texts: Sequence[bytes]) -> list[dict[str, Any]]:
     """Rows from their JSON. Raises `Invalid` naming the row."""
     try:
-        together: list[dict[str, Any]] = _ROWS(b"[%b]" % b",".join(texts))
+        together: list[dict[str, Any]] = _ROWS(_together(texts))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         pass
     else:

@@ -79,6 +79,7 @@ class LiveVariant:
         "_classes",
         "_clock",
         "_encode",
+        "_encode_json",
         "_finite",
         "_model",
         "_predict",
@@ -102,6 +103,7 @@ class LiveVariant:
         self._model = deployment.version
         self._variant = deployment.variant
         self._encode = model.encoder.encode
+        self._encode_json = model.encoder.encode_json
         self._predict = model.predictor.predict
         self._classes = tuple(spelling(label) for label in model.signature.classes)
         self._finite = bool(self._classes) and all(
@@ -124,17 +126,13 @@ class LiveVariant:
         return self._source
 
     def answer(
-        self, rows: Sequence[dict[str, Any]], texts: Sequence[bytes] | None, moments: Sequence[int], ids: Sequence[str]
+        self, encoding: Encoding, texts: Sequence[bytes], moments: Sequence[int], ids: Sequence[str]
     ) -> Answered:
-        """Validate and predict.
+        """Predict.
 
-        ``texts`` are the rows as JSON, where they came so; ``moments`` microseconds of business time; of each, as of
-        ``ids``, one a row. Raises `Invalid` naming the row and the field.
+        ``texts`` are the rows as JSON; ``moments`` microseconds of business time; of each, as of ``ids``, one a row.
         """
-        encoding = self.encode(rows)
         outputs = self._outputs(encoding)
-        if texts is None:
-            texts = [row_json(row) for row in rows]
         if outputs.finite and encoding.surprises is _NO_SURPRISES:
             return self._tell_all(ids, moments, texts, outputs)
         answered = Answered([], [], surprising=encoding.surprises is not _NO_SURPRISES)
@@ -153,6 +151,12 @@ class LiveVariant:
             alone = [self._encode([row]) for row in rows]
             surprises = [(one.unknown or None, one.missing or None) for one in alone]
         return Encoding(encoded, surprises, seconds)
+
+    def encode_json(self, text: bytes) -> Encoding | None:
+        """As `encode` of a JSON array of rows; None where one of them is to be looked at more closely."""
+        started = self._clock()
+        encoded = self._encode_json(text)
+        return None if encoded is None else Encoding(encoded, _NO_SURPRISES, self._clock() - started)
 
     def say(self, encoding: Encoding) -> list[Said]:
         """What the model says of each row, by an encoding of a variant that takes the same."""

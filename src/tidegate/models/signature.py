@@ -2,7 +2,8 @@
 
 import difflib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from math import isfinite
 from operator import itemgetter
 from struct import error as StructError
@@ -87,7 +88,7 @@ class Encoder:
     types and fields that the signature does not know raise `Invalid`, which names the row, the field and the remedy.
     """
 
-    __slots__ = ("_coded", "_codes", "_columns", "_nullable", "_plan", "_signature", "_values_of")
+    __slots__ = ("_coded", "_codes", "_columns", "_nullable", "_plan", "_signature", "_typed", "_values_of")
 
     def __init__(self, signature: Signature) -> None:
         self._signature = signature
@@ -96,6 +97,7 @@ class Encoder:
         self._plan: tuple[Step, ...] = tuple(map(self._step, signature.columns))
         self._coded = [(at, accepted, code) for at, (_, accepted, code, _) in enumerate(self._plan) if code is not None]
         self._nullable = {at for at, (_, _, _, nullable) in enumerate(self._plan) if nullable}
+        self._typed: Callable[[bytes], list[msgspec.Struct]] | None = None
         names = list(self._columns)
         self._values_of: Callable[[Any], Sequence[Any]] = (
             itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],)
@@ -106,6 +108,21 @@ class Encoder:
         matrix = self._plain(rows)
         return self._patient(rows) if matrix is None else EncodedRows(matrix, {}, {})
 
+    def encode_json(self, text: bytes) -> EncodedRows | None:
+        """The rows of a JSON array, without making them first; None unless all are plainly as the signature says.
+
+        Of a field that a row names twice the last counts, as everywhere: who must know has to look for it.
+        """
+        if self._typed is None:
+            self._typed = msgspec.json.Decoder(list[_row_type(self._signature.columns)]).decode  # type: ignore[misc]
+        try:
+            rows = self._typed(text)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return None
+        values = list(chain.from_iterable(map(msgspec.structs.astuple, rows)))
+        matrix = self._packed(values, typed=True)
+        return None if matrix is None else EncodedRows(matrix, {}, {})
+
     def _plain(self, rows: Sequence[Mapping[str, object]]) -> NDArray[np.float32] | None:
         """The matrix of rows whose every value is plainly what its column expects, or null; None of any others."""
         values_of, width = self._values_of, len(self._plan)
@@ -115,20 +132,28 @@ class Encoder:
                 if type(row) is not dict or len(row) != width:
                     return None
                 values += values_of(row)
+        except KeyError:
+            return None
+        return self._packed(values, typed=False)
+
+    def _packed(self, values: list[Any], *, typed: bool) -> NDArray[np.float32] | None:
+        """The values, row by row, as a matrix; ``typed`` where their types are known to be those of their columns."""
+        width = len(self._plan)
+        try:
             nulls = [place for place, value in enumerate(values) if value is None] if self._nullable else []
             if nulls and not self._nullable.issuperset(place % width for place in nulls):
                 return None
             for at, accepted, code_of in self._coded:
                 column = values[at::width]
-                if not {accepted, _NONE}.issuperset(map(type, column)):
+                if not typed and not {accepted, _NONE}.issuperset(map(type, column)):
                     return None
                 values[at::width] = map(code_of, column)
             for place in nulls:
                 values[place] = 0.0
-            if not values or not _NUMBERS.issuperset(map(type, values)):
+            if not values or not (typed or _NUMBERS.issuperset(map(type, values))):
                 return None
             packed = bytearray(pack(f"<{len(values)}f", *values))  # five times as fast as numpy takes a list
-        except (KeyError, OverflowError, StructError):
+        except (OverflowError, StructError):
             return None
         if _LARGEST_BYTES in packed or not isfinite(sum(values)):
             return None
@@ -221,6 +246,22 @@ class Encoder:
                 raise Invalid(
                     f"rows[{index}].{_clipped(str(field))}: there is no such field{guess}", row=index, field=str(field)
                 )
+
+
+def _row_type(columns: Iterable[Column]) -> type[msgspec.Struct]:
+    """A row of these columns and no other, as a decoder checks it."""
+    kinds: dict[str, type] = {"number": float, "boolean": bool, "category": str}
+    fields = {f"column_{at}": column for at, column in enumerate(columns)}
+    return msgspec.defstruct(
+        "Row",
+        [
+            (field, kinds[column.kind] | None if column.nullable else kinds[column.kind])
+            for field, column in fields.items()
+        ],
+        rename={field: column.name for field, column in fields.items()},
+        forbid_unknown_fields=True,
+        gc=False,
+    )
 
 
 def _wrong(index: int, column: Column, got: str) -> Invalid:

@@ -146,6 +146,14 @@ def test_what_is_no_address_is_refused(connect: Connect, url: str) -> None:
     assert error.value.message
 
 
+def test_a_port_beyond_the_last_is_refused_though_the_system_would_take_another(
+    connect: Connect, served: ServedHome
+) -> None:
+    port = int(served.url.rpartition(":")[2])
+    with pytest.raises(Invalid, match="is not the address of a server"):
+        connect(f"http://127.0.0.1:{port + 65536}")
+
+
 @pytest.mark.parametrize("token", ["two words", "line\nbreak", "tg_\x00", "ключ", " "])
 def test_what_is_no_token_is_refused(connect: Connect, served: ServedHome, token: str) -> None:
     with pytest.raises(Invalid, match="token"):
