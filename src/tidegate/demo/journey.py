@@ -185,9 +185,8 @@ class Journey:
         ws.data.commit("flights", self._upstream.flights(now))
         ws.data.commit("landings", self._upstream.landings(now))
         ws.data.commit("weather", self._upstream.weather(now))
-        leaky = learnable(ws, now, now - HISTORY, leaky=True)
-        correct = learnable(ws, now, self.plan.since)
-        self._tell_the_leak(now, leaky.split(before=self.plan.since)[1], correct)
+        leaky, correct = (learnable(ws, now, now - HISTORY, leaky=each) for each in (True, False))
+        self._tell_the_leak(now, *(rows.split(before=self.plan.since)[1] for rows in (leaky, correct)))
         stamped = Stamped(leaky.split(before=now - HELD_OUT)[0], correct.service)
         version = fit(ws, stamped, note="delays stamped at their own departure")
         held_out = correct.split(before=now - HELD_OUT)[1]
