@@ -4,9 +4,10 @@
 The limit is the same client against a server that answers every call at once: with nothing, or with what ours said.
 Reads are also asked over a bare connection ("on the wire"), without the client, whose own work a large answer mostly
 is; there the servers' CPU time is told, too, which a busy machine disturbs less. MLflow's server runs as it does by
-default (4 workers), and with ``--workers 1``; ours on SQLite, and on a PostgreSQL that does not fsync. Rounds of writes
-alternate between the servers, and the median counts; what is read was put into both databases beforehand, the same runs
-and points. Needs the peers `mlflow` and `mlflow_server` (`make test-peers` makes their environments).
+default (4 workers), and with ``--workers 1``. Both run on SQLite, and write to PostgreSQL, too: the same server, which
+does not fsync. Rounds of writes alternate between the servers, and the median counts; what is read was put into both
+databases beforehand, the same runs and points. Needs the peers `mlflow` and `mlflow_server` (`make test-peers` makes
+their environments).
 """
 
 import argparse
@@ -44,6 +45,9 @@ AIMS = {
     "times mlflow, on the wire, history of 100k points": 10,
     "times mlflow, on the wire, chart of 320 points of them": 20,
     "times mlflow, model version": 3,
+    "on postgres, of the limit, log_metric": 0.6,
+    "on postgres, of the limit, log_batch, points": 0.6,
+    "on postgres, times mlflow, model version": 3,
 }
 Figures = dict[str, float]
 
@@ -253,10 +257,11 @@ class Servers:
         self._note(name, time.perf_counter() - begun, server.pid)
         return server.url
 
-    def theirs(self, name: str, *workers: str) -> str:
-        """A MLflow server on a database of its own."""
+    def theirs(self, name: str, workers: str = "", database: str = "") -> str:
+        """A MLflow server on a database of its own, by default SQLite's."""
         port, folder = free_port(), self.folder / name.replace(" ", "")
-        served = self._theirs.serve("serve.py", str(port), str(folder), *workers, log=self.folder / f"{port}.log")
+        options = str(port), str(folder), workers, database
+        served = self._theirs.serve("serve.py", *options, log=self.folder / f"{port}.log")
         process = self._stack.enter_context(served)
         self._note(name, until_ready(f"http://127.0.0.1:{port}/health", process), process.pid)
         return f"http://127.0.0.1:{port}"
@@ -274,13 +279,17 @@ def measure(seconds: float, rounds: int, runs: int, folder: Path) -> Figures:
     with contextlib.ExitStack() as stack:
         servers = Servers(folder, stack)
         known = fill_ours(folder / "home", runs)
-        catalog = stack.enter_context(Databases()).with_catalog()
+        databases = stack.enter_context(Databases())
         addresses = {
             "limit": servers.limit(),
             "tidegate": servers.ours(folder / "home", "tidegate"),
-            "tidegate, postgres": servers.ours(folder / "other", "tidegate, postgres", catalog=catalog),
+            "tidegate, postgres": servers.ours(
+                folder / "other", "tidegate, postgres", catalog=databases.with_catalog()
+            ),
             "mlflow, 1 worker": servers.theirs("mlflow, 1 worker", "1"),
             "mlflow": servers.theirs("mlflow"),
+            "mlflow, postgres, 1 worker": servers.theirs("mlflow, postgres, 1 worker", "1", databases.new()),
+            "mlflow, postgres": servers.theirs("mlflow, postgres", database=databases.new()),
         }
         written: dict[str, list[Figures]] = {name: [] for name in addresses}
         for _ in range(rounds):
@@ -306,11 +315,14 @@ def told(written: dict[str, list[Figures]], read: dict[str, Figures]) -> Figures
     }
     figures = {f"{name}: {call}/s": value for name, of in medians.items() for call, value in of.items()}
     figures |= {f"{name}: {call}": value for name, of in read.items() for call, value in of.items()}
-    ours, theirs = medians["tidegate"], [medians["mlflow, 1 worker"], medians["mlflow"]]
-    figures |= {f"of the limit, {call}": ours[call] / most for call, most in medians["limit"].items() if call in ours}
-    for call, value in ours.items():
-        if all(call in one for one in theirs):
-            figures[f"times mlflow, {call}"] = value / max(one[call] for one in theirs)
+    for where, database in (("", ""), ("on postgres, ", ", postgres")):
+        ours = medians[f"tidegate{database}"]
+        theirs = [medians[f"mlflow{database}, 1 worker"], medians[f"mlflow{database}"]]
+        for call, value in ours.items():
+            if call in medians["limit"]:
+                figures[f"{where}of the limit, {call}"] = value / medians["limit"][call]
+            if all(call in one for one in theirs):
+                figures[f"{where}times mlflow, {call}"] = value / max(one[call] for one in theirs)
     for call, value in read["tidegate"].items():
         others = [read["mlflow, 1 worker"][call], read["mlflow"][call]]
         figures[f"times mlflow, {call}"] = value / max(others) if call.endswith("/s") else min(others) / value
