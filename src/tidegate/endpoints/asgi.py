@@ -93,9 +93,10 @@ class HotPath:
             code = failed.code
             status, headers, body = failure(failed)
         headers.append((b"content-length", str(len(body)).encode()))
+        # Before the answer: who has it finds it counted, whichever process is asked.
+        self._observe(name, action, code, started)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
-        self._observe(name, action, code, started)
 
     def _observe(self, name: str, action: str, code: str, started: float) -> None:
         endpoint = name if self._knows(name) else ""  # a name that anybody may invent counts as one

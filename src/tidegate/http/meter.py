@@ -19,12 +19,22 @@ _SECONDS = Histogram(
 
 
 class PrometheusMeter:
-    """Counts and times calls of operations."""
+    """Counts and times calls of operations; the labelled children are kept, since finding one costs more than it."""
+
+    def __init__(self) -> None:
+        self._counters: dict[tuple[str, str], Counter] = {}
+        self._timers: dict[str, Histogram] = {}
 
     def observe(self, operation: str, code: str, seconds: float) -> None:
         """One call ended with this code."""
-        _CALLS.labels(operation, code).inc()
-        _SECONDS.labels(operation).observe(seconds)
+        counter = self._counters.get((operation, code))
+        if counter is None:
+            counter = self._counters[operation, code] = _CALLS.labels(operation, code)
+        counter.inc()
+        timer = self._timers.get(operation)
+        if timer is None:
+            timer = self._timers[operation] = _SECONDS.labels(operation)
+        timer.observe(seconds)
 
 
 _SERVED = Counter(

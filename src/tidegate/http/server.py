@@ -9,7 +9,7 @@ import msgspec
 import uvicorn
 
 from tidegate.compat.inference import inference_routes
-from tidegate.compat.mlflow import mlflow_routes
+from tidegate.compat.mlflow import MlflowRest
 from tidegate.endpoints.asgi import HotPath
 from tidegate.http.address import LOOPBACK, listen
 from tidegate.http.app import Application
@@ -24,7 +24,7 @@ BACKLOG = 2048
 
 
 def application(workspace: LocalWorkspace) -> HotPath:
-    """The whole ASGI application of a workspace: the hot path first, everything else behind it."""
+    """The whole ASGI application of a workspace: the hot path first, then foreign clients' calls, then all else."""
     settings = workspace.settings
     authenticator = HeaderAuthenticator(
         workspace.authority.person_of,
@@ -32,13 +32,11 @@ def application(workspace: LocalWorkspace) -> HotPath:
         workspace.storage.machine,
         trust_loopback=settings.auth == "local" and settings.host in LOOPBACK,
     )
-    pages = Application(workspace, authenticator).build(
-        [*inference_routes(workspace, authenticator), *mlflow_routes(workspace, authenticator)]
-    )
+    operations = Application(workspace, authenticator).build(inference_routes(workspace, authenticator))
     return HotPath(
         workspace.engine,
         authenticator,
-        pages,
+        MlflowRest(workspace, authenticator, operations),
         authorise=workspace.dispatcher.authorise,
         meter=PrometheusServingMeter(),
         machine=workspace.storage.machine,

@@ -3,6 +3,6 @@
 Source: https://mlflow.org/docs/latest/rest-api.html and the protocol definitions of MLflow 3.17.2.
 """
 
-from tidegate.compat.mlflow.routes import MlflowRest, mlflow_routes
+from tidegate.compat.mlflow.routes import MlflowRest
 
-__all__ = ["MlflowRest", "mlflow_routes"]
+__all__ = ["MlflowRest"]

@@ -1,6 +1,9 @@
 """The protocol's paths at the server's root: ``/api`` and ``/ajax-api``, versions 2.0 and 3.0."""
 
-from collections.abc import Callable
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, get_origin, get_type_hints
 
@@ -8,7 +11,6 @@ import msgspec
 from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import BaseRoute, Route
 
 from tidegate.compat.mlflow import records
 from tidegate.compat.mlflow.artifacts import ArtifactCalls
@@ -18,8 +20,8 @@ from tidegate.compat.mlflow.model_routes import model_routes, templated
 from tidegate.compat.mlflow.multipart import MULTIPART, PartCalls
 from tidegate.compat.mlflow.rules import said
 from tidegate.compat.mlflow.runs import RunCalls
-from tidegate.endpoints.asgi import named
-from tidegate.endpoints.body import check_json, is_small, read_body
+from tidegate.endpoints.asgi import named, text_headers
+from tidegate.endpoints.body import AsgiApp, Receive, Scope, Send, check_json, is_small, read_body
 from tidegate.kernel import wire
 from tidegate.kernel.context import Call, current
 from tidegate.kernel.errors import NotFound
@@ -35,7 +37,10 @@ PROXY: Final = "mlflow-artifacts/artifacts"
 PRESIGNED: Final = "mlflow-artifacts/presigned"
 JSON: Final = "application/json"
 
-ANY_METHOD: Final = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]
+THREADS: Final = 40
+"""Calls that may run at once; further ones wait for a thread."""
+
+_ROOT: Final = re.compile(r"/(?:ajax-)?api/[23]\.0/")
 
 
 class _Known(NamedTuple):
@@ -49,39 +54,38 @@ class _Nothing(msgspec.Struct, frozen=True):
     """A request without fields."""
 
 
-def mlflow_routes(workspace: "LocalWorkspace", authenticator: Authenticator) -> list[BaseRoute]:
-    """Everything of the protocol for a workspace."""
-    return MlflowRest(workspace, authenticator).routes()
-
-
 class MlflowRest:
-    """Answers the protocol's requests; every error, whatever it is, reads ``{"error_code": …, "message": …}``.
+    """Answers the protocol's requests, and hands everything else on.
 
-    Whatever is not answered is ``ENDPOINT_NOT_FOUND``. Roles are those of the operations behind a call.
+    A raw ASGI callable: what a framework does around a request costs a good part of what it takes to keep a metric.
+    Every error, whatever it is, reads ``{"error_code": …, "message": …}``; whatever is not answered is
+    ``ENDPOINT_NOT_FOUND``. Roles are those of the operations behind a call.
     """
 
-    def __init__(self, workspace: "LocalWorkspace", authenticator: Authenticator) -> None:
+    def __init__(self, workspace: "LocalWorkspace", authenticator: Authenticator, next_app: AsgiApp) -> None:
+        self._next = next_app
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="mlflow-call")
         self._authenticator = authenticator
         self._body_bytes = workspace.settings.body_megabytes << 20
         self._artifacts = ArtifactCalls(workspace.runs, workspace.models, workspace.drafts, workspace.objects)
         self._parts = PartCalls(workspace.objects)
         self._known = _known(workspace)
 
-    def routes(self) -> list[BaseRoute]:
-        """Both prefixes, both versions."""
-        roots = [f"/{prefix}/{version}" for prefix in ("api", "ajax-api") for version in ("2.0", "3.0")]
-        return [Route(f"{root}/{{path:path}}", self.handle, methods=ANY_METHOD) for root in roots]
-
-    async def handle(self, request: Request) -> Response:
-        """One request."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One ASGI connection."""
+        root = _ROOT.match(scope["path"]) if scope["type"] == "http" else None
+        if root is None:
+            await self._next(scope, receive, send)
+            return
+        request = Request(scope, receive)
         try:
-            return await self._answer(request)
+            response = await self._answer(request, scope["path"][root.end() :])
         except Exception as error:  # noqa: BLE001 - the edge: whatever fails is answered in one form
             status, body = told(named(error, f"{request.method} {request.url.path[:200]}"))
-            return Response(body, status, media_type=JSON)
+            response = Response(body, status, media_type=JSON)
+        await response(scope, receive, send)
 
-    async def _answer(self, request: Request) -> Response:
-        path = str(request.path_params["path"])
+    async def _answer(self, request: Request, path: str) -> Response:
         if path == PROXY or path.startswith(PROXY + "/"):
             call = await to_thread.run_sync(self._authenticator.identify, request.headers)
             return await self._artifact(request, call, path[len(PROXY) + 1 :])
@@ -89,17 +93,18 @@ class MlflowRest:
             call = await to_thread.run_sync(self._authenticator.identify, request.headers)
             return await self._part(request, call, *path[len(MULTIPART) + 1 :].split("/", 1))
         identify, reads = self._authenticator.identify, request.method in ("GET", "HEAD")
+        headers = text_headers(request.scope)
         known_caller: Call | None = None
-        if not reads and not is_small(request.headers):  # a large body is read of those alone who are known
-            known_caller = await to_thread.run_sync(identify, request.headers)
-        raw = b"" if reads else await read_body(request.receive, request.headers, self._body_bytes)
+        if not reads and not is_small(headers):  # a large body is read of those alone who are known
+            known_caller = await to_thread.run_sync(identify, headers)
+        raw = b"" if reads else await read_body(request.receive, headers, self._body_bytes)
 
         def work() -> bytes:
-            return _run(known_caller or identify(request.headers), lambda: self._told(request, path, raw))
+            return _run(known_caller or identify(headers), lambda: self._told(request, headers, path, raw))
 
-        return Response(await to_thread.run_sync(work), media_type=JSON)
+        return Response(await asyncio.get_running_loop().run_in_executor(self._threads, work), media_type=JSON)
 
-    def _told(self, request: Request, path: str, raw: bytes) -> bytes:
+    def _told(self, request: Request, headers: Mapping[str, str], path: str, raw: bytes) -> bytes:
         """The answer of a call."""
         path, named_in_path = templated(path)
         known = self._known.get((request.method, path))
@@ -108,7 +113,7 @@ class MlflowRest:
                 raise NotOffered("Multipart download is not supported for the current artifact repository")
             raise _unanswered(request)
         if raw:
-            check_json(request.headers)
+            check_json(headers)
         given = wire.decode_plain(raw, dict[str, Any]) if raw else _query(request, known.request)
         return msgspec.json.encode(known.answer(_converted(given | named_in_path, known.request)))
 
