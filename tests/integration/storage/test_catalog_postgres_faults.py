@@ -46,13 +46,20 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
 
 
 def backends(server: Databases) -> list[int]:
-    """The processes of other sessions' backends that are writing."""
+    """The processes of other sessions' backends that are writing, as soon as there are any."""
     query = (
         "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() "
-        "AND query ~ 'COMMIT|INSERT|BEGIN; SET LOCAL'"
+        "AND query ~ 'COMMIT|INSERT|BEGIN|SET LOCAL'"
     )
+    found: list[int] = []
+
+    def writing() -> bool:  # a moment may show none: each may be reading, or be on its way back after the last kill
+        found[:] = [pid for (pid,) in connection.execute(query)]
+        return bool(found)
+
     with psycopg.connect(server.uri, autocommit=True) as connection:
-        return [pid for (pid,) in connection.execute(query)]
+        wait_until(writing)
+    return found
 
 
 def go_on(children: list[Child], much: int) -> None:
