@@ -1,4 +1,4 @@
-"""The leak that stamping a delay at its own departure makes: what it promises, what it keeps, and who lets it out."""
+"""The leak that stamping a delay at its own departure makes: what it promises, and what it keeps."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -49,7 +49,7 @@ def backends(server: Databases) -> list[int]:
     """The processes of other sessions' backends that are writing, as soon as there are any."""
     query = (
         "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() "
-        "AND query ~ 'COMMIT|INSERT|BEGIN|SET LOCAL'"
+        "AND query ~ 'COMMIT|INSERT|^BEGIN$|SET LOCAL'"
     )
     found: list[int] = []
 
