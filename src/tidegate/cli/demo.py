@@ -98,7 +98,8 @@ class _Bar:
         self._draw()
 
     def show(self, done: int, days: int) -> None:
-        """How far the year is. A pipe gets no bar."""
+        """How far the year is. A pipe gets no bar, and at the end of the year it is gone."""
+        self._clear()
         filled = "#" * (30 * done // days)
         self._shown = f"  [{filled:<30}] day {done} of {days}" if done < days else ""
         self._draw()

@@ -3,10 +3,11 @@
 A year is 24,000 requests one after the other, so what the client adds to each is seen in the end.
 """
 
+import itertools
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -36,34 +37,54 @@ class Connection:
     def __init__(self, port: int) -> None:
         self._port = port
         self._line: _Line | None = None
+        self._open: deque[_Open] = deque()
+        """What is not answered yet, in order."""
+        self._sent = 0
+        """How many of these, from the oldest one on, the line has been told."""
+        self._told = datetime.min.replace(tzinfo=UTC)
         self.retried = 0
         """Requests that had to be sent more than once."""
-        self._told = datetime.min.replace(tzinfo=UTC)
 
-    def send(self, posts: Sequence[Post]) -> list[bytes]:
-        """The replies, in order. Raises what the server refuses for good.
+    def send(self, posts: Sequence[Post]) -> None:
+        """Send these after what is still to be answered.
 
-        All are sent at once, and the server takes up one after the other (HTTP/1.1 pipelining). From the first one on
-        that is not answered they are sent again one by one: later ones may lean on it, so their replies do not count.
+        The server takes up one after the other (HTTP/1.1 pipelining), so there is something for it to do while the
+        replies to the ones before are read.
         """
-        requests = [self._encoded(post) for post in posts]
+        asked = [_Open(post.path, self._encoded(post)) for post in posts]
+        unbroken = self._sent == len(self._open)
+        self._open += asked
+        if unbroken and asked:
+            try:
+                self._tell([each.content for each in asked])
+            except OSError:
+                self._break()
+
+    def receive(self, number: int) -> list[bytes]:
+        """The replies to the oldest requests that are open. Raises what the server refuses for good.
+
+        Where the connection breaks they are sent again one by one: later ones may lean on the first one that was not
+        answered, so their replies would not count.
+        """
         replies: list[bytes] = []
         give_up = time.monotonic() + _PATIENCE_SECONDS
-        together = True
-        while len(replies) < len(requests):
-            left = requests[len(replies) :]
+        while len(replies) < number:
             try:
-                self._exchange(left if together else left[:1], replies)
+                replies.append(self._oldest())
             except (OSError, httptools.HttpParserError):
-                self._close()
-                if together:
-                    self.retried += len(requests) - len(replies)
-                    together = False
+                self._break()
                 if time.monotonic() > give_up:
-                    path = posts[len(replies)].path
+                    path = self._open[0].path
                     raise Unavailable(f"{path}: no answer in {_PATIENCE_SECONDS:.0f} s") from None
                 time.sleep(_PAUSE_SECONDS)
         return replies
+
+    def close(self) -> None:
+        """Close the connection; a later request opens it again, and what is open by then is sent again."""
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+        self._sent = 0
 
     def _encoded(self, post: Post) -> bytes:
         time_told = f"tidegate-time: {post.now.isoformat()}\r\n" if post.now > self._told else ""
@@ -75,21 +96,41 @@ class Connection:
         )
         return head.encode() + content
 
-    def _exchange(self, requests: Sequence[bytes], replies: list[bytes]) -> None:
-        """Send, and add the replies. Raises `OSError` where the server is gone, or does not answer yet."""
-        self._line = self._line or _Line(self._port)
-        for status, reply in self._line.ask(requests):
-            if status == 503:
-                raise ConnectionAbortedError("the server is not ready")
-            if status != 200:
-                self._close()
-                raise from_wire(msgspec.json.decode(reply, type=WireError))
-            replies.append(reply)
+    def _tell(self, requests: Sequence[bytes]) -> "_Line":
+        line = self._line = self._line or _Line(self._port)
+        self._sent += len(requests)
+        line.tell(requests)
+        return line
 
-    def _close(self) -> None:
-        if self._line is not None:
-            self._line.close()
-            self._line = None
+    def _oldest(self) -> bytes:
+        """The reply to the oldest request. Raises `OSError` where the server is gone, or does not answer yet."""
+        line = self._line if self._line is not None and self._sent else self._tell([self._open[0].content])
+        status, reply = line.hear()
+        if status == 503:
+            raise ConnectionAbortedError("the server is not ready")
+        if status != 200:
+            self.close()
+            raise from_wire(msgspec.json.decode(reply, type=WireError))
+        self._open.popleft()
+        self._sent -= 1
+        return reply
+
+    def _break(self) -> None:
+        """What was sent and is not answered is to be sent again."""
+        for each in itertools.islice(self._open, self._sent):
+            self.retried += not each.again
+            each.again = True
+        self.close()
+
+
+class _Open:
+    """A request that is not answered yet."""
+
+    def __init__(self, path: str, content: bytes) -> None:
+        self.path = path
+        self.content = content
+        self.again = False
+        """Whether it has to be sent once more."""
 
 
 class _Line:
@@ -102,16 +143,18 @@ class _Line:
         self._parts: list[bytes] = []
         self._whole: deque[tuple[int, bytes]] = deque()
 
-    def ask(self, requests: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
-        """Status and body of each. Raises `OSError` when the server is gone before it has answered."""
+    def tell(self, requests: Sequence[bytes]) -> None:
+        """Send them. Raises `OSError` when the server is gone."""
         self._socket.sendall(b"".join(requests))
-        for _ in requests:
-            while not self._whole:
-                piece = self._socket.recv(_PIECE)
-                if not piece:
-                    raise ConnectionResetError("the server closed the connection")
-                self._parser.feed_data(piece)
-            yield self._whole.popleft()
+
+    def hear(self) -> tuple[int, bytes]:
+        """Status and body of the next answer. Raises `OSError` when the server is gone before it has answered."""
+        while not self._whole:
+            piece = self._socket.recv(_PIECE)
+            if not piece:
+                raise ConnectionResetError("the server closed the connection")
+            self._parser.feed_data(piece)
+        return self._whole.popleft()
 
     def close(self) -> None:
         """Close the socket."""

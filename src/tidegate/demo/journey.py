@@ -97,6 +97,7 @@ class Journey:
                 # The controllers do a day's work beside the traffic of the next one, as they would anywhere.
                 working = controllers.submit(self._work, day + DAY)
                 progress(number + 1, self.plan.days)
+            self.replay.close()
             self._tell(working.result())
             self._settle()
 
@@ -228,6 +229,7 @@ class Journey:
         """`kill -9` while requests are on their way: of the serving process, then of the whole server."""
         everything = hour == self.plan.kills[1]
         what = "the whole server" if everything else "the serving process"
+        self.replay.catch_up()
         canary = self._ws.endpoints.get(ENDPOINT).canary
         before = self.replay.acknowledged
 

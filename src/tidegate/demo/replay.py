@@ -5,7 +5,7 @@ request acknowledges is kept, so that at the end every answer can be looked for 
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -36,13 +36,22 @@ class Kept(NamedTuple):
     retried: int
 
 
+class _Asked(NamedTuple):
+    """An hour whose answers are still to be read."""
+
+    start: int
+    """Microseconds."""
+    posts: int
+    trips: range
+
+
 class Replay:
     """Replays the flights from one moment on. Not thread-safe."""
 
     def __init__(self, schedule: pl.DataFrame, weather: pl.DataFrame, port: int, endpoint: str) -> None:
         self._connection = Connection(port)
         self._predict = f"/api/v1/endpoints/{endpoint}/predict"
-        self._labels = f"/api/v1/endpoints/{endpoint}/labels"
+        self._labels_path = f"/api/v1/endpoints/{endpoint}/labels"
         self._departs = schedule[flights.DEPARTS].dt.epoch("us").to_numpy()
         self._at = _instants(schedule[flights.DEPARTS])
         self._rows = _encoded(schedule.select(ASKED))
@@ -63,6 +72,7 @@ class Replay:
         self._told: list[tuple[str, int]] = []
         self._to_tell: list[tuple[str, int]] = []
         self._next = datetime.min.replace(tzinfo=UTC)
+        self._asked: _Asked | None = None
         self.requests = 0
         """For predictions."""
 
@@ -82,31 +92,62 @@ class Replay:
         return len(self._values)
 
     def day(self, day: datetime) -> Iterator[datetime]:
-        """Replay the 24 hours from a moment on; yields the end of each hour when it is done."""
+        """Replay the 24 hours from a moment on; yields the end of each hour when it is asked about.
+
+        The answers to an hour are read while the server is busy with the next one.
+        """
         for number in range(24):
             hour = day + number * HOUR
             if hour >= self._next:
-                self.hour(hour)
+                asked = self._ask(hour)
+                self._hear()
+                self._asked = asked
             yield hour + HOUR
-        self._exchange([])
+        self.catch_up()
 
     def hour(self, hour: datetime) -> None:
-        """Replay the hour from a moment on; the labels of its landings go out with the next one, or with the day."""
-        start, now = to_micros(hour), hour + HOUR
+        """Replay the hour from a moment on, all of it; what was asked before must have been answered."""
+        self._asked = self._ask(hour)
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Wait for all answers, and tell the labels of what has landed until now."""
+        self._hear()
+        labels = self._labels()
+        self._connection.send(labels)
+        self._connection.receive(len(labels))
+
+    def close(self) -> None:
+        """Close the connection to the server."""
+        self._connection.close()
+
+    def _ask(self, hour: datetime) -> "_Asked":
+        """Send what there is to tell and to ask when an hour is over."""
+        start, self._next = to_micros(hour), hour + HOUR
+        posts = self._labels()
         told = [
             (("airport_weather",), _between(self._weather_known, self._observations, start)),
             (("carrier_record", "origin_record"), _between(self._lands, self._landings, start)),
         ]
         pushes = [{"views": views, "rows": rows} for views, rows in told if rows]
-        posts = [Post("/api/v1/features/rows", {"pushes": pushes}, now)] if pushes else []
-        first, last = np.searchsorted(self._departs, [start, start + _HOUR_MICROS])
+        if pushes:
+            posts.append(Post("/api/v1/features/rows", {"pushes": pushes}, self._next))
+        first, last = (int(place) for place in np.searchsorted(self._departs, [start, start + _HOUR_MICROS]))
         if first < last:
-            posts.append(Post(self._predict, {"rows": self._rows[first:last], "at": self._at[first:last]}, now))
-        replies = self._exchange(posts)
-        if first < last:
-            self._hear(replies[-1], int(first))
-        self._next = now
-        self._to_tell = self._landed(start)
+            asked = {"rows": self._rows[first:last], "at": self._at[first:last]}
+            posts.append(Post(self._predict, asked, self._next))
+        self._connection.send(posts)
+        return _Asked(start, len(posts), range(first, last))
+
+    def _hear(self) -> None:
+        """Read the answers to the hour that was asked about last, and find what has landed in it."""
+        asked, self._asked = self._asked, None
+        if asked is None:
+            return
+        replies = self._connection.receive(asked.posts)
+        if asked.trips:
+            self._keep(replies[-1], asked.trips)
+        self._to_tell += self._landed(asked.start)
 
     def kept(self) -> Kept:
         """What was acknowledged so far."""
@@ -131,27 +172,24 @@ class Replay:
         labels = pl.DataFrame(told, schema=types).with_columns(pl.col("observed_at").cast(instant))
         return Kept(predictions, labels, self.requests, self._connection.retried)
 
-    def _exchange(self, posts: Sequence[Post]) -> list[bytes]:
-        """The replies to these, after the labels that are still to be told."""
-        telling = self._to_tell
+    def _labels(self) -> list[Post]:
+        """The labels that are to be told, if any."""
+        telling, self._to_tell = self._to_tell, []
         if not telling:
-            return self._connection.send(posts)
+            return []
+        self._told += telling
         labels = [
             {"prediction_id": prediction, "value": self._late[place], "observed_at": self._landed_at[place]}
             for prediction, place in telling
         ]
-        _, *replies = self._connection.send([Post(self._labels, {"labels": labels}, self._next), *posts])
-        self._told += telling
-        self._to_tell = []
-        return replies
+        return [Post(self._labels_path, {"labels": labels}, self._next)]
 
-    def _hear(self, reply: bytes, first: int) -> None:
-        """Keep what was answered to the trips from the first one on."""
+    def _keep(self, reply: bytes, trips: range) -> None:
+        """Keep what was answered about these."""
         self.requests += 1
         answers = _ANSWER(reply).predictions
-        trips = range(first, first + len(answers))
         self._answered.append(trips)
-        self._ids[first : trips.stop] = [each.id for each in answers]
+        self._ids[trips.start : trips.stop] = [each.id for each in answers]
         self._values += [each.value for each in answers]
         self._shares += [each.probabilities["true"] for each in answers]
 
