@@ -1,6 +1,7 @@
 """What metrics cost: bytes a point on disk, points a second in, a history and a chart out, beside raw sqlite3.
 
-``python benchmarks/run_metrics.py [--points 1000] [--runs 50] [--keys 10] [--long 100000] [--folder DIR] [--json]``
+``python benchmarks/run_metrics.py [--points 1000] [--runs 50] [--keys 10] [--names 12000] [--values random smooth]
+[--long 100000] [--folder DIR] [--json]``; ``--runs 10000`` is 100M points, the size that the layout is made for.
 Raw is one table ``(series, step, at) -> value`` WITHOUT ROWID with ``synchronous=NORMAL``, in the same run and folder:
 no operation, no validation, no record. Ratios are ours to raw, of rates; below 1 ours is slower. Bytes are those of
 all tables and indexes of metrics (SQLite's dbstat), right after writing, without VACUUM: free pages are reported too.
@@ -23,6 +24,9 @@ from tidegate.workspace import Workspace, open_workspace
 
 START = from_micros(1_700_000_000_000_000)
 TABLES = "run_series", "run_metric_tail", "run_metric_chunk", "run_metric_blob"
+MOST_RAW_RUNS = 1000
+"""Whose points the raw table gets, too: by then its figures stand still."""
+
 Values = Callable[[int], float]
 
 
@@ -91,41 +95,45 @@ def sizes(folder: Path) -> dict[str, float]:
 
 
 def measure_disk(
-    workspace: Workspace, folder: Path, raw: Raw, values: Values, shape: tuple[int, int, int]
+    workspace: Workspace, folder: Path, raw: Raw, values: Values, shape: tuple[int, int, int, int]
 ) -> dict[str, float]:
-    """Many runs with several metrics each, in batches of 1,000."""
-    runs, keys, points = shape
+    """Many runs with several metrics each, in batches of 1,000. The names come round, run after run."""
+    runs, keys, points, names = shape
     random_ = random.Random(0)
     before = sizes(folder)
-    spent = raw_spent = 0.0
+    spent = raw_spent = beside = 0.0
     for number in range(runs):
         run = workspace.runs.create("disk")
         told = [(step, at, key) for step, at in jittered(random_, points) for key in range(keys)]
         for start in range(0, len(told), 1000):
             batch = [(step, at, key, values(step)) for step, at, key in told[start : start + 1000]]
             metrics = tuple(
-                Metric(name=f"metric-{key}", value=value, step=step, at=from_micros(at))
+                Metric(name=f"metric-{(number * keys + key) % names}", value=value, step=step, at=from_micros(at))
                 for step, at, key, value in batch
             )
             rows = [(number * keys + key, step, at, value) for step, at, key, value in batch]
             begun = time.perf_counter()
             workspace.runs.log(run.id, metrics=metrics)
             middle = time.perf_counter()
-            raw.append(rows)
-            spent, raw_spent = spent + middle - begun, raw_spent + time.perf_counter() - middle
+            spent += middle - begun
+            if number < MOST_RAW_RUNS:
+                raw.append(rows)
+                raw_spent += time.perf_counter() - middle
         begun = time.perf_counter()
         workspace.runs.finish(run.id)
         spent += time.perf_counter() - begun
-    count = runs * keys * points
+        if number == min(runs, MOST_RAW_RUNS) - 1:
+            beside = spent
+    count, raw_count = runs * keys * points, min(runs, MOST_RAW_RUNS) * keys * points
     after = sizes(folder)
     own = {name: (after[name] - before[name]) / count for name in after}
     return {
         "bytes a point": sum(own[name] for name in TABLES),
         **{f"bytes a point, {name}": value for name, value in own.items()},
-        "bytes a point, raw": raw.bytes() / count,
+        "bytes a point, raw": raw.bytes() / raw_count,
         "points/s, batches of 1,000": count / spent,
-        "points/s, batches of 1,000, raw": count / raw_spent,
-        "ratio, batches of 1,000": raw_spent / spent,
+        "points/s, batches of 1,000, raw": raw_count / raw_spent,
+        "ratio, batches of 1,000": raw_spent / beside,
     }
 
 
@@ -205,7 +213,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--points", type=int, default=1000, help="of each metric of each run")
     parser.add_argument("--runs", type=int, default=50)
-    parser.add_argument("--keys", type=int, default=10)
+    parser.add_argument("--keys", type=int, default=10, help="metrics of each run")
+    parser.add_argument("--names", type=int, default=12_000, help="names that there are for them")
+    parser.add_argument("--values", nargs="+", choices=("random", "smooth"), default=("random", "smooth"))
     parser.add_argument("--long", type=int, default=100_000, help="points of the long series")
     parser.add_argument("--folder", type=Path, help="on the disk to measure; default: the working directory")
     parser.add_argument("--json", action="store_true")
@@ -213,13 +223,14 @@ def main() -> None:
     figures: dict[str, float] = {}
     random_ = random.Random(3)
     cases: dict[str, Values] = {"random": lambda _step: random_.random(), "smooth": smooth}
-    shape = (options.runs, options.keys, options.points)
-    for case, values in cases.items():
+    shape = (options.runs, options.keys, options.points, options.names)
+    for case in options.values:
+        values = cases[case]
         with tempfile.TemporaryDirectory(dir=options.folder or Path.cwd(), prefix=".metrics-bench-") as folder:
             with open_workspace(Path(folder) / "home") as workspace:
                 raw = Raw(Path(folder) / "raw.db")
                 found = measure_disk(workspace, Path(folder) / "home", raw, values, shape)
-                if case == "smooth":
+                if case == options.values[-1]:
                     found |= measure_single(workspace, raw, 2000)
                     found |= measure_long(workspace, raw, options.long)
                 raw.connection.close()

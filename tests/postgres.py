@@ -115,7 +115,11 @@ class Databases:
 
     def __exit__(self, *_error: object) -> None:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGQUIT)  # at once, without writing everything out first
+            pid = self._pid
+            os.kill(pid, signal.SIGQUIT)  # at once, without writing everything out first
+            while _runs(str(pid)):
+                time.sleep(0.01)
+        self._server.cleanup_mode = None  # there is nothing to stop any more
         self._server.cleanup()
         subprocess.run(["rm", "-rf", self._folder], check=False)  # hundreds of thousands of files
 

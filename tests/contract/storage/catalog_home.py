@@ -134,7 +134,7 @@ def one_group(catalog: Catalog, works: list[Callable[[], Any]]) -> list[Future[A
         futures = []
         for number, work in enumerate(works, 1):
             futures.append(pool.submit(catalog.write, work))
-            wait_until(lambda number=number: len(catalog._queue) >= number)  # type: ignore[misc]
+            wait_until(lambda number=number: len(catalog._line) >= number)  # type: ignore[misc]
         release.set()
         leader.result(20)
     return futures

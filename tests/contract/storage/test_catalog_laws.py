@@ -64,7 +64,7 @@ def test_law_1_a_group_is_as_durable_as_its_strictest_work(catalog: Catalog) -> 
         assert entered.wait(20)
         relaxed = pool.submit(catalog.write, lambda: durability(catalog), durable=False)
         strict = pool.submit(catalog.write, lambda: durability(catalog), durable=True)
-        wait_until(lambda: len(catalog._queue) == 2)
+        wait_until(lambda: len(catalog._line) == 2)
         release.set()
         leader.result(20)
         assert relaxed.result(20) == strict.result(20) == {"sqlite": "2", "postgresql": "on"}[catalog.dialect]
@@ -428,7 +428,7 @@ def test_an_interrupted_caller_leaves_the_queue_and_the_others_go_on(catalog: Ca
             raise KeyboardInterrupt
 
     def interrupt() -> None:
-        wait_until(lambda: len(catalog._queue) == 1)
+        wait_until(lambda: len(catalog._line) == 1)
         # A signal that arrives just before a thread begins to wait does not wake it: press the key until it is felt.
         while not interrupted.wait(0.05):
             signal.pthread_kill(ident, signal.SIGINT)
@@ -467,7 +467,7 @@ def test_an_interrupted_leader_takes_nothing_of_the_others(catalog: Catalog) -> 
         futures: list[Future[Any]] = []
         for work in (interrupts, put(catalog, "a", 1), put(catalog, "b", 2)):
             futures.append(pool.submit(catalog.write, work))
-            wait_until(lambda: len(catalog._queue) == len(futures))
+            wait_until(lambda: len(catalog._line) == len(futures))
         release.set()
         leader.result(20)
         assert isinstance(futures[0].exception(20), KeyboardInterrupt)

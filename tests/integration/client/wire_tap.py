@@ -13,6 +13,7 @@ class LossyProxy:
         self._upstream = port
         self._bound = socket.create_server(("127.0.0.1", 0))
         self._lock = threading.Lock()
+        self._open: list[socket.socket] = []
         self.lose = 0
         self.lost = 0
         """Replies that were swallowed."""
@@ -24,6 +25,14 @@ class LossyProxy:
         """Take no more connections."""
         self._bound.close()
 
+    def hang_up(self) -> int:
+        """Close all connections, as a server does with those that rest; returns how many there were."""
+        with self._lock:
+            there, self._open = self._open, []
+        for client in there:
+            client.shutdown(socket.SHUT_RDWR)
+        return len(there)
+
     def _accept(self) -> None:
         while True:
             try:
@@ -34,6 +43,8 @@ class LossyProxy:
 
     def _serve(self, client: socket.socket) -> None:
         with client, contextlib.suppress(OSError):
+            with self._lock:
+                self._open.append(client)
             with socket.create_connection(("127.0.0.1", self._upstream)) as server:
                 forward = threading.Thread(target=_copy, args=(client, server), daemon=True)
                 forward.start()
@@ -45,6 +56,8 @@ class LossyProxy:
                     with contextlib.suppress(OSError):
                         each.shutdown(socket.SHUT_RDWR)
                 forward.join(10)
+            with self._lock:
+                self._open = [one for one in self._open if one is not client]
 
     def _swallow(self) -> bool:
         with self._lock:

@@ -11,9 +11,12 @@ Laws, each with a conformance test in ``tests/contract/storage``:
 6. A write under a lease of an old term is refused.
 7. A work that was committed is never run again, whatever the connection said.
 8. Events and audit rows get positions in the order of their commits.
+9. Within `Catalog.at_once` that yielded True the first write waits for nobody; whoever comes meanwhile waits, and
+   is served after the block's first write, or after the block.
 """
 
-from tidegate.storage.catalog.catalog import Catalog, Fence
+from tidegate.storage.catalog.catalog import Catalog
+from tidegate.storage.catalog.line import Fence
 from tidegate.storage.catalog.opening import open_catalog
 from tidegate.storage.catalog.prepared import Prepared, PreparedQueries, PreparedQuery
 

@@ -5,18 +5,17 @@ was being committed. Alone, a caller pays no hand-over; under load, one commit s
 """
 
 import contextlib
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from contextvars import Context, ContextVar, copy_context
-from typing import Any, Generic, TypeVar, cast
+from contextvars import ContextVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from tidegate.kernel.errors import Internal, Unavailable
 from tidegate.kernel.ids import jitter
 from tidegate.storage.catalog.dialect import Dialect
+from tidegate.storage.catalog.line import Fence, Line, Work
 from tidegate.storage.catalog.prepared import Prepared, PreparedQueries, PreparedQuery
 from tidegate.storage.catalog.snapshots import RETRY_SECONDS, Reads, Snapshots, discard, translated
 
@@ -24,9 +23,6 @@ T = TypeVar("T")
 
 GROUP_SECONDS = 0.02
 """A group takes no further work after this time, so that other processes get their turn."""
-
-Fence = Callable[[sa.Connection], None]
-"""Raises `Conflict` when the lease that a write is made under has gone to another holder."""
 
 _ambient: "ContextVar[_Ambient | None]" = ContextVar("tidegate_transaction", default=None)
 
@@ -42,41 +38,12 @@ class _Ambient:
         self.outer = outer
 
 
-class _Work(Generic[T]):
-    """One caller's function, waiting for its transaction."""
-
-    context: Context | None = None
-    leads = False
-    done = False
-    answer: T | None = None
-    error: BaseException | None = None
-
-    def __init__(self, run: Callable[[], T], durable: bool, fence: Fence | None) -> None:
-        self.run = run
-        self.durable = durable
-        self.fence = fence
-
-    def queue(self) -> None:
-        """From here on another thread may run it, in a context like the caller's."""
-        self.context = copy_context()
-        self.wake = threading.Lock()
-        self.wake.acquire()
-
-    def result(self) -> T:
-        """The function's answer, or its error."""
-        if self.error is not None:
-            raise self.error
-        return cast("T", self.answer)
-
-
 class Catalog:
     """The catalog of one home. Thread-safe; one a process. See the package for its laws."""
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
-        self._mutex = threading.Lock()
-        self._queue: deque[_Work[Any]] = deque()
-        self._leading = False
+        self._line = Line()
         self._connection: sa.Connection | None = None
         self._snapshots = Snapshots(dialect)
         self._reads = Reads(dialect, self._snapshots, self._transaction)
@@ -99,24 +66,32 @@ class Catalog:
                 if fence is not None:
                     fence(ambient)
                 return run()
-        work = _Work(run, durable, fence)
-        with self._mutex:
-            if wait := self._leading:
-                work.queue()
-                self._queue.append(work)
-            else:
-                self._leading = True
-        if wait:
-            try:
-                work.wake.acquire()
-            except BaseException:  # Ctrl-C while waiting
-                self._leave(work)
-                raise
-            if not work.done:
-                self._lead(self._take())
-        else:
+        work = Work(run, durable, fence)
+        if self._line.enter(work):
             self._lead([work])
+            return work.result()
+        try:
+            work.wake.acquire()
+        except BaseException:  # Ctrl-C while waiting
+            self._line.leave(work)
+            raise
+        if not work.done:
+            self._lead(self._line.take())
         return work.result()
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[bool]:
+        """Take the turn to write, if nobody has it: the first write of the block then waits for nobody (law 9).
+
+        Yields whether it was taken. It never is where a statement is a round trip, and so a wait in itself.
+        """
+        with self._line.seized(self._dialect.take_turn) as seized:
+            try:
+                yield seized is not None
+            finally:
+                if seized is not None and not seized.spent:
+                    with self._dialect.turn():  # which gives it back
+                        pass
 
     def connect(self) -> contextlib.AbstractContextManager[sa.Connection]:
         """The ambient transaction, or else a read-only connection on one committed snapshot."""
@@ -177,48 +152,17 @@ class Catalog:
             ambient = ambient.outer
         return None if ambient is None else ambient.connection
 
-    def _take(self) -> list[_Work[Any]]:
-        with self._mutex:
-            group = list(self._queue)
-            self._queue.clear()
-        return group
-
-    def _lead(self, group: list[_Work[Any]]) -> None:
-        rest: list[_Work[Any]] = []
+    def _lead(self, group: list[Work[Any]]) -> None:
+        rest: list[Work[Any]] = []
         try:
             rest = self._commit(group)
         finally:
-            with self._mutex:
-                if rest:
-                    self._queue.extendleft(reversed(rest))
-                following = self._choose()
-            if following is not None:
-                following.wake.release()
+            self._line.hand_on(rest)
             for work in group[1:]:
                 if work.done:
                     work.wake.release()
 
-    def _choose(self) -> _Work[Any] | None:
-        """Who leads next; the mutex is held."""
-        if not self._queue:
-            self._leading = False
-            return None
-        following = self._queue[0]
-        following.leads = True
-        return following
-
-    def _leave(self, work: _Work[Any]) -> None:
-        """An interrupted caller takes its work back, and hands on the lead if that has just become its own."""
-        following = None
-        with self._mutex:
-            if work in self._queue:
-                self._queue.remove(work)
-            if work.leads:
-                following = self._choose()
-        if following is not None:
-            following.wake.release()
-
-    def _commit(self, group: list[_Work[Any]]) -> list[_Work[Any]]:
+    def _commit(self, group: list[Work[Any]]) -> list[Work[Any]]:
         """Commit the group; returns the works left for the next group. Errors go into the works."""
         attempt = _Attempt()
         try:
@@ -235,7 +179,7 @@ class Catalog:
                 return group[1:]  # only the leader was interrupted
             return _fail(group[1:], error)
 
-    def _commit_again(self, group: list[_Work[Any]], attempt: "_Attempt", error: sa.exc.DBAPIError) -> list[_Work[Any]]:
+    def _commit_again(self, group: list[Work[Any]], attempt: "_Attempt", error: sa.exc.DBAPIError) -> list[Work[Any]]:
         """Commit the group after it failed, for as long as connections are lost."""
         give_up = time.monotonic() + RETRY_SECONDS
         pause = 0.01
@@ -259,7 +203,7 @@ class Catalog:
             except sa.exc.DBAPIError as again:
                 error = again
 
-    def _commit_once(self, group: list[_Work[Any]], attempt: "_Attempt") -> list[_Work[Any]]:
+    def _commit_once(self, group: list[Work[Any]], attempt: "_Attempt") -> list[Work[Any]]:
         with self._dialect.turn():
             connection = self._writing_connection()
             durable = group[0].durable if len(group) == 1 else any(work.durable for work in group)
@@ -274,7 +218,7 @@ class Catalog:
                 raise
         return _settle(group, attempt.taken)
 
-    def _run_group(self, group: list[_Work[Any]], connection: sa.Connection, attempt: "_Attempt") -> bool:
+    def _run_group(self, group: list[Work[Any]], connection: sa.Connection, attempt: "_Attempt") -> bool:
         """Run as many works as fit into a group's time; returns whether all of them failed."""
         if len(group) == 1:
             self._run(group[0], connection, alone=True)
@@ -293,7 +237,7 @@ class Catalog:
             if self._dialect.in_transaction(connection):
                 self._dialect.control(connection, "ROLLBACK")
 
-    def _run(self, work: _Work[Any], connection: sa.Connection, *, alone: bool) -> None:
+    def _run(self, work: Work[Any], connection: sa.Connection, *, alone: bool) -> None:
         work.error = None
         if not alone:
             self._dialect.defer(connection, "SAVEPOINT work")
@@ -321,7 +265,7 @@ class Catalog:
                 self._dialect.control(connection, "RELEASE SAVEPOINT work")
                 self._serialised = False  # PostgreSQL gave the lock back with the savepoint
 
-    def _within(self, connection: sa.Connection, work: _Work[T]) -> T:
+    def _within(self, connection: sa.Connection, work: Work[T]) -> T:
         ambient = _Ambient(self, connection, _ambient.get())
         token = _ambient.set(ambient)
         try:
@@ -381,13 +325,13 @@ class _Attempt:
         self.transaction_id, self.committing, self.taken = None, False, 0
 
 
-def _settle(group: list[_Work[Any]], taken: int) -> list[_Work[Any]]:
+def _settle(group: list[Work[Any]], taken: int) -> list[Work[Any]]:
     for work in group[:taken]:
         work.done = True
     return group[taken:]
 
 
-def _fail(group: list[_Work[Any]], error: BaseException) -> list[_Work[Any]]:
+def _fail(group: list[Work[Any]], error: BaseException) -> list[Work[Any]]:
     for work in group:
         work.done, work.error = True, error
     return []

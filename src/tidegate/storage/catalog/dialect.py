@@ -27,6 +27,13 @@ class Dialect(Protocol):
         """This process's turn to write, among all processes."""
         ...
 
+    def take_turn(self) -> bool:
+        """Take it if no process has it, and if writing is no round trip; the next `turn` then finds it taken.
+
+        No thread of this process may have it: they all have it as one.
+        """
+        ...
+
     def begin(self, connection: sa.Connection, durable: bool) -> str | None:
         """Open a write transaction; return a name under which its outcome can be asked later, if that is needed."""
         ...

@@ -105,6 +105,10 @@ class PostgresDialect:
         """PostgreSQL queues writers by itself."""
         return _NO_TURN
 
+    def take_turn(self) -> bool:
+        """Every statement waits for the server."""
+        return False
+
     def begin(self, connection: sa.Connection, durable: bool) -> str | None:
         """It goes with the first statement, the mark included; telemetry does not wait for the log's flush."""
         driver: Any = connection.connection.driver_connection

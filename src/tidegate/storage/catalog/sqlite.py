@@ -96,6 +96,14 @@ class SqliteDialect:
         """Hold the lock file: the kernel queues the processes that wait for it."""
         return self._turn
 
+    def take_turn(self) -> bool:
+        """Lock the file if it is not locked; locking it twice is locking it once."""
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
     def begin(self, connection: sa.Connection, durable: bool) -> str | None:
         """FULL syncs the log at each commit; NORMAL survives the death of the process, not a power failure."""
         if connection is not self._begun:
