@@ -3,7 +3,10 @@
 What they train with is imported here, so that the process of the pipeline has it before the first run.
 """
 
+import functools
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars  # noqa: F401
 import sklearn.ensemble  # noqa: F401
@@ -11,6 +14,10 @@ import sklearn.ensemble  # noqa: F401
 from tidegate.demo.training import CANARY, HELD_OUT, HISTORY, Upstream, fit, judge, learnable
 from tidegate.pipelines.records import Wait
 from tidegate.pipelines.running import StepContext
+from tidegate.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tidegate.features.training import TrainingSet
 
 
 def fresh_data(context: StepContext) -> dict[str, object]:
@@ -25,17 +32,15 @@ def fresh_data(context: StepContext) -> dict[str, object]:
 
 def train(context: StepContext) -> dict[str, object]:
     """Train on all but the newest flights."""
-    now = context.started_at
-    rows, _ = learnable(context.workspace, now, now - HISTORY).split(before=now - HELD_OUT)
+    rows, _ = _rows(context.workspace, context.started_at)
     version = fit(context.workspace, rows, note=str(context.params.get("reason", "")))
     return {"version": version.reference, "rows": len(rows.y), "digest": rows.digest}
 
 
 def check(context: StepContext) -> dict[str, object]:
     """Compare with the champion on the newest flights. A candidate that is not shown to be good enough ends here."""
-    now = context.started_at
     version = context.workspace.models.resolve(str(context.outputs["train"]["version"]))
-    held_out = learnable(context.workspace, now, now - HELD_OUT)
+    _, held_out = _rows(context.workspace, context.started_at)
     report = judge(context.workspace, version, held_out).require()
     return {"report": report.id, "verdict": report.verdict, "reason": report.reason, "n": report.figures.n}
 
@@ -57,3 +62,9 @@ def release(context: StepContext) -> dict[str, object]:
         ws.models.promote(version.name, version.number, to="production")
     deployment = ws.endpoints.deploy(str(context.params["endpoint"]), version.reference, strategy=CANARY)
     return {"deployment": deployment.id}
+
+
+@functools.lru_cache(1)
+def _rows(workspace: Workspace, now: datetime) -> "tuple[TrainingSet, TrainingSet]":
+    """What is learnt from, and what candidates are judged on: joined once, unless a kill came between the steps."""
+    return learnable(workspace, now, now - HISTORY).split(before=now - HELD_OUT)
