@@ -110,7 +110,7 @@ class Journey:
         ws.pipelines.register(PIPELINE, steps=STEPS)
         ws.people.add(HEAD, role="admin")
         ws.monitors.set_segments(ENDPOINT, columns=("carrier", "origin"))
-        ws.monitors.set_reference(ENDPOINT, learnable(ws, self.plan.since, None).frame, at=flights.DEPARTS)
+        ws.monitors.set_reference(ENDPOINT, self._begun.rows.frame, at=flights.DEPARTS)
         self._keep_to_the_calendar(self.plan.since)
 
     def _keep_to_the_calendar(self, now: datetime) -> None:

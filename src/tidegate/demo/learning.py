@@ -26,6 +26,8 @@ class Begun(NamedTuple):
     """What the beginning came to."""
 
     version: ModelVersion
+    rows: "TrainingSet"
+    """All that there was to learn from."""
     careless: Careless
     damaged_copy: str
     early_promotion: str
@@ -52,7 +54,7 @@ def begin(ws: Workspace, home: Path, plan: Plan, tables: "tuple[pl.DataFrame, pl
     told = ws.features.materialize(inputs())
     rows = sum(each.rows for each in told)
     say("done", f"{version.reference} answers; the online store holds what {rows:,} rows say of {len(told)} views")
-    return Begun(version, careless, damage, early, own)
+    return Begun(version, correct, careless, damage, early, own)
 
 
 def _commit(ws: Workspace, now: datetime, tables: "tuple[pl.DataFrame, pl.DataFrame]", say: Say) -> str:
