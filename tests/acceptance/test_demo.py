@@ -234,6 +234,16 @@ def test_a_home_that_exists_is_left_alone(ran: Ran) -> None:
     assert "a new folder" in again.err
 
 
+def test_what_cannot_be_a_home_is_refused_in_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for home, reason in ((file, "is no folder"), (file / "below", "cannot be made")):
+        refused = tidegate("demo", "--home", home)
+        assert refused.code == 1
+        assert reason in refused.err
+        assert len(refused.err.splitlines()) == 1, "nothing else: nothing was made"
+
+
 def test_ctrl_c_stops_the_server_that_the_demo_started(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with subprocess.Popen(

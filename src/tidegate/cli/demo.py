@@ -49,7 +49,8 @@ def demo(keep: bool, fast: bool, json_output: bool, home: str | None) -> None:
             shutil.rmtree(folder, ignore_errors=True)
         raise
     except Exception:
-        click.echo(f"what there is, is left in {folder}", err=True)
+        if folder.is_dir():
+            click.echo(f"what there is, is left in {folder}", err=True)
         raise
     if not home and not keep:
         shutil.rmtree(folder)

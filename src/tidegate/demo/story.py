@@ -34,13 +34,12 @@ Progress = Callable[[int, int], None]
 def run_demo(home: Path, plan: Plan, say: Say, progress: Progress, *, keep: bool = False) -> DemoReport:
     """Everything, computed now. Makes the home; stops the server again unless ``keep``.
 
-    Raises `Invalid` where the home exists already, `Unavailable` without scikit-learn.
+    Raises `Invalid` where the home exists already or cannot be one, `Unavailable` without scikit-learn.
     """
     if find_spec("sklearn") is None or find_spec("skl2onnx") is None:
         raise Unavailable("the demo trains with scikit-learn and needs the extra: pip install 'tidegate[sklearn]'")
     if (home / "catalog.db").exists():
         raise Invalid(f"there is a home at {home} already, and the demo makes its own: give --home a new folder")
-    home.mkdir(parents=True, exist_ok=True)
     server = DemoServer(home)
     done = False
     try:
